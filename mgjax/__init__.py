@@ -1,0 +1,17 @@
+"""mgjax: skeleton-only analysis of micro-gestures and the emotion behind them, on JAX.
+
+Submodules are imported when first used, so that `import mgjax` (and packing, which needs `mgjax.store` and
+`mgjax.skeleton` only) does not import JAX.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+__all__ = ["batching", "errors", "evaluation", "models", "nn", "plots", "progress", "protocols", "skeleton", "store",
+           "training", "transforms"]
+
+
+def __getattr__(name):
+    if name in __all__:
+        return importlib.import_module(f"mgjax.{name}")
+    raise AttributeError(f"module 'mgjax' has no attribute {name!r}")

@@ -1,0 +1,26 @@
+"""The one exception that means "the input is wrong", and how a script says it."""
+
+import functools
+import sys
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong; the message is one clear sentence that names it."""
+
+
+def script(main):
+    """Decorate a script's `main`: bad input ends in one sentence and exit code 1, Ctrl-C in exit code 130."""
+
+    @functools.wraps(main)
+    def run(argv):
+        if len(argv) > 1:
+            sys.exit(f"error: unexpected argument {argv[1]!r}: every option of this script is a flag (see --help)")
+        try:
+            return main(argv)
+        except InputError as error:
+            sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
+
+    return run
