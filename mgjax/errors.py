@@ -1,6 +1,7 @@
 """The one exception that means "the input is wrong", and how a script says it."""
 
 import functools
+import logging
 import sys
 
 
@@ -13,6 +14,9 @@ def script(main):
 
     @functools.wraps(main)
     def run(argv):
+        # Libraries below us log every step they take through absl's root logger; a user's terminal is not the place.
+        logging.getLogger().setLevel(logging.WARNING)
+        logging.getLogger("absl").setLevel(logging.WARNING)
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}: every option of this script is a flag (see --help)")
         try:

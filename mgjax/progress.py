@@ -1,30 +1,45 @@
 """Progress of long work: a bar on a terminal, a line now and then elsewhere."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
 
 from rich import progress
+from rich.console import Console
 
 
-def track(items: Iterable, total: int, description: str, every: float = 30.0) -> Iterator:
-    """Yield the items while showing how many of `total` are done, on standard error.
+@contextlib.contextmanager
+def counter(total: int, description: str, done: int = 0, every: float = 30.0):
+    """Show how much of `total` is done, on standard error; yields `advance(note="")`, to call once an item.
 
-    On a terminal it is a bar with the time left; elsewhere (a log file, CI) a line every `every` seconds.
+    On a terminal it is a bar with the time left and the latest note; elsewhere (a log file, CI) a line at most every
+    `every` seconds.
     """
     if sys.stderr.isatty():
-        from rich.console import Console
-
         columns = (
             progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
-            progress.TimeElapsedColumn(), progress.TimeRemainingColumn(),
+            progress.TimeElapsedColumn(), progress.TimeRemainingColumn(), progress.TextColumn("{task.fields[note]}"),
         )
         with progress.Progress(*columns, console=Console(stderr=True)) as bar:
-            yield from bar.track(items, total=total, description=description)
+            task = bar.add_task(description, total=total, completed=done, note="")
+            yield lambda note="": bar.update(task, advance=1, **({"note": note} if note else {}))
         return
     last = time.monotonic()
-    for done, item in enumerate(items, 1):
-        yield item
+
+    def advance(note=""):
+        nonlocal done, last
+        done += 1
         if time.monotonic() - last > every:
             last = time.monotonic()
-            print(f"{description}: {done} of {total}", file=sys.stderr, flush=True)
+            print(f"{description}: {done} of {total} {note}".rstrip(), file=sys.stderr, flush=True)
+
+    yield advance
+
+
+def track(items: Iterable, total: int, description: str) -> Iterator:
+    """Yield the items while showing how many of `total` are done."""
+    with counter(total, description) as advance:
+        for item in items:
+            yield item
+            advance()

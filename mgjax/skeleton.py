@@ -67,13 +67,20 @@ class Layout:
         if len(set(self.joints)) != len(self.joints) or not self.joints:
             raise InputError(f"layout {self.name!r}: joint names must be given and differ from each other")
         if self.dimensions not in (2, 3):
-            raise InputError(f"layout {self.name!r}: dimensions is {self.dimensions}, expected 2 or 3")
+            raise InputError(f"layout {self.name!r}: dimensions is {self.dimensions!r}, expected 2 or 3")
         groups = {"bones": self.bones, "mirror": self.mirror, "parts": self.parts.values()}
         groups |= {field: [getattr(self, field)] for field in ("root", "scale", "across", "up")}
         for field, group in groups.items():
             unknown = sorted({joint for joints in group for joint in joints} - set(self.joints))
             if unknown:
                 raise InputError(f"layout {self.name!r}: {field} names {unknown[0]!r}, which is not among its joints")
+        for field, pairs in (("bones", self.bones), ("mirror", self.mirror)):
+            wrong = [pair for pair in pairs if len(pair) != 2]
+            if wrong:
+                raise InputError(f"layout {self.name!r}: each of its {field} takes two joints, got {wrong[0]}")
+        sided = [joint for pair in self.mirror for joint in pair]
+        if len(set(sided)) != len(sided):
+            raise InputError(f"layout {self.name!r}: mirror names a joint twice")
         for field in ("scale", "across", "up"):
             if len(getattr(self, field)) != 2:
                 raise InputError(f"layout {self.name!r}: {field} takes two joints, got {getattr(self, field)}")
@@ -147,12 +154,12 @@ class Layout:
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str, source: str = "layout") -> Layout:
+    def from_json(cls, text: str | bytes, source: str = "layout") -> Layout:
         """The layout a JSON object describes. `source` names the file in error messages."""
         try:
             fields = json.loads(text)
             return cls(**fields)
-        except (json.JSONDecodeError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
             expected = ", ".join(field.name for field in dataclasses.fields(cls))
             raise InputError(f"{source}: not a layout: {error}; expected a JSON object with {expected}") from None
 
@@ -234,7 +241,7 @@ def get(name: str) -> Layout:
         path = pathlib.Path(name)
         if not path.is_file():
             raise InputError(f"{name}: no such layout file")
-        return Layout.from_json(path.read_text(), name)
+        return Layout.from_json(path.read_bytes(), name)
     raise InputError(
         f"unknown layout {name!r}; known are {', '.join(sorted(LAYOUTS))}, or the path of a layout's .json file"
     )

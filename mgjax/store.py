@@ -114,15 +114,15 @@ class Store:
             ) from None
         try:
             self._read_tables()
-        except KeyError as error:
+        except InputError:
+            self.close()
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             self.close()
             raise InputError(f"{self.path}: damaged store: {error.args[0]}") from None
         except OSError:
             self.close()
             raise InputError(f"{self.path}: damaged store: its tables cannot be read") from None
-        except InputError:
-            self.close()
-            raise
 
     def _read_tables(self):
         attributes = self._file.attrs
@@ -134,19 +134,28 @@ class Store:
             )
         self.layout = skeleton.Layout.from_json(attributes["skeleton"], f"{self.path}: skeleton")
         self.unit = attributes["unit"]
+        if self.unit not in UNITS:
+            raise InputError(f"{self.path}: damaged store: unit is {self.unit!r}, expected one of {', '.join(UNITS)}")
         self.attributes = {name: attributes[name] for name in ("source", "created", "command")}
         self._keypoints, self._score = self._file["frames/keypoints"], self._file["frames/score"]
-        self.videos = Videos(**{name: self._column("videos", name) for name in _VIDEO_COLUMNS})
-        self.clips = Clips(**{name: self._column("clips", name) for name in _CLIP_COLUMNS})
+        for data in (self._keypoints, self._score):
+            if data.dtype != np.float32:
+                raise TypeError(f"{data.name} is {data.dtype}, expected float32")
+        self.videos = Videos(**{name: self._column("videos", name, kind) for name, kind in _VIDEO_COLUMNS.items()})
+        self.clips = Clips(**{name: self._column("clips", name, kind) for name, kind in _CLIP_COLUMNS.items()})
         self.labels = tuple(self._file["labels"].asstr()[:].tolist())
         self.splits = {}
         for name, group in self._file["splits"].items():
             self.splits[name] = Split(name, group.attrs["of"], group["train"][:], group["test"][:])
         self._check()
 
-    def _column(self, table, name):
+    def _column(self, table, name, kind):
         data = self._file[f"{table}/{name}"]
-        return data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+        if kind is str:
+            return data.asstr()[:]
+        if data.dtype != kind:
+            raise TypeError(f"{table}/{name} is {data.dtype}, expected {np.dtype(kind)}")
+        return data[:]
 
     def _check(self):
         problem = _inconsistency(
@@ -223,6 +232,8 @@ def _inconsistency(layout, keypoints_shape, score_shape, videos, clips, labels, 
         lengths = {len(getattr(rows, field.name)) for field in dataclasses.fields(rows)}
         if len(lengths) > 1:
             return f"the columns of {table} differ in length: {sorted(lengths)}"
+    if len(videos) and videos.length.min() < 0:
+        return "a video has a negative length"
     if len(videos) and not np.array_equal(videos.start, np.cumsum(videos.length) - videos.length):
         return "videos/start is not the running sum of videos/length"
     if videos.length.sum() != frames:
@@ -287,6 +298,7 @@ class StoreWriter:
         if self.path.is_dir():
             raise InputError(f"{self.path}: is a folder, expected the path of a store file to write")
         self._partial = self.path.with_name(self.path.name + ".partial")
+        self._refuse_if_busy()
         try:
             self._file = h5py.File(self._partial, "w")
         except OSError as error:
@@ -306,6 +318,18 @@ class StoreWriter:
         self._splits: dict[str, Split] = {}
         self._labels = list(labels) if labels is not None else []
         self._fixed_labels = labels is not None
+
+    def _refuse_if_busy(self):
+        # Creating a file cuts it to nothing before HDF5 asks for its lock, and so would destroy the frames of
+        # another process that is writing it. Opening it first only asks for the lock.
+        if not self._partial.exists():
+            return
+        try:
+            h5py.File(self._partial, "r+").close()
+        except BlockingIOError:
+            raise InputError(f"{self._partial}: another process is writing it") from None
+        except OSError:
+            pass  # what a killed process left is seldom readable, and is replaced
 
     def add_video(self, id: str, keypoints, score, *, fps: float = 0, width: int = 0, height: int = 0,
                   subject: str = "", emotion: str = "") -> int:
@@ -358,6 +382,10 @@ class StoreWriter:
 
     def add_split(self, name: str, train: Iterable[int], test: Iterable[int], of: str = "clips"):
         """Add a named split: rows of clips, or of videos, that train and that test."""
+        if name in self._splits:
+            raise InputError(f"split {name!r} is there twice")
+        if not name or "/" in name or name == ".":
+            raise InputError(f"a split cannot be called {name!r}: give it a name without a slash")
         self._splits[name] = Split(name, of, *(np.array(sorted(rows), np.int64) for rows in (train, test)))
 
     def close(self):

@@ -1,0 +1,55 @@
+"""Judge a run's encoder by K nearest neighbours on a store's split.
+
+    python launch/probe.py --workdir runs/nucla --store nucla.h5 --split cross_view --output probe.json
+
+Prints a table (the trained encoder beside the untrained one and the bare keypoints) and the trained encoder's
+classes, and writes --output. With --pictures it also draws the loss curves, the confusion matrix, a map of the
+embeddings and an animation of a re-generated clip.
+"""
+
+import json
+import pathlib
+
+from absl import app, flags
+
+from mgjax.errors import InputError, script
+from mgjax.evaluation import probe
+from mgjax.store import Store
+from mgjax.training.run import replace_text
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    """The script's flags."""
+    flags.DEFINE_string("workdir", None, "folder of the run", required=True)
+    flags.DEFINE_string("store", None, "the store to probe on", required=True)
+    flags.DEFINE_string("split", None, "the store's split: its training clips are the gallery", required=True)
+    flags.DEFINE_string("output", None, "the JSON file to write", required=True)
+    flags.DEFINE_string("pictures", None, "folder for the pictures; none are drawn without it")
+    flags.DEFINE_integer("k", 1, "neighbours that vote", lower_bound=1)
+    flags.DEFINE_enum("metric", "cosine", ["cosine", "euclidean"], "distance of embeddings")
+    flags.DEFINE_bool("weighted", False, "neighbours vote with 1 / distance")
+    flags.DEFINE_string("feature", None, "what to take from the encoder; by default what the run was trained for")
+    flags.DEFINE_integer("step", None, "which checkpoint; by default the newest")
+
+
+@script
+def main(argv):
+    output = pathlib.Path(FLAGS.output)
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    with Store(FLAGS.store) as store:
+        result = probe.probe_run(FLAGS.workdir, store, FLAGS.split, k=FLAGS.k, metric=FLAGS.metric,
+                                 weighted=FLAGS.weighted, feature=FLAGS.feature, step=FLAGS.step)
+        print(probe.result_table(result), probe.class_table(result), sep="\n\n")
+        replace_text(output, json.dumps(result.summary, indent=1) + "\n")
+        print(f"\nwrote {output}")
+        if FLAGS.pictures:
+            for picture in probe.draw(result, FLAGS.workdir, store, FLAGS.split, FLAGS.pictures):
+                print(f"wrote {picture}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

@@ -1,0 +1,88 @@
+"""Clips to vectors: by a model, or by resampling their keypoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from mgjax.batching import Frames, bucket_edges, gather, plan
+from mgjax.skeleton import Layout
+from mgjax.transforms import Batch, Preparation, interpolate_frames
+
+
+def map_clips(step: Callable, frames: Frames, clips, batch_size: int = 256,
+              edges: tuple[int, ...] | None = None) -> np.ndarray:
+    """Apply a jitted function to some clips, bucket by bucket.
+
+    Args:
+        step: called as `step(frames, rows, steps=T)` with rows int32 `[B]`; gives an array whose first axis is B.
+        clips: rows of clips, int `[N]`; the results come in their order.
+        edges: padded lengths; None chooses them from the clips.
+
+    Returns:
+        `[N, ...]`.
+    """
+    clips = np.asarray(clips)
+    lengths = np.asarray(frames.length)[clips]
+    edges = edges or bucket_edges(lengths)
+    results: np.ndarray | None = None
+    # Places, not clip rows, are planned, so that the results can be put where they belong.
+    for batch in plan(np.arange(len(clips)), lengths, edges, batch_size):
+        values = np.asarray(step(frames, clips[batch.clips].astype(np.int32), steps=batch.steps))
+        if results is None:
+            results = np.empty((len(clips),) + values.shape[1:], values.dtype)
+        count = int(batch.weight.sum())
+        results[batch.clips[:count]] = values[:count]
+    return results
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "graph", "preparation", "layout", "feature"))
+def _encode(state, frames, rows, *, steps, graph, preparation, layout, feature):
+    batch = _prepared(frames, rows, steps, preparation, layout)
+    return nnx.merge(graph, state).encode(batch, *([feature] if feature else []))
+
+
+def _prepared(frames, rows, steps, preparation, layout) -> Batch:
+    keypoints, score, length, label = gather(frames, rows, steps)
+    return preparation(keypoints, score, length, label, jnp.ones(len(rows)), layout)
+
+
+def embed_clips(model: nnx.Module, frames: Frames, clips, preparation: Preparation, layout: Layout,
+                feature: str | None = None, **how) -> np.ndarray:
+    """A model's features of some clips, float32 `[N, D]`; `how` goes to `map_clips`."""
+    graph, state = nnx.split(model)
+    return map_clips(
+        functools.partial(_encode, state, graph=graph, preparation=preparation, layout=layout, feature=feature),
+        frames, clips, **how,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "preparation", "layout", "points"))
+def _resample(frames, rows, *, steps, preparation, layout, points):
+    batch = _prepared(frames, rows, steps, preparation, layout)
+    place = jnp.linspace(0, 1, points) * (batch.length[:, None] - 1)
+    everything = jnp.ones(batch.inputs.shape[:3], bool)
+    keypoints, _ = interpolate_frames(batch.inputs, everything, place, batch.length, jnp.full(len(rows), points))
+    return keypoints.reshape(len(rows), -1)
+
+
+def resampled_keypoints(frames: Frames, clips, preparation: Preparation, layout: Layout, points: int = 32,
+                        **how) -> np.ndarray:
+    """Keypoints of some clips at so many evenly spread times, interpolated, flattened: float32 `[N, points·V·C]`.
+
+    The control that no encoder is needed for.
+    """
+
+    preparation = dataclasses.replace(preparation, velocity=0.0, bones=False)
+    step = functools.partial(_resample, preparation=preparation, layout=layout, points=points)
+    return map_clips(step, frames, clips, **how)
+
+
+# Keypoints as they are stored.
+RAW = Preparation(centre="none", axes="none", scale="none", fill=False)

@@ -1,0 +1,137 @@
+"""The KNN probe of a run: its trained encoder, the untrained one and the keypoints themselves, side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+
+from mgjax.batching import bucket_edges, load_frames
+from mgjax.errors import InputError
+from mgjax.evaluation.embed import RAW, embed_clips, resampled_keypoints
+from mgjax.evaluation.knn import knn_ranking
+from mgjax.evaluation.metrics import classification, wilson_interval
+from mgjax.store import Store
+from mgjax.training import build_model, load_model
+from mgjax.transforms import Preparation
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeResult:
+    """What the probe found.
+
+    Attributes:
+        rows: name of what was judged to its metrics (`metrics.classification`): "trained", "untrained",
+            "prepared keypoints", "raw keypoints", "majority class".
+        summary: the trained encoder's metrics and settings, as probe.json holds them.
+        test_embeddings: the trained encoder's features of the test clips, `[N, D]`.
+        test_labels: their classes, `[N]`.
+        classes: class names.
+    """
+
+    rows: dict[str, dict]
+    summary: dict
+    test_embeddings: np.ndarray
+    test_labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+def labelled_split(store: Store, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled training and test clips of a split, as rows.
+
+    Raises:
+        InputError: either side has none.
+    """
+    sides = []
+    for side, rows in zip(("training", "test"), store.clip_split(split)):
+        rows = rows[store.clips.label[rows] >= 0]
+        if not len(rows):
+            raise InputError(f"{store.path}: split {split!r} has no labelled {side} clips to probe with")
+        sides.append(rows)
+    return tuple(sides)
+
+
+def majority(train_labels: np.ndarray, test_labels: np.ndarray, classes: int) -> dict:
+    """Metrics of always ranking classes by how often they occur in training."""
+    ranking = np.argsort(-np.bincount(train_labels, minlength=classes), kind="stable")
+    return classification(test_labels, np.tile(ranking, (len(test_labels), 1)), classes)
+
+
+def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1, metric: str = "cosine",
+              weighted: bool = False, feature: str | None = None, step: int | None = None) -> ProbeResult:
+    """KNN of the test clips against the training clips of a split (the paper's Sec. 4 and 5.3).
+
+    Args:
+        folder: a run's working folder.
+        store: an opened store of the run's layout; not necessarily the one trained on.
+        split: the store's split; its training clips are the gallery.
+        k, metric, weighted: of the vote, see `knn`.
+        feature: what to take from the encoder; None takes the run's own choice.
+        step: which checkpoint; None takes the newest.
+
+    Raises:
+        InputError: run, store and split do not fit together.
+    """
+    model, run, step = load_model(folder, step)
+    if store.layout != run.layout:
+        raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {run.layout.name!r}")
+    train, test = labelled_split(store, split)
+    labels, classes = store.clips.label, len(store.labels)
+    frames = load_frames(store)
+    edges = bucket_edges(store.clips.length[np.concatenate([train, test])])
+
+    def judge(embed):
+        gallery, queries = embed(train), embed(test)
+        ranking = knn_ranking(queries, gallery, labels[train], classes, k, metric, weighted)
+        return classification(labels[test], ranking, classes), queries
+
+    def by_model(which):
+        return judge(lambda rows: embed_clips(which, frames, rows, run.preparation, run.layout, feature, edges=edges))
+
+    def by_keypoints(preparation: Preparation):
+        return judge(lambda rows: resampled_keypoints(frames, rows, preparation, run.layout, edges=edges))[0]
+
+    trained, embeddings = by_model(model)
+    rows = {
+        "trained": trained, "untrained": by_model(build_model(run))[0],
+        "prepared keypoints": by_keypoints(run.preparation), "raw keypoints": by_keypoints(RAW),
+        "majority class": majority(labels[train], labels[test], classes),
+    }
+    summary = {name: trained[name] for name in ("top1", "top5", "mean_class_accuracy", "macro_f1")}
+    summary |= {"k": k, "metric": metric, "weighted": weighted, "n_train": len(train), "n_test": len(test),
+                "ci95": trained["ci95"], "feature": feature or getattr(run.options, "feature", None), "step": step,
+                "split": split}
+    summary |= {f"{name.replace(' ', '_')}_top1": row["top1"] for name, row in rows.items() if name != "trained"}
+    return ProbeResult(rows, summary, embeddings, labels[test], store.labels)
+
+
+def result_table(result: ProbeResult) -> str:
+    """The probe's rows as a plain text table with n and 95 % intervals."""
+    lines = [f"{'':20s} {'top-1':>6s} {'95 % interval':>15s} {'top-5':>6s} {'class mean':>11s} {'macro-F1':>9s}"]
+    for name, row in result.rows.items():
+        low, high = row["ci95"]
+        top5 = f"{row['top5']:6.1%}" if row["top5"] is not None else f"{'–':>6s}"
+        lines.append(f"{name:20s} {row['top1']:6.1%} {f'{low:.1%} – {high:.1%}':>15s} {top5} "
+                     f"{row['mean_class_accuracy']:11.1%} {row['macro_f1']:9.1%}")
+    summary = result.summary
+    votes = f"{summary['k']}-nearest-neighbour, {summary['metric']} distance"
+    lines.append(f"{votes}{', weighted' if summary['weighted'] else ''}; gallery {summary['n_train']} clips, "
+                 f"n = {summary['n_test']} test clips, {len(result.classes)} classes")
+    return "\n".join(lines)
+
+
+def class_table(result: ProbeResult) -> str:
+    """The trained encoder's precision, recall and F1 by class, as a plain text table."""
+    from mgjax.evaluation.metrics import per_class
+
+    matrix = result.rows["trained"]["confusion"]
+    table = per_class(matrix)
+    width = max(len("class"), *(len(name) for name in result.classes))
+    lines = [f"{'class':{width}s} {'n':>6s} {'precision':>10s} {'recall':>7s} {'95 % interval':>15s} {'F1':>6s}"]
+    for i, name in enumerate(result.classes):
+        support = int(table["support"][i])
+        low, high = wilson_interval(int(matrix[i, i]), support)
+        recall = f"{table['recall'][i]:7.1%} {f'{low:.1%} – {high:.1%}':>15s}" if support else f"{'–':>7s} {'–':>15s}"
+        lines.append(f"{name:{width}s} {support:6d} {table['precision'][i]:10.1%} {recall} {table['f1'][i]:6.1%}")
+    return "\n".join(lines)

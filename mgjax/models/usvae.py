@@ -1,0 +1,122 @@
+"""U-S-VAE: the unsupervised sequential variational auto-encoder of the iMiGUE paper (Sec. 4).
+
+A bidirectional LSTM reads the whole sequence of keypoints X = (x1, ..., xT), whatever its length; the final hidden
+states of both directions, side by side, are Z_T. An LSTM decoder gets the latent vector as its input at the first
+step only and zeros at every later one, and re-generates the whole sequence, so that the latent vector alone must
+carry it. The loss is Eq. 2, L = L_reg + λ L_KL: the squared error of the re-generated sequence and the
+Kullback-Leibler divergence of the latent distribution from a standard normal prior.
+
+The variational head, which the paper leaves open: the posterior is a diagonal normal distribution whose mean and log
+variance are linear in Z_T; training draws one sample from it by reparametrisation, evaluation uses its mean. Z_T itself
+(not the mean) is the feature that the paper's KNN judges; the final cell state C (Table 4) and the mean can be asked for.
+With λ = 0 there is no prior to be near: the head then has no variance and no sample is drawn, a plain auto-encoder.
+
+Both terms are means, so that neither the number of joints nor the length of a clip changes their balance: L_reg is the
+mean over the batch of each clip's mean over valid frames and channels, L_KL the mean over the batch of the divergence
+divided by the latent size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mgjax.errors import InputError
+from mgjax.nn.recurrent import LSTM, lstm_from_first_input
+from mgjax.skeleton import Layout
+from mgjax.transforms import Batch, option
+
+FEATURES = ("hidden", "cell", "mean")
+
+
+def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
+    """Mean of `values [B]` over the rows of weight 1; 0 when there are none."""
+    return (values * weight).sum() / jnp.maximum(weight.sum(), 1)
+
+
+class USVAE(nnx.Module):
+    """The model. `encode` gives the feature that the KNN probe judges.
+
+    Args:
+        config: `USVAE.Config`.
+        layout: the skeleton of the input.
+        channels: channels of a joint after preparation.
+        classes: unused; the model reads no labels.
+    """
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        """Options of U-S-VAE; the defaults are the paper's where it states them."""
+
+        units: int = option(256, "units of the encoder, a direction")
+        layers: int = option(1, "layers of the encoder")
+        decoder_units: int = option(256, "units of the decoder")
+        latent: int = option(256, "size of the latent vector")
+        kl: float = option(1e-3, "λ, the weight of the KL divergence; 0 makes a plain auto-encoder")
+        loss: str = option("squared", "error of the re-generated sequence: 'squared' (the paper's) or 'absolute'")
+        forget_bias: float = option(0.0, "what the forget gates' biases of encoder and decoder start higher by")
+        feature: str = option("hidden", "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior 'mean'")
+
+        def __post_init__(self):
+            if self.loss not in ("squared", "absolute"):
+                raise InputError(f"usvae: loss is {self.loss!r}, expected squared or absolute")
+            if self.feature not in FEATURES:
+                raise InputError(f"usvae: feature is {self.feature!r}, expected one of {', '.join(FEATURES)}")
+            for field in ("units", "layers", "decoder_units", "latent"):
+                if getattr(self, field) < 1:
+                    raise InputError(f"usvae: {field} is {getattr(self, field)}, expected at least 1")
+            if self.kl < 0:
+                raise InputError(f"usvae: kl is {self.kl}, expected 0 or more")
+
+    def __init__(self, config: Config, layout: Layout, channels: int, classes: int, *, rngs: nnx.Rngs):
+        self.config = config
+        self.shape = (len(layout), channels)
+        inputs, code = len(layout) * channels, 2 * config.units
+        self.encoder = LSTM(inputs, config.units, layers=config.layers, bidirectional=True,
+                            forget_bias=config.forget_bias, rngs=rngs)
+        self.mean = nnx.Linear(code, config.latent, rngs=rngs)
+        if config.kl:
+            self.log_variance = nnx.Linear(code, config.latent, rngs=rngs)
+        self.decoder = LSTM(config.latent, config.decoder_units, forget_bias=config.forget_bias, rngs=rngs)
+        self.readout = nnx.Linear(config.decoder_units, inputs, rngs=rngs)
+
+    def states(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        """Final hidden state Z_T and cell state C of the last layer, both directions side by side, `[B, 2·units]`."""
+        _, finals = self.encoder(batch.inputs.reshape(*batch.inputs.shape[:2], -1), batch.length)
+        return tuple(jnp.concatenate(states, axis=-1) for states in zip(*finals[-1]))
+
+    def encode(self, batch: Batch, feature: str | None = None) -> jax.Array:
+        """The clips' features, float32 `[B, D]`: `config.feature`, or the one named."""
+        hidden, cell = self.states(batch)
+        return {"hidden": lambda: hidden, "cell": lambda: cell, "mean": lambda: self.mean(hidden)}[
+            feature or self.config.feature]()
+
+    def decode(self, latent: jax.Array, length: jax.Array, steps: int) -> jax.Array:
+        """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`, zero past each end."""
+        outputs, _ = lstm_from_first_input(latent, length, steps, self.decoder.direction_weights(0))
+        frames = self.readout(outputs).reshape(*outputs.shape[:2], *self.shape)
+        return jnp.where((jnp.arange(steps) < length[:, None])[..., None, None], frames, 0)
+
+    def reconstruct(self, batch: Batch) -> jax.Array:
+        """Re-generate clips from their posterior means, `[B, T, V, channels]`."""
+        hidden, _ = self.states(batch)
+        return self.decode(self.mean(hidden), batch.length, batch.inputs.shape[1])
+
+    def loss(self, batch: Batch, rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Eq. 2 and its parts, scalars; rows of weight 0 and padding count for nothing."""
+        hidden, _ = self.states(batch)
+        latent = mean = self.mean(hidden)
+        divergence = jnp.zeros(())
+        if self.config.kl:
+            log_variance = self.log_variance(hidden)
+            latent = mean + jnp.exp(log_variance / 2) * jax.random.normal(rng, mean.shape)
+            each = 0.5 * (mean**2 + jnp.exp(log_variance) - 1 - log_variance).mean(-1)
+            divergence = weighted_mean(each, batch.weight)
+        error = self.decode(latent, batch.length, batch.inputs.shape[1]) - batch.target
+        error = error**2 if self.config.loss == "squared" else jnp.abs(error)
+        per_clip = error.mean((2, 3)).sum(1) / jnp.maximum(batch.length, 1)
+        reconstruction = weighted_mean(per_clip, batch.weight)
+        return reconstruction + self.config.kl * divergence, {"reconstruction": reconstruction, "kl": divergence}

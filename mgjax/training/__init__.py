@@ -1,0 +1,6 @@
+"""One loop for every model, and what a run leaves in its working folder."""
+
+from mgjax.training.loop import Diverged, fit
+from mgjax.training.run import Run, TrainOptions, build_model, load_model
+
+__all__ = ["Diverged", "Run", "TrainOptions", "build_model", "fit", "load_model"]
