@@ -200,7 +200,8 @@ def skeletons(path: str | os.PathLike, layout: Layout, keypoints: Sequence[np.nd
     """A contact sheet: one row a clip, with frames spread evenly from its first to its last.
 
     All frames of a row have one scale and, unless the person wanders through the picture and is followed, one
-    window. Joints with score 0 and their bones are not drawn. Pixels are drawn with y down; metres in frontal projection, x to the right and y up.
+    window. Joints with score 0 and their bones are not drawn. Pixels are drawn with y down; metres in frontal
+    projection, x to the right and y up.
 
     Args:
         path: the file to write.
@@ -233,16 +234,17 @@ def skeletons(path: str | os.PathLike, layout: Layout, keypoints: Sequence[np.nd
     figure = _new_figure(width, height)
     top = height
     for title, frames, places, seen, centres, extent, tall in rows:
-        figure.text(margin / width, (top - head * 0.6) / height, textwrap.shorten(title, int(width * 11), placeholder="…"),
-                    size=9, weight="bold", va="center")
+        title = textwrap.shorten(title, int(width * 11), placeholder="…")
+        figure.text(margin / width, (top - head * 0.6) / height, title, size=9, weight="bold", va="center")
         low = top - head - panel * tall
         for column, frame in enumerate(frames):
             left = margin + column * (panel + gap)
             axes = figure.add_axes((left / width, low / height, panel / width, panel * tall / height))
             _aim(axes, layout, centres[column], extent, tall)
             _Skeleton(axes, layout, panel / 1.8).show(places[frame], seen[frame])
-            figure.text((left + panel / 2) / width, (low - 0.09) / height, f"frame {frame}" if column == 0 else f"{frame}",
-                        color=_QUIET, size=7, ha="center", va="center")
+            caption = f"{frame}" if column else f"frame {frame}"
+            figure.text((left + panel / 2) / width, (low - 0.09) / height, caption, color=_QUIET, size=7, ha="center",
+                        va="center")
         top = low - foot
     _side_key(figure, layout, 1 - margin / width, 1 - head * 0.6 / height)
     return _save(figure, path)
@@ -383,7 +385,8 @@ def _curves(path, records, names) -> tuple[str, np.ndarray, dict[str, np.ndarray
 
 
 @_style()
-def loss_curves(path: str | os.PathLike, records: Sequence[Mapping], names: Sequence[str] | None = None) -> pathlib.Path:
+def loss_curves(path: str | os.PathLike, records: Sequence[Mapping],
+                names: Sequence[str] | None = None) -> pathlib.Path:
     """Losses over training, one panel each; logarithmic where a positive loss falls and spans a factor of ten.
 
     Args:
@@ -418,9 +421,9 @@ def confusion_matrix(path: str | os.PathLike, matrix: np.ndarray, labels: Sequen
                      title: str = "") -> pathlib.Path:
     """A confusion matrix: rows are true classes, columns predicted ones.
 
-    The colour is the share of the row, the figure in a cell its count; a 0 is left blank. Long class names stand
-    at the rows only, with the class numbers that the columns then carry. The number of samples of each true class stands
-    at the right.
+    The colour is the share of the row, the figure in a cell its count; a 0 is left blank. The number of samples
+    of each true class stands at the right. Long class names stand at the rows only, with the class numbers that
+    the columns then carry.
 
     Args:
         path: the file to write.
@@ -437,8 +440,9 @@ def confusion_matrix(path: str | os.PathLike, matrix: np.ndarray, labels: Sequen
         )
     totals = matrix.sum(1)
     share = matrix / np.maximum(totals, 1)[:, None]
+    labels = [textwrap.shorten(name, 60, placeholder="…") for name in labels]
     short = max(map(len, labels)) <= 14
-    rows = list(labels) if short else [f"{textwrap.shorten(name, 60, placeholder='…')}  {i}" for i, name in enumerate(labels)]
+    rows = labels if short else [f"{name}  {i}" for i, name in enumerate(labels)]
     cell = float(np.interp(count, [4, 12, 32], [0.55, 0.42, 0.31]))
     side = cell * count
     figure = _new_figure(side + 1, side)  # what stands around the matrix widens the picture when it is saved

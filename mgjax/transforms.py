@@ -321,6 +321,14 @@ class Preparation:
             streams.append(bones(keypoints, layout))
         return jnp.where(valid[:, :, None, None], jnp.concatenate(streams, axis=-1), 0)
 
+    def drawable(self, prepared, layout: Layout):
+        """Keypoints to draw, `[..., V, C]`, out of prepared or re-generated frames `[..., V, channels]`."""
+        keypoints = prepared[..., :layout.dimensions]
+        if self.path:  # put everything where the root went; the root itself is there already
+            way = keypoints[..., layout.index(*layout.root), :]
+            keypoints = (keypoints + way).at[..., layout.index(*layout.root), :].set(way)
+        return keypoints
+
     def __call__(self, keypoints, score, length, label, weight, layout: Layout,
                  augmentation: Augmentation | None = None, key=None) -> Batch:
         """Prepare raw clips; with an augmentation and a key, augmented ones.

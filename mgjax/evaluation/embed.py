@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
+import pathlib
 from collections.abc import Callable
 
+import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from mgjax.batching import Frames, bucket_edges, gather, plan
+from mgjax.batching import Frames, bucket_edges, gather, load_frames, plan
+from mgjax.errors import InputError
 from mgjax.skeleton import Layout
+from mgjax.store import Store
+from mgjax.training import load_model
 from mgjax.transforms import Batch, Preparation, interpolate_frames
 
 
@@ -86,3 +92,35 @@ def resampled_keypoints(frames: Frames, clips, preparation: Preparation, layout:
 
 # Keypoints as they are stored.
 RAW = Preparation(centre="none", axes="none", scale="none", fill=False)
+
+
+def write_embeddings(folder: str | os.PathLike, store: Store, output: str | os.PathLike, feature: str | None = None,
+                     step: int | None = None) -> tuple[int, int]:
+    """Write a run's features of every clip of a store to an HDF5 file; returns their shape.
+
+    Raises:
+        InputError: run, store and output do not fit together.
+    """
+    output = pathlib.Path(output)
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    model, run, step = load_model(folder, step)
+    if store.layout != run.layout:
+        raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {run.layout.name!r}")
+    if not len(store.clips):
+        raise InputError(f"{store.path}: has no clips to embed")
+    embeddings = embed_clips(
+        model, load_frames(store), np.arange(len(store.clips)), run.preparation, run.layout, feature
+    )
+    partial = output.with_name(output.name + ".partial")
+    with h5py.File(partial, "w") as file:
+        file["embedding"] = embeddings
+        file["video"] = store.videos.id[store.clips.video]
+        for column in ("start", "length", "label"):
+            file[column] = getattr(store.clips, column)
+        file.attrs.update({
+            "workdir": str(folder), "model": run.model, "step": step, "store": str(store.path),
+            "feature": feature or getattr(run.options, "feature", ""), "labels": list(store.labels),
+        })
+    os.replace(partial, output)
+    return embeddings.shape

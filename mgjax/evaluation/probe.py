@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 
+import jax.numpy as jnp
 import numpy as np
 
+from mgjax import plots
 from mgjax.batching import bucket_edges, load_frames
 from mgjax.errors import InputError
 from mgjax.evaluation.embed import RAW, embed_clips, resampled_keypoints
 from mgjax.evaluation.knn import knn_ranking
-from mgjax.evaluation.metrics import classification, wilson_interval
+from mgjax.evaluation.metrics import classification, per_class, wilson_interval
 from mgjax.store import Store
-from mgjax.training import build_model, load_model
+from mgjax.training import Run, build_model, load_model
+from mgjax.training.run import RunFolder
 from mgjax.transforms import Preparation
 
 
@@ -106,6 +110,45 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
     return ProbeResult(rows, summary, embeddings, labels[test], store.labels)
 
 
+def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: str,
+         pictures: str | os.PathLike) -> list[pathlib.Path]:
+    """Draw a probed run's loss curves, confusion matrix, map of the test embeddings and one re-generated test clip.
+
+    The clip is the one whose length is nearest to the median. Returns the pictures' paths; `pictures` is made if it is
+    not there.
+    """
+    pictures = pathlib.Path(pictures)
+    pictures.mkdir(parents=True, exist_ok=True)
+    model, run, step = load_model(folder, result.summary["step"])
+    percent = f"{result.rows['trained']['top1']:.1%}"
+    drawn = [
+        plots.loss_curves(pictures / "loss.png", RunFolder(folder).metrics()),
+        plots.confusion_matrix(pictures / "confusion.png", result.rows["trained"]["confusion"], result.classes,
+                               f"{run.model}, {split}: top-1 {percent} of n = {len(result.test_labels)}"),
+        plots.embedding_map(pictures / "embeddings.png", result.test_embeddings, result.test_labels, result.classes,
+                            f"{run.model} embeddings of {len(result.test_labels)} test clips"),
+    ]
+    if hasattr(model, "reconstruct"):
+        _, test = labelled_split(store, split)
+        lengths = store.clips.length[test]
+        row = int(test[np.argmin(np.abs(lengths - np.median(lengths)))])
+        original, regenerated, score = reconstruct_clip(model, run, store, row)
+        fps = float(store.videos.fps[store.clips.video[row]]) or 25.0
+        name = store.labels[store.clips.label[row]]
+        drawn.append(plots.reconstruction_gif(pictures / "reconstruction.gif", run.layout, original, regenerated, score,
+                                              fps=fps, title=f"{name} (test clip {row})"))
+    return drawn
+
+
+def reconstruct_clip(model, run: Run, store: Store, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A clip as the model reads it and as it re-generates it, keypoints `[T, V, C]` each, and its score `[T, V]`."""
+    keypoints, score = store.clip(row)
+    length, label = jnp.array([len(keypoints)]), jnp.array([store.clips.label[row]])
+    batch = run.preparation(jnp.asarray(keypoints)[None], jnp.asarray(score)[None], length, label, jnp.ones(1), run.layout)
+    frames = (batch.inputs[0], model.reconstruct(batch)[0])
+    return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in frames), score
+
+
 def result_table(result: ProbeResult) -> str:
     """The probe's rows as a plain text table with n and 95 % intervals."""
     lines = [f"{'':20s} {'top-1':>6s} {'95 % interval':>15s} {'top-5':>6s} {'class mean':>11s} {'macro-F1':>9s}"]
@@ -123,8 +166,6 @@ def result_table(result: ProbeResult) -> str:
 
 def class_table(result: ProbeResult) -> str:
     """The trained encoder's precision, recall and F1 by class, as a plain text table."""
-    from mgjax.evaluation.metrics import per_class
-
     matrix = result.rows["trained"]["confusion"]
     table = per_class(matrix)
     width = max(len("class"), *(len(name) for name in result.classes))

@@ -93,7 +93,7 @@ def lstm_from_first_input(first: jax.Array, length: jax.Array, steps: int, weigh
     output, state = _scan((gates,), (mask[:1],), (weights.recurrent,), (initial,), (False,))
     if steps == 1:
         return output[0].swapaxes(0, 1), state[0]
-    later, state = _scan((weights.bias[None, None],), (mask[1:],), (weights.recurrent,), state, (False,))
+    later, state = _scan((weights.bias,), (mask[1:],), (weights.recurrent,), state, (False,))
     return jnp.concatenate([output[0], later[0]]).swapaxes(0, 1), state[0]
 
 
@@ -116,7 +116,7 @@ def _directions(x, length, directions):
 
 
 # The scan below treats its directions as a tuple of independent recurrences over the same number of steps:
-# projected inputs `[T, B, 4H]` (or `[1, 1, 4H]`: the same at every step), masks `[T, B]`, recurrent weights
+# projected inputs `[T, B, 4H]` (or `[4H]`: the same at every step for all), masks `[T, B]`, recurrent weights
 # `[H, 4H]` and initial states. A reversed direction is stored and returned in the sequence's own order; only the
 # step at which a frame is visited differs, so nothing is flipped sequence by sequence: the padding comes first
 # and leaves the state alone.
@@ -147,14 +147,13 @@ def _scan(projected, masks, recurrents, initials, reverse):
 
 
 def _scan_forward(projected, masks, recurrents, initials, reverse):
-    constant = tuple(p.shape[0] == 1 and m.shape[0] != 1 for p, m in zip(projected, masks))
-    moving = tuple(None if c else _ordered(p, r) for p, c, r in zip(projected, constant, reverse))
+    moving = tuple(None if p.ndim == 1 else _ordered(p, r) for p, r in zip(projected, reverse))
     ordered_masks = tuple(_ordered(m, r) for m, r in zip(masks, reverse))
 
     def step(states, inputs):
         new_states, outputs, gates = [], [], []
         for state, p, fixed, valid, recurrent in zip(states, inputs[0], projected, inputs[1], recurrents):
-            new, output, activated = _cell(state, fixed[0] if p is None else p, valid, recurrent)
+            new, output, activated = _cell(state, fixed if p is None else p, valid, recurrent)
             new_states.append(new)
             outputs.append(output)
             gates.append(activated)
@@ -163,12 +162,12 @@ def _scan_forward(projected, masks, recurrents, initials, reverse):
     initials = tuple(State(*s) for s in initials)
     finals, (outputs, gates, before) = jax.lax.scan(step, initials, (moving, ordered_masks))
     outputs = tuple(_ordered(o, r) for o, r in zip(outputs, reverse))
-    kept = (gates, before, ordered_masks, recurrents, tuple(p.shape for p in projected))
+    kept = (gates, before, ordered_masks, recurrents, tuple(p.ndim for p in projected))
     return (outputs, finals), kept
 
 
 def _scan_backward(reverse, kept, gradients):
-    gates, before, masks, recurrents, shapes = kept
+    gates, before, masks, recurrents, dimensions = kept
     d_outputs, d_finals = gradients
     d_outputs = tuple(_ordered(d, r) for d, r in zip(d_outputs, reverse))
 
@@ -184,11 +183,8 @@ def _scan_backward(reverse, kept, gradients):
         step, tuple(State(*d) for d in d_finals), (d_outputs, gates, before, masks), reverse=True
     )
     d_recurrents = tuple(jnp.einsum("tbh,tbk->hk", state.hidden, d) for state, d in zip(before, d_gates))
-    d_projected = []
-    for d, shape, r in zip(d_gates, shapes, reverse):
-        constant = shape[0] == 1 and d.shape[0] != 1
-        d_projected.append(d.sum((0, 1), keepdims=True) if constant else _ordered(d, r))
-    return tuple(d_projected), (None,) * len(masks), d_recurrents, d_initials
+    d_projected = tuple(d.sum((0, 1)) if n == 1 else _ordered(d, r) for d, n, r in zip(d_gates, dimensions, reverse))
+    return d_projected, (None,) * len(masks), d_recurrents, d_initials
 
 
 def _cell_backward(d_state, d_output, activated, state, valid, recurrent):

@@ -1,0 +1,36 @@
+"""Write a run's embeddings of every clip of a store.
+
+    python launch/embed.py --workdir runs/nucla --store nucla.h5 --output embeddings.h5
+
+The output holds a row a clip: embedding [N, D] float32, video (id), start, length, label; and as attributes the run's
+folder, model, feature and checkpoint, the store and its class names.
+"""
+
+from absl import app, flags
+
+from mgjax.errors import script
+from mgjax.evaluation import embed
+from mgjax.store import Store
+
+FLAGS = flags.FLAGS
+
+
+def define_flags():
+    """The script's flags."""
+    flags.DEFINE_string("workdir", None, "folder of the run", required=True)
+    flags.DEFINE_string("store", None, "the store whose clips are embedded", required=True)
+    flags.DEFINE_string("output", None, "the HDF5 file to write", required=True)
+    flags.DEFINE_string("feature", None, "what to take from the encoder; by default what the run was trained for")
+    flags.DEFINE_integer("step", None, "which checkpoint; by default the newest")
+
+
+@script
+def main(argv):
+    with Store(FLAGS.store) as store:
+        shape = embed.write_embeddings(FLAGS.workdir, store, FLAGS.output, FLAGS.feature, FLAGS.step)
+    print(f"wrote {FLAGS.output}: {shape[0]} clips, {shape[1]} features each")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

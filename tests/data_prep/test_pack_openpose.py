@@ -1,0 +1,379 @@
+import csv
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from data_prep import openpose, pack_openpose
+from mgjax import store
+from mgjax.errors import InputError
+
+RNG = np.random.default_rng(7)
+POSE = RNG.uniform(100, 500, (25, 2))
+
+
+def person(x=0.0, joints=25, hands=False):
+    """One person's JSON object; x shifts it to the right."""
+    points = np.concatenate([POSE + (x, 0), np.full((25, 1), 0.5)], axis=1)
+    points = np.concatenate([points, points])[:joints]
+    hand = points[:21].ravel().tolist() if hands else []
+    return {"pose_keypoints_2d": points.ravel().tolist(), "face_keypoints_2d": [123.5, 123.5, 1.0] * 70,
+            "hand_left_keypoints_2d": hand, "hand_right_keypoints_2d": hand}
+
+
+def write(folder, frames, first=0):
+    """Frames given as lists of people, None for a gap."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, people in enumerate(frames, first):
+        if people is not None:
+            text = json.dumps({"version": 1.3, "people": people})
+            (folder / f"cam_{number:012d}_keypoints.json").write_text(text)
+    return folder
+
+
+def table(path, *lines):
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(root, *arguments, **options):
+    return subprocess.run(
+        [sys.executable, str(root / "data_prep" / "pack_openpose.py"), *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, **options,
+    )
+
+
+def contents(path):
+    with store.Store(path) as packed:
+        keypoints, score = packed.frames(0, packed.frame_count)
+        tables = [getattr(packed.videos, name).tolist() for name in vars(packed.videos)]
+        tables += [getattr(packed.clips, name).tolist() for name in vars(packed.clips)]
+        return keypoints, score, tables, packed.labels
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Three videos: the first numbered from 10, the second with a gap, an empty frame and several people."""
+    folder = tmp_path / "videos"
+    write(folder / "anna", [[person(t)] for t in range(6)], first=10)
+    write(folder / "ben", [[person()], None, [], [person(900), person(2)], [person(3)]])
+    write(folder / "cleo", [[person(5 * t, hands=True)] for t in range(4)])
+    return folder
+
+
+# --- what is packed
+
+
+def test_real_recording_is_packed_to_the_last_bit(shared_data, tmp_path, root):
+    folder = shared_data / "openpose_body25_hands"
+    result = run(root, "--input", folder, "--output", tmp_path / "out.h5", "--layout", "body25_hands")
+    assert result.returncode == 0, result.stderr
+    expected = []
+    for path in sorted(folder.iterdir()):
+        (one,) = json.loads(path.read_text())["people"]
+        parts = one["pose_keypoints_2d"], one["hand_left_keypoints_2d"], one["hand_right_keypoints_2d"]
+        expected.append(np.float32(sum(parts, [])).reshape(67, 3))
+    expected = np.stack(expected)
+    expected[expected[..., 2] == 0] = 0
+    keypoints, score, tables, labels = contents(tmp_path / "out.h5")
+    np.testing.assert_array_equal(keypoints, expected[..., :2])
+    np.testing.assert_array_equal(score, expected[..., 2])
+    assert keypoints.dtype == score.dtype == np.float32 and keypoints.shape == (9, 67, 2)
+    assert tables[0] == ["openpose_body25_hands"] and tables[-1] == [-1] and labels == ()
+    # No number of the face is anywhere in the file, but for those that a body or a hand has too.
+    stored = set(keypoints.ravel().tolist()) | set(score.ravel().tolist())
+    face = np.float32(one["face_keypoints_2d"]).tolist()
+    assert not (set(face) & stored) - set(expected.ravel().tolist())
+
+
+def test_two_people_and_the_summary(shared_data, tmp_path, root):
+    folder = shared_data / "openpose_body25b_two_people"
+    result = run(root, "--input", folder, "--output", tmp_path / "out.h5", "--layout", "body25b", "--report",
+                 tmp_path / "report.csv")
+    assert result.returncode == 0, result.stderr
+    assert "largest root jump: 11.1 px, video openpose_body25b_two_people at frame 14" in result.stdout
+    (row,) = csv.DictReader((tmp_path / "report.csv").open())
+    assert (row["frames"], row["several"], row["people"], row["missing"]) == ("100", "100", "2", "0")
+    assert float(row["jump"]) == pytest.approx(11.1019, abs=1e-3)
+
+
+def test_tables_clips_and_gaps(videos, tmp_path):
+    about = table(tmp_path / "about.csv", "subject,id,emotion,fps,width,height", "7,anna,win,25,1280,720",
+                  "8,cleo,lose,29.97,,")
+    clips = table(tmp_path / "clips.csv", "video,start,stop,label", "ben,0,3,10", "anna,11,16,9", "anna,10,11,",
+                  "cleo,0,4,9")
+    report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25", videos=about, clips=clips)
+    with store.Store(tmp_path / "out.h5") as packed:
+        assert packed.videos.id.tolist() == ["anna", "ben", "cleo"]
+        assert packed.videos.length.tolist() == [6, 5, 4]
+        assert packed.videos.subject.tolist() == ["7", "", "8"]
+        assert packed.videos.emotion.tolist() == ["win", "", "lose"]
+        assert packed.videos.fps.tolist() == [25, 0, np.float32(29.97)] and packed.videos.width.tolist() == [1280, 0, 0]
+        assert packed.labels == ("9", "10")
+        assert packed.clips.video.tolist() == [1, 0, 0, 2]
+        assert packed.clips.start.tolist() == [0, 1, 0, 0] and packed.clips.length.tolist() == [3, 5, 1, 4]
+        assert packed.clips.label.tolist() == [1, 0, -1, 0]
+        # Frame 11 of anna's files is its second.
+        keypoints, _ = packed.clip(1)
+        np.testing.assert_array_equal(keypoints[0], (POSE + (1, 0)).astype(np.float32))
+        keypoints, score = packed.video(1)
+        assert score.any(axis=1).tolist() == [True, False, False, True, True]
+        assert not keypoints[1:3].any()
+        np.testing.assert_array_equal(keypoints[3], (POSE + (2, 0)).astype(np.float32))
+    ben = report.videos[1]
+    assert (ben.gaps, ben.nobody, ben.several, ben.missing, ben.damaged) == (1, 1, 1, 2, 0)
+    assert (report.unlisted, report.clips, report.labelled, report.labels) == (1, 4, 3, ("9", "10"))
+    assert "videos that the table of videos leaves out: 1" in str(report)
+
+
+def test_without_clips_whole_videos_are_clips(videos, tmp_path):
+    pack_openpose.pack(videos, tmp_path / "out.h5", "body25_hands")
+    with store.Store(tmp_path / "out.h5") as packed:
+        assert packed.clips.length.tolist() == [6, 5, 4] and packed.clips.label.tolist() == [-1] * 3
+        _, score = packed.video(0)
+        assert score[:, :25].all() and not score[:, 25:].any()
+        assert packed.video(2)[1].all()
+
+
+@pytest.mark.parametrize("labels, expected", [
+    (["b", "a", "10"], ["10", "a", "b"]), (["10", "9", "-1"], ["-1", "9", "10"]), ([], []),
+])
+def test_label_order(labels, expected):
+    assert pack_openpose.order_labels(labels) == expected
+
+
+def test_face_is_kept_only_when_asked_for(videos, tmp_path):
+    with pytest.raises(InputError, match="identify a person"):
+        pack_openpose.pack(videos, tmp_path / "out.h5", "openpose137")
+    pack_openpose.pack(videos, tmp_path / "with.h5", "openpose137", keep_face=True)
+    pack_openpose.pack(videos, tmp_path / "without.h5", "body25_hands")
+    assert (contents(tmp_path / "with.h5")[0][0, 25:95] == 123.5).all()
+    assert not (contents(tmp_path / "without.h5")[0] == 123.5).any()
+    number = np.float32(123.5).tobytes()
+    assert number in (tmp_path / "with.h5").read_bytes() and number not in (tmp_path / "without.h5").read_bytes()
+
+
+def test_centre_takes_the_width_from_the_table(tmp_path):
+    folder = write(tmp_path / "v", [[person(0), person(1000), person(2000)]] * 3)
+    about = table(tmp_path / "about.csv", "id,width", "v,2600")
+    pack_openpose.pack(folder, tmp_path / "out.h5", "body25", videos=about, person="centre")
+    np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0][0], (POSE + (1000, 0)).astype(np.float32))
+    with pytest.raises(InputError, match="needs the width of video 'v'"):
+        pack_openpose.pack(folder, tmp_path / "out.h5", "body25", person="centre")
+
+
+def test_others_and_a_damaged_file_are_counted(videos, tmp_path):
+    (videos / "anna" / "notes.txt").write_text("x")
+    (videos / "list.csv").write_text("x")
+    path = videos / "ben" / "cam_000000000004_keypoints.json"
+    path.write_text(path.read_text()[:50])
+    report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25", max_damaged=1 / 14)
+    assert report.others == 2 and report.total("damaged") == 1
+    assert report.first_damaged == f"{path} (not whole JSON)"
+    seen = contents(tmp_path / "out.h5")[1].any(axis=1).tolist()
+    assert seen == [True] * 6 + [True, False, False, True, False] + [True] * 4
+
+
+# --- the same store for any number of workers, and nothing half-done
+
+
+@pytest.mark.parametrize("chunk", [256, 2], ids=["videos", "frames"])
+def test_any_number_of_workers(videos, tmp_path, monkeypatch, chunk):
+    """Two workers share videos; five share frames, as there are fewer videos."""
+    monkeypatch.setattr(openpose, "CHUNK", chunk)
+    results = []
+    for workers in (1, 2 if chunk == 256 else 5):
+        path = tmp_path / f"{workers}.h5"
+        report = pack_openpose.pack(videos, path, "body25_hands", workers=workers)
+        results.append((contents(path), report.videos))
+    (one, one_report), (many, many_report) = results
+    for a, b in zip(one[:2], many[:2]):
+        np.testing.assert_array_equal(a, b)
+    assert one[2:] == many[2:] and one_report == many_report
+
+
+def test_an_error_in_a_worker_is_one_sentence(videos, tmp_path, root):
+    path = write(videos / "ben", [[person(joints=18)]], first=4) / "cam_000000000004_keypoints.json"
+    result = run(root, "--input", videos, "--output", tmp_path / "out.h5", "--layout", "body25", "--workers", 2)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert f"{path}: pose_keypoints_2d holds 18 joints, expected 25" in result.stderr
+    assert not list(tmp_path.glob("out.h5*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+@pytest.mark.skipif(not pathlib.Path("/proc/self/stat").exists(), reason="finds the workers through /proc")
+def test_stopped_in_the_middle(tmp_path, root, number):
+    folder = write(tmp_path / "video", [[person(t % 7)] for t in range(600)])
+    # A file that is read only when somebody writes into it: the job is in its middle for as long as wanted.
+    stuck = folder / "cam_000000000600_keypoints.json"
+    os.mkfifo(stuck)
+    output = tmp_path / "out.h5"
+    script = root / "data_prep" / "pack_openpose.py"
+    job = subprocess.Popen(
+        [sys.executable, script, "--input", folder, "--output", output, "--layout", "body25", "--workers", "2"],
+        start_new_session=True, stderr=subprocess.PIPE, text=True,
+    )
+    wait_for(lambda: len(session(job.pid)) > 2 and reading(stuck))
+    os.killpg(job.pid, number) if number == signal.SIGINT else os.kill(job.pid, number)
+    assert job.wait(timeout=20) == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    wait_for(lambda: not session(job.pid))
+    assert not output.exists()
+    if number == signal.SIGINT:
+        assert job.stderr.read() == "interrupted\n"
+        assert not list(tmp_path.glob("*.partial"))
+    job.stderr.close()
+
+
+def reading(fifo):
+    """Whether somebody waits for the pipe's content."""
+    try:
+        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def session(leader):
+    """Living processes of a session."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, of = path.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(of) == leader and state not in "ZX":
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+# --- wrong input: one sentence that names the file, exit code 1, nothing written
+
+
+def _nothing(folder):
+    pass
+
+
+def _empty(folder):
+    shutil.rmtree(folder / "anna")
+    (folder / "anna").mkdir()
+
+
+def _put(name, text="{}"):
+    def change(folder):
+        (folder / "anna" / name).write_text(text)
+    return change
+
+
+def _all_empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def _damaged(folder):
+    for name in ("cam_000000000011_keypoints.json", "cam_000000000012_keypoints.json"):
+        _put(name, '{"people": [')(folder)
+
+
+# What is done to the input, options that differ (IN is the input, CSV a table), the table, and what the sentence says.
+WRONG = {
+    "missing folder": (_nothing, {"input": "IN/none"}, None, "none: no such folder"),
+    "a file": (_nothing, {"input": "IN/anna/cam_000000000010_keypoints.json"}, None, "is a file, expected a folder"),
+    "empty folder": (_all_empty, {}, None, "videos: the folder holds no .json file"),
+    "empty video": (_empty, {}, None, "anna: the folder holds no .json file"),
+    "frames beside folders": (lambda folder: (folder / "f_1.json").write_text("{}"), {}, None, "holds both"),
+    "foreign JSON": (_put("a_99.json", '{"images": []}'), {}, None, "a_99.json: JSON, but not an OpenPose frame"),
+    "same number": (_put("b_10.json"), {}, None, "cam_000000000010_keypoints.json: same frame number 10 as b_10.json"),
+    "no number": (_put("labels.json"), {}, None, "labels.json: no frame number"),
+    "not frame numbers": (_put("x_20240101.json"), {}, None, "these are not frame numbers"),
+    "joint count": (_nothing, {"layout": "coco18"}, None, "holds 25 joints, expected 18 as pose model coco18"),
+    "damaged": (_damaged, {}, None, "cam_000000000011_keypoints.json: not whole JSON; 2 of 14 frame files are damaged"),
+    "unknown layout": (_nothing, {"layout": "body26"}, None, "unknown layout 'body26'"),
+    "face": (_nothing, {"layout": "openpose137"}, None, "kept only with --keep_face"),
+    "no face to keep": (_nothing, {"keep_face": "true"}, None, "no face landmarks"),
+    "unknown person": (_nothing, {"person": "tallest"}, None, "unknown person 'tallest'"),
+    "rank": (_nothing, {"person": "3"}, None, "only 1 was found"),
+    "output folder": (_nothing, {"output": "IN/none/out.h5"}, None, "none: no such folder"),
+    "no table": (_nothing, {"clips": "IN/none.csv"}, None, "none.csv: cannot be read"),
+    "videos: column": (_nothing, {"videos": "CSV"}, "video,fps\nanna,25\n", "table.csv: no column 'id'"),
+    "videos: unknown column": (_nothing, {"videos": "CSV"}, "id,emotions\nanna,win\n", "column 'emotions'"),
+    "videos: unknown": (_nothing, {"videos": "CSV"}, "id\nanna\ndora\n", "table.csv, line 3: unknown video 'dora'"),
+    "videos: twice": (_nothing, {"videos": "CSV"}, "id\nanna\nanna\n", "line 3: video 'anna' is there twice"),
+    "videos: number": (_nothing, {"videos": "CSV"}, "id,fps\nanna,fast\n", "line 2: fps is 'fast', expected a number"),
+    "videos: nan": (_nothing, {"videos": "CSV"}, "id,fps\nanna,nan\n", "table.csv, line 2: fps is 'nan'"),
+    "videos: part": (_nothing, {"videos": "CSV"}, "id,width\nanna,12.5\n", "'12.5', expected a whole number"),
+    "videos: empty": (_nothing, {"videos": "CSV"}, "", "table.csv: no column 'id'"),
+    "clips: column": (_nothing, {"clips": "CSV"}, "video,start,end\nanna,10,11\n", "table.csv: no column 'stop'"),
+    "clips: semicolons": (_nothing, {"clips": "CSV"}, "video;start;stop\nanna;10;11\n", "no column 'video'"),
+    "clips: number": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10,11\n\nanna,x,2\n", "line 4: start is 'x'"),
+    "clips: no value": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,,12\n", "line 2: no start"),
+    "clips: values": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10\n", "line 2: 2 values, expected 3"),
+    "clips: unknown": (_nothing, {"clips": "CSV"}, "video,start,stop\ndora,0,1\n", "line 2: unknown video 'dora'"),
+    "clips: after": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10,17\n", "numbered 10 to 15"),
+    "clips: before": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10,16\nanna,9,16\n", "line 3: start 9 and"),
+    "clips: backwards": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,12,12\n", "must be greater"),
+    "clips: none": (_nothing, {"clips": "CSV"}, "video,start,stop\n", "table.csv: no clip"),
+}
+
+
+def wrong(case, videos, tmp_path):
+    change, options, text, words = WRONG[case]
+    change(videos)
+    if text is not None:
+        (tmp_path / "table.csv").write_text(text)
+    options = {"input": "IN", "output": str(tmp_path / "out.h5"), "layout": "body25"} | options
+    options = {k: v.replace("IN", str(videos)).replace("CSV", str(tmp_path / "table.csv")) for k, v in options.items()}
+    return options, words
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input(case, videos, tmp_path):
+    options, words = wrong(case, videos, tmp_path)
+    options["keep_face"] = options.get("keep_face") == "true"
+    with pytest.raises(InputError) as caught:
+        pack_openpose.pack(**options)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("out.h5*"))
+
+
+@pytest.mark.parametrize("case", ["missing folder", "foreign JSON", "damaged", "no face to keep", "clips: number"])
+def test_wrong_input_to_the_script(case, videos, tmp_path, root):
+    options, words = wrong(case, videos, tmp_path)
+    result = run(root, *(f"--{name}={value}" for name, value in options.items()))
+    assert result.returncode == 1 and result.stdout == ""
+    assert words in result.stderr and "Traceback" not in result.stderr and result.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("out.h5*"))
+
+
+@pytest.mark.parametrize("report, words", [("none/r.csv", "no such folder"), ("out.h5", "the same file")])
+def test_the_report_is_checked_first(videos, tmp_path, root, report, words):
+    result = run(root, "--input", videos, "--output", "out.h5", "--layout", "body25", "--report", report, cwd=tmp_path)
+    assert result.returncode == 1 and words in result.stderr and not list(tmp_path.glob("out.h5*"))
+
+
+def test_an_existing_store_outlives_a_failed_job(videos, tmp_path):
+    pack_openpose.pack(videos, tmp_path / "out.h5", "body25")
+    before = (tmp_path / "out.h5").read_bytes()
+    _put("a_99.json", '{"images": []}')(videos)
+    with pytest.raises(InputError):
+        pack_openpose.pack(videos, tmp_path / "out.h5", "body25")
+    assert (tmp_path / "out.h5").read_bytes() == before
+
+
+def test_importing_defines_no_flags_and_no_jax(root):
+    code = ("import sys; from absl import app, flags; before = set(flags.FLAGS); import data_prep.pack_openpose; "
+            "assert set(flags.FLAGS) == before and 'jax' not in sys.modules")
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

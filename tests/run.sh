@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The tests. Sets itself up like launch/quickstart.sh; needs Python 3.11+ and nothing else.
+#
+#     bash tests/run.sh [pytest arguments]     everything, on what is installed or the newest versions
+#     bash tests/run.sh --oldest [...]         the quick ones, on the oldest jax and flax supported (Colab's TPU image)
+set -euo pipefail
+source "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/../launch/environment.sh"
+if [ "${1:-}" = "--oldest" ]; then
+    shift
+    set_up jax==0.7.2 flax==0.11.2
+    set -- -m "not slow" "$@"
+else
+    set_up
+fi
+cd "$root"
+"$python" -c 'import sys, jax, flax; print(f"Python {sys.version.split()[0]}, jax {jax.__version__}, flax {flax.__version__}")'
+exec "$python" -m pytest --durations=10 "$@"

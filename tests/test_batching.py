@@ -1,0 +1,74 @@
+"""Buckets, plans and gathering."""
+
+import itertools
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgjax import batching
+from mgjax.errors import InputError
+
+
+def padded(lengths, edges):
+    return sum(min(edge for edge in edges if edge >= length) for length in lengths)
+
+
+def test_edges_waste_as_little_as_any_choice_of_edges():
+    rng = np.random.default_rng(0)
+    for buckets in (1, 2, 3):
+        lengths = rng.integers(1, 30, 12)
+        edges = batching.bucket_edges(lengths, buckets)
+        assert len(edges) <= buckets and edges[-1] == lengths.max()
+        best = min(padded(lengths, chosen + (lengths.max(),))
+                   for chosen in itertools.combinations(sorted(set(lengths)), buckets - 1))
+        assert padded(lengths, edges) == best
+
+
+def test_edges_by_hand():
+    assert batching.bucket_edges([10, 10, 11, 50], 2) == (11, 50)
+    assert batching.bucket_edges([10, 10, 11, 50], 1) == (50,)
+    assert batching.bucket_edges([3, 3], 6) == (3,)
+    assert batching.bucket_edges([1, 9, 17], 6, multiple=8) == (8, 16, 24)
+    assert batching.padding_share(np.array([10, 10, 11, 50]), (11, 50)) == pytest.approx(2 / 83)
+    with pytest.raises(InputError):
+        batching.bucket_edges([])
+
+
+def test_a_plan_holds_every_clip_once_in_its_bucket():
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(1, 100, 83)
+    clips = rng.permutation(200)[:83]
+    edges = batching.bucket_edges(lengths, 4)
+    batches = batching.plan(clips, lengths, edges, 16, seed=3, epoch=2)
+    seen = np.concatenate([batch.clips[batch.weight > 0] for batch in batches])
+    assert sorted(seen) == sorted(clips)
+    length_of = dict(zip(clips, lengths))
+    for batch in batches:
+        assert batch.clips.shape == batch.weight.shape == (16,)
+        below = max([edge for edge in edges if edge < batch.steps], default=0)
+        assert all(below < length_of[clip] <= batch.steps for clip in batch.clips)
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    lengths = np.arange(1, 41)
+    make = lambda seed, epoch: [b.clips.tolist() for b in batching.plan(np.arange(40), lengths, (20, 40), 8, seed, epoch)]
+    assert make(0, 5) == make(0, 5)
+    assert make(0, 5) != make(0, 6) and make(0, 5) != make(1, 5)
+    assert make(None, 0) == make(None, 9)
+
+
+def test_a_clip_longer_than_the_last_bucket_is_refused():
+    with pytest.raises(InputError, match="30 frames"):
+        batching.plan(np.arange(2), np.array([5, 30]), (20,), 2)
+
+
+def test_gather_takes_the_clips_frames_and_hides_the_rest():
+    keypoints = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
+    frames = batching.Frames(jnp.asarray(keypoints), jnp.ones((10, 1)), jnp.array([0, 7]), jnp.array([2, 3]), jnp.array([4, 5]))
+    got, score, length, label = batching.gather(frames, jnp.array([1, 0]), 4)
+    np.testing.assert_array_equal(got[0, :3], keypoints[7:10])
+    np.testing.assert_array_equal(got[1, :2], keypoints[:2])
+    assert np.isfinite(got).all()
+    np.testing.assert_array_equal(score[..., 0], [[1, 1, 1, 0], [1, 1, 0, 0]])
+    assert length.tolist() == [3, 2] and label.tolist() == [5, 4]

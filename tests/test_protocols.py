@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mgjax import protocols
+from mgjax.errors import InputError
+
+
+def listed(split):
+    return [side.tolist() for side in split]
+
+
+def test_rows_gives_ascending_rows_and_leaves_others_out():
+    assert listed(protocols.rows([3, 1, 9, 2, 3], train=(1, 2), test=(3,))) == [[1, 3], [0, 4]]
+    train, _ = protocols.rows([], (1,), (2,))
+    assert train.shape == (0,) and train.dtype == np.int64
+
+
+def test_rows_refuses_a_value_on_both_sides():
+    with pytest.raises(InputError, match="2 is named both to train and to test"):
+        protocols.rows([1, 2], (1, 2), (2,))
+
+
+def test_cross_subject_tests_on_everyone_else():
+    assert listed(protocols.cross_subject(["b", "a", "c", "a"], ["a"])) == [[1, 3], [0, 2]]
+
+
+def test_cross_subject_refuses_unknown_and_absent_subjects():
+    with pytest.raises(InputError, match="row 1 has no subject"):
+        protocols.cross_subject(["a", ""], ["a"])
+    with pytest.raises(InputError, match="subject 'z' is to train, but no row is of that subject"):
+        protocols.cross_subject(["a", "b"], ["a", "z"])
+
+
+def test_nucla_by_hand():
+    # rows:             0  1  2  3  4   5
+    subjects, views = [1, 2, 3, 4, 10, 9], [1, 2, 3, 1, 3, 2]
+    splits = protocols.nucla(subjects, views)
+    assert {name: listed(split) for name, split in splits.items()} == {
+        "cross_view": [[0, 1, 3, 5], [2, 4]],
+        "cross_subject": [[0, 2, 5], [1, 3, 4]],
+        "cross_view_dev": [[0, 3], [1, 5]],
+    }
+
+
+def test_nucla_development_split_lies_inside_the_training_views():
+    subjects, views = np.divmod(np.arange(30), 3) + np.array([[1], [1]])
+    splits = protocols.nucla(subjects.tolist(), views.tolist())
+    assert set(np.concatenate(splits["cross_view_dev"])) == set(splits["cross_view"][0])
+
+
+def test_importing_protocols_does_not_import_jax():
+    code = "import sys, mgjax.protocols; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

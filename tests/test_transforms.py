@@ -1,0 +1,171 @@
+"""Transforms by hand-computed values, and what preparation must not depend on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgjax import skeleton, transforms
+from mgjax.errors import InputError
+from mgjax.transforms import Augmentation, Preparation
+
+# Two joints in 2D, and three in 3D whose axes are easy to see.
+FLAT = skeleton.Layout("flat", ("A", "B"), (("A", "B"),), ("A",), ("A", "B"), ("A", "B"), ("A", "B"))
+SOLID = skeleton.Layout("solid", ("M", "R", "L", "T"), (("M", "R"), ("M", "L"), ("M", "T")), ("M",), ("M", "T"),
+                        ("R", "L"), ("M", "T"), dimensions=3)
+
+
+def one_clip(keypoints, score, preparation, layout=FLAT, pad=0, **augmented):
+    """Prepare a single clip given as nested lists; returns the batch."""
+    keypoints, score = np.asarray(keypoints, np.float32), np.asarray(score, np.float32)
+    length = len(keypoints)
+    keypoints = np.concatenate([keypoints, np.repeat(keypoints[-1:] + 99, pad, 0)])
+    score = np.concatenate([score, np.zeros((pad, score.shape[1]), np.float32)])
+    key = augmented.pop("key", None)
+    prepare = lambda keypoints, score, key: preparation(
+        keypoints, score, jnp.array([length]), jnp.array([0]), jnp.ones(1), layout, key=key, **augmented)
+    return jax.jit(prepare)(keypoints[None], score[None], key)
+
+
+def test_unseen_joints_are_filled_in_between_and_held_at_the_ends():
+    x = jnp.array([0, 7, 0, 0, 13, 0], jnp.float32).reshape(1, 6, 1, 1)
+    seen = (x > 0)[..., 0]
+    filled = transforms.fill_unseen(x, seen, jnp.array([[-5.0]]))
+    np.testing.assert_allclose(filled[0, :, 0, 0], [7, 7, 9, 11, 13, 13])
+    never = transforms.fill_unseen(x, jnp.zeros_like(seen), jnp.array([[-5.0]]))
+    np.testing.assert_allclose(never[0, :, 0, 0], -5)
+
+
+def test_masked_median_is_numpys():
+    rng = np.random.default_rng(0)
+    values, mask = rng.normal(size=(6, 9)).astype(np.float32), rng.random((6, 9)) < 0.6
+    mask[5] = False
+    expected = [np.median(v[m]) if m.any() else 0 for v, m in zip(values, mask)]
+    np.testing.assert_allclose(transforms.masked_median(jnp.asarray(values), jnp.asarray(mask)), expected, rtol=1e-6)
+
+
+def test_body_size_is_the_median_over_frames_that_saw_both_joints():
+    # distances 5, 100 (B unseen), 13
+    keypoints = [[[0, 0], [3, 4]], [[0, 0], [100, 0]], [[1, 1], [6, 13]]]
+    batch = one_clip(keypoints, [[1, 1], [1, 0], [1, 1]], Preparation(centre="none", fill=False), pad=2)
+    np.testing.assert_allclose(batch.inputs[0, 0, 1], np.array([3, 4]) / 9, rtol=1e-6)
+    assert not batch.inputs[0, 3:].any()
+
+
+def test_centring():
+    keypoints = np.array([[[1, 1], [2, 3]], [[5, 1], [7, 7]]], float)
+    score = np.ones((2, 2))
+    for centre, expected in (
+        ("none", keypoints), ("first", keypoints - [1, 1]), ("clip", keypoints - [3, 1]),
+        ("frame", keypoints - keypoints[:, :1]),
+    ):
+        batch = one_clip(keypoints, score, Preparation(centre=centre, scale="none"))
+        np.testing.assert_allclose(batch.inputs[0], expected, atol=1e-6)
+    path = one_clip(keypoints, score, Preparation(centre="frame", path=True, scale="none"))
+    np.testing.assert_allclose(path.inputs[0], [[[0, 0], [1, 2]], [[4, 0], [2, 6]]], atol=1e-6)
+    drawn = Preparation(centre="frame", path=True).drawable(path.inputs[0], FLAT)
+    np.testing.assert_allclose(drawn, keypoints - [1, 1], atol=1e-6)
+
+
+def test_range_maps_every_axis_of_a_clip_to_one():
+    batch = one_clip([[[0, 5], [4, 5]], [[1, 5], [8, 5]]], np.ones((2, 2)), Preparation(scale="range"), pad=1)
+    np.testing.assert_allclose(batch.inputs[0, :2, :, 0], [[-1, 0], [-0.75, 1]], atol=1e-6)
+    assert not batch.inputs[0, :, :, 1].any()  # an axis without extent
+
+
+@pytest.mark.parametrize("axes", ["first", "all"])
+def test_own_axes_undo_any_turn(axes):
+    rng = np.random.default_rng(1)
+    keypoints = rng.normal(size=(5, 4, 3)) * 0.1 + [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 2, 0]]
+    turn = np.asarray(transforms.random_rotation(jax.random.key(0), 1, 3, 3.0, 3.0)[0])
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+    preparation = Preparation(axes=axes)
+    still = one_clip(keypoints, np.ones((5, 4)), preparation, SOLID, pad=1)
+    turned = one_clip(keypoints @ turn.T + [3, -2, 8], np.ones((5, 4)), preparation, SOLID, pad=1)
+    np.testing.assert_allclose(turned.inputs, still.inputs, atol=1e-5)
+
+
+def test_own_axes_are_left_up_and_forward():
+    keypoints = [[[0, 0, 0], [0, 0, -1], [0, 0, 1], [3, 0, 0]]]  # left is +z, up is +x
+    prepared = one_clip(keypoints, np.ones((1, 4)), Preparation(axes="first", scale="none"), SOLID).inputs[0, 0]
+    np.testing.assert_allclose(prepared, [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 3, 0]], atol=1e-6)
+
+
+def test_streams():
+    keypoints = np.array([[[0, 0], [1, 0]], [[0, 0], [3, 1]]], float)
+    batch = one_clip(keypoints, np.ones((2, 2)), Preparation(scale="none", velocity=5, bones=True), pad=2)
+    assert batch.inputs.shape == (1, 4, 2, 6)
+    np.testing.assert_allclose(batch.inputs[0, 1, 1], [3, 1, 10, 5, 3, 1])
+    np.testing.assert_allclose(batch.inputs[0, 0, 1], [1, 0, 0, 0, 1, 0])
+    assert not batch.inputs[0, 2:].any()
+    assert Preparation(velocity=5, bones=True).channels(FLAT) == 6
+
+
+def test_mirroring_swaps_sides():
+    keypoints = np.array([[[0, 0, 0], [-1, 2, 3], [4, 5, 6], [0, 9, 0]]], np.float32)[None]
+    mirrored = transforms.random_mirror(jax.random.key(0), jnp.asarray(keypoints), SOLID, 1.0)
+    np.testing.assert_allclose(mirrored[0, 0], [[0, 0, 0], [-4, 5, 6], [1, 2, 3], [0, 9, 0]])
+    assert SOLID.mirror == (("L", "R"),)
+
+
+def test_timing_keeps_the_course_of_a_clip():
+    """A joint that moves evenly still does, at another speed, and reaches the ends when nothing is cut."""
+    steps, length = 40, jnp.array([20, 1, 2])
+    x = jnp.broadcast_to(jnp.arange(steps, dtype=jnp.float32)[None, :, None, None], (3, steps, 2, 2))
+    seen = jnp.ones((3, steps, 2), bool)
+    lengths = set()
+    timing = jax.jit(transforms.random_timing)
+    for seed in range(8):
+        moved, still_seen, new = timing(jax.random.key(seed), x, seen, length, 0.5, 0.0)
+        n = int(new[0])
+        lengths.add(n)
+        np.testing.assert_allclose(moved[0, :n, 0, 0], np.linspace(0, 19, n), atol=1e-4)
+        assert still_seen[0, :n].all() and not still_seen[0, n:].any()
+        assert int(new[1]) >= 1 and (np.asarray(moved[1, :int(new[1]), 0, 0]) == 0).all()
+        cut, _, short = timing(jax.random.key(seed), x, seen, length, 0.0, 0.5)
+        m = int(short[0])
+        assert 10 <= m <= 20
+        pace = np.diff(cut[0, :m, 0, 0])
+        np.testing.assert_allclose(pace, pace[0], atol=1e-4)
+        assert 0 <= cut[0, 0, 0, 0] and cut[0, m - 1, 0, 0] <= 19
+    assert len(lengths) > 4 and min(lengths) >= 20 * np.exp(-0.5) - 1 and max(lengths) <= 20 * np.exp(0.5) + 1
+
+
+def test_every_augmentation_changes_the_input_and_denoising_spares_the_target():
+    rng = np.random.default_rng(3)
+    keypoints, score = rng.normal(size=(8, 4, 3)), np.ones((8, 4))
+    clean = one_clip(keypoints, score, Preparation(), SOLID)
+    for field, value in (("rotation", 0.5), ("tilt", 0.3), ("scale", 0.3), ("noise", 0.1), ("drop", 0.7)):
+        for denoise in (False, True):
+            batch = one_clip(keypoints, score, Preparation(), SOLID, key=jax.random.key(1),
+                             augmentation=Augmentation(**{field: value}, denoise=denoise))
+            assert np.abs(batch.inputs - clean.inputs).max() > 1e-3, field
+            np.testing.assert_allclose(batch.target, clean.target if denoise else batch.inputs, atol=1e-6)
+    for field, value in (("speed", 0.9), ("crop", 0.9), ("mirror", 1.0)):
+        batch = one_clip(keypoints, score, Preparation(), SOLID, key=jax.random.key(0), pad=8,
+                         augmentation=Augmentation(**{field: value}, denoise=True))
+        assert np.abs(batch.inputs[:, :8] - clean.inputs).max() > 1e-3, field
+        np.testing.assert_array_equal(batch.target, batch.inputs)
+
+
+def test_padding_and_what_lies_in_it_change_nothing():
+    rng = np.random.default_rng(4)
+    keypoints, score = rng.normal(size=(6, 4, 3)), (rng.random((6, 4)) > 0.2).astype(float)
+    preparation = Preparation(centre="frame", path=True, axes="all", velocity=5, bones=True)
+    short = one_clip(keypoints, score, preparation, SOLID).inputs
+    long = one_clip(keypoints, score, preparation, SOLID, pad=7).inputs
+    np.testing.assert_allclose(long[:, :6], short, atol=1e-6)
+    assert not long[:, 6:].any()
+
+
+def test_a_clip_in_which_nothing_was_seen_stays_finite():
+    for preparation in (Preparation(), Preparation(scale="range"), Preparation(axes="all", centre="clip")):
+        assert np.isfinite(one_clip(np.zeros((3, 4, 3)), np.zeros((3, 4)), preparation, SOLID).inputs).all()
+
+
+def test_impossible_preparations_are_refused():
+    for options in ({"centre": "nose"}, {"axes": "last"}, {"scale": "big"}, {"path": True}):
+        with pytest.raises(InputError):
+            Preparation(**options)
+    with pytest.raises(InputError, match="3D"):
+        Preparation(axes="all").check(FLAT)

@@ -1,0 +1,180 @@
+"""The training loop end to end: it learns, resumes to the bit, stops when told, and says what is wrong."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import jax
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from mgjax import training
+from mgjax.errors import InputError
+from mgjax.models.usvae import USVAE
+from mgjax.skeleton import COCO_17
+from mgjax.store import Store, StoreWriter
+from mgjax.training.loop import Trainer, learning_rate
+from mgjax.training.run import RunFolder
+from mgjax.transforms import Augmentation, Preparation
+
+
+def write_store(path, clips=16, poison=None):
+    """Random sways of a body, one clip a video, every one training in the split "all"."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(4, 13, clips)
+    with StoreWriter(path, COCO_17, unit="pixel", frames=int(lengths.sum()), source="test") as writer:
+        body = rng.uniform(100, 500, (17, 2))
+        for i, length in enumerate(lengths):
+            sway = 50 * np.sin(np.arange(length) * rng.uniform(0.2, 1))[:, None, None] * rng.normal(size=(17, 2))
+            keypoints = (body + sway) * (1e25 if i == poison else 1)
+            writer.add_video(f"v{i}", keypoints, np.ones((length, 17)))
+            writer.add_clip(f"v{i}", 0, int(length), f"class {i % 2}")
+        writer.add_split("all", range(clips), [])
+        writer.add_split("none", [], [0])
+    return path
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("store") / "tiny.h5")
+
+
+def make_run(store, split="all", **options):
+    options = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "buckets": 1} | options
+    return training.Run("usvae", USVAE.Config(units=8, decoder_units=8, latent=8), Preparation(velocity=2.0),
+                        Augmentation(rotation=0.2), training.TrainOptions(**options), store.layout, split, store.labels)
+
+
+def quiet(_):
+    pass
+
+
+def test_it_learns_and_leaves_a_run_that_loads(store_path, tmp_path):
+    with Store(store_path) as store:
+        run = make_run(store, epochs=12)
+        assert training.fit(run, store, tmp_path / "run", log=quiet) == 0
+    records = RunFolder(tmp_path / "run").metrics()
+    assert [record["epoch"] for record in records] == list(range(12)) and records[-1]["step"] == 24
+    assert records[-1]["loss"] < 0.8 * records[0]["loss"]
+    assert records[0]["loss"] == pytest.approx(records[0]["reconstruction"] + 1e-3 * records[0]["kl"], rel=1e-4)
+    model, loaded, step = training.load_model(tmp_path / "run")
+    assert loaded == run and step == 24
+    trained, untrained = nnx.state(model), nnx.state(training.build_model(run))
+    assert max(jax.tree.leaves(jax.tree.map(lambda a, b: float(abs(a - b).max()), trained, untrained))) > 1e-2
+    with Store(store_path) as store:  # complete: nothing more happens
+        training.fit(run, store, tmp_path / "run", log=quiet)
+    assert RunFolder(tmp_path / "run").metrics() == records
+
+
+@pytest.mark.slow
+def test_ten_kills_change_no_bit(store_path, tmp_path):
+    program = os.path.join(os.path.dirname(__file__), "kill_and_resume.py")
+    result = subprocess.run([sys.executable, program, store_path, tmp_path, "10"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "killed 10 times" in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_the_next_call_goes_on(store_path, tmp_path, number):
+    with Store(store_path) as store:
+        run = make_run(store, epochs=400, checkpoint_seconds=1000.0)
+        lines = []
+
+        def stop_soon():
+            while not any("epoch" in line for line in lines[1:]):
+                time.sleep(0.01)
+            os.kill(os.getpid(), number)
+
+        threading.Thread(target=stop_soon, daemon=True).start()
+        assert training.fit(run, store, tmp_path / "run", log=lines.append) == number
+        assert "goes on from here" in lines[-1]
+        _, _, step = training.load_model(tmp_path / "run")
+        assert 0 < step < 800
+        shorter = dataclasses.replace(run, training=dataclasses.replace(run.training, checkpoint_seconds=5.0))
+        trainer = Trainer(shorter, store)
+        assert trainer.steps_per_epoch == 2
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_clips(tmp_path):
+    with Store(write_store(tmp_path / "bad.h5", poison=3)) as store:
+        with pytest.raises(training.Diverged, match=r"at step \d+ .*\b3\b.*nothing was saved") as caught:
+            run = dataclasses.replace(make_run(store), preparation=Preparation(scale="none"))
+            training.fit(run, store, tmp_path / "run", log=quiet)
+    assert "Traceback" not in str(caught.value)
+    assert RunFolder(tmp_path / "run").metrics() == []
+
+
+def test_a_folder_belongs_to_one_run(store_path, tmp_path):
+    with Store(store_path) as store:
+        folder = RunFolder(tmp_path / "run")
+        folder.claim(make_run(store))
+        folder.claim(make_run(store, checkpoint_seconds=9.0))
+        with pytest.raises(InputError, match="training.epochs=3, not 4"):
+            folder.claim(make_run(store, epochs=4))
+        (tmp_path / "other").mkdir()
+        (tmp_path / "other" / "thesis.txt").write_text("mine")
+        with pytest.raises(InputError, match="holds no run"):
+            training.fit(make_run(store), store, tmp_path / "other", log=quiet)
+        with pytest.raises(InputError, match="no training clips"):
+            training.fit(make_run(store, split="none"), store, tmp_path / "empty", log=quiet)
+        with pytest.raises(InputError, match="no checkpoint"):
+            training.load_model(tmp_path / "run")
+        with pytest.raises(InputError, match="holds no run"):
+            training.load_model(tmp_path / "nowhere")
+        (tmp_path / "run" / "run.json").write_text("{")
+        with pytest.raises(InputError, match="damaged"):
+            training.load_model(tmp_path / "run")
+
+
+def test_a_metrics_line_cut_short_is_forgotten(tmp_path):
+    folder = RunFolder(tmp_path)
+    for step in (2, 4, 6):
+        folder.add_metrics({"step": step})
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 8, "lo')
+    assert folder.keep_metrics(4) == [{"step": 2}, {"step": 4}]
+    assert [json.loads(line) for line in open(tmp_path / "metrics.jsonl")] == [{"step": 2}, {"step": 4}]
+
+
+def test_schedules():
+    rate = learning_rate(training.TrainOptions(learning_rate=2e-4, schedule="steps"), steps_per_epoch=7)
+    assert rate(0) == pytest.approx(2e-4) and rate(34) == pytest.approx(2e-4)
+    assert rate(35) == pytest.approx(2e-4 * 0.999) and rate(70) == pytest.approx(2e-4 * 0.999**2)
+    rate = learning_rate(training.TrainOptions(epochs=10, learning_rate=1.0, schedule="cosine", warmup_epochs=1), 4)
+    assert [float(rate(i)) for i in range(4)] == pytest.approx([0.25, 0.4375, 0.625, 0.8125])
+    assert rate(4) == pytest.approx(1) and rate(40) == pytest.approx(0, abs=1e-6) and rate(22) == pytest.approx(0.5)
+    constant = learning_rate(training.TrainOptions(learning_rate=0.1, schedule="constant"), 4)
+    assert constant(1000) == pytest.approx(0.1)
+
+
+def test_impossible_options_are_refused():
+    for options in ({"epochs": 0}, {"schedule": "rising"}, {"learning_rate": 0.0}, {"weight_decay": -1.0}):
+        with pytest.raises(InputError):
+            training.TrainOptions(**options)
+
+
+def test_one_step_is_plain_adam_on_the_mean_loss(store_path):
+    """The jitted step against the same step written out, without jit or donation."""
+    with Store(store_path) as store:
+        run = make_run(store)
+        trainer = Trainer(run, store)
+    state = trainer.initial_state()
+    before = jax.tree.map(np.asarray, state.model)
+    batch = trainer.order(0)[0]
+    key = jax.random.fold_in(jax.random.key(run.training.seed), 0)
+    gradients = jax.grad(lambda m: trainer._loss(m, trainer.frames, batch.clips, batch.weight, key, batch.steps)[0])(before)
+    adam = optax.adam(1e-2)
+    updates, _ = adam.update(gradients, adam.init(before))
+    expected = optax.apply_updates(before, updates)
+    after, _ = trainer.step(state, trainer.frames, batch.clips, batch.weight, steps=batch.steps)
+    # Adam's first step is lr · sign(gradient), so entries whose gradient is rounding noise may differ in sign.
+    for want, got, gradient in zip(*(jax.tree.leaves(tree) for tree in (expected, after.model, gradients))):
+        clear = np.abs(gradient) > 1e-6
+        np.testing.assert_allclose(np.asarray(got)[clear], np.asarray(want)[clear], atol=1e-4)
