@@ -48,6 +48,7 @@ from mgjax.errors import InputError
 from mgjax.progress import track
 from mgjax.store import StoreWriter
 
+SPLIT = "split_"  # what a column begins with that says which videos of a split train and which test
 _NUMBERS = {"fps": float, "width": int, "height": int, "start": int, "stop": int}
 
 
@@ -120,7 +121,8 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
         output: the store to write.
         layout: a `skeleton.Layout` or what `skeleton.get` takes.
         model_pose: the pose model that made the files, one of `openpose.MODELS`; None takes it from the layout.
-        videos: path of a CSV table with the columns id and any of subject, emotion, fps, width, height.
+        videos: path of a CSV table with the columns id and any of subject, emotion, fps, width, height; a column
+            split_NAME holding train, test or nothing makes the split NAME.
         clips: path of a CSV table with the columns video, start, stop and perhaps label.
         keep_face: store the face landmarks of a layout that has them.
         person: one of `openpose.CHOICES`, or a rank by size, 1 for the largest. "centre" needs the videos' widths.
@@ -137,7 +139,7 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     if workers < 1 or not 0 <= max_damaged <= 1:
         raise InputError(f"workers is {workers}, max_damaged {max_damaged}; expected at least 1, and a share of 0 to 1")
     recordings, others = openpose.find_recordings(input)
-    about = read_videos(videos, recordings) if videos is not None else {}
+    about, splits = read_videos(videos, recordings) if videos is not None else ({}, {})
     rows = read_clips(clips, recordings) if clips is not None else [
         (recording.id, 0, recording.length, None) for recording in recordings
     ]
@@ -164,6 +166,10 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
             reports.append(followed.report)
         for video, start, length, label in rows:
             writer.add_clip(video, start, length, label)
+        order = {recording.id: row for row, recording in enumerate(recordings)}
+        for name, sides in splits.items():
+            train, test = ([order[id] for id, side in sides.items() if side == which] for which in ("train", "test"))
+            writer.add_split(name, train, test, of="videos")
     return Report(str(output), tuple(reports), len(rows), sum(label is not None for *_, label in rows), tuple(labels),
                   others, len(recordings) - len(about) if videos is not None else None,
                   f"{damaged[0][0]} ({damaged[0][1]})" if damaged else None)
@@ -260,15 +266,18 @@ def order_labels(labels: Iterable[str]) -> list[str]:
         return labels
 
 
-def read_table(path, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[tuple[str, dict]]:
+def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
+               prefix: str | None = None) -> Iterator[tuple[str, dict]]:
     """Rows of a CSV table with a header: where it is, for error messages, and its values by column.
 
     Text is stripped; the columns of numbers are numbers, and left out of a row where they are empty and optional.
+    Columns whose names begin with the prefix are optional too.
 
     Raises:
         InputError: the file is missing or not text, columns are missing or unknown, or a value is wrong.
     """
-    expected = f"expected the columns {', '.join(required)} and perhaps {', '.join(optional)}"
+    named = optional + ((f"{prefix}...",) if prefix else ())
+    expected = f"expected the columns {', '.join(required)} and perhaps {', '.join(named)}"
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -285,7 +294,8 @@ def read_table(path, required: tuple[str, ...], optional: tuple[str, ...]) -> It
         if column not in columns:
             raise InputError(f"{path}: no column {column!r} in its first line; {expected}, separated by commas")
     for column in columns:
-        if column not in required + optional or columns.count(column) > 1:
+        known = column in required + optional or (prefix and column.startswith(prefix) and column != prefix)
+        if not known or columns.count(column) > 1:
             raise InputError(f"{path}: unknown or repeated column {column!r}; {expected}")
     for where, row in rows[1:]:
         if not any(value.strip() for value in row):
@@ -315,21 +325,27 @@ def _value(where: str, column: str, text: str):
     return number
 
 
-def read_videos(path, recordings: list[openpose.Recording]) -> dict[str, dict]:
-    """The table of videos: what `StoreWriter.add_video` takes, by video id.
+def read_videos(path, recordings: list[openpose.Recording]) -> tuple[dict[str, dict], dict[str, dict[str, str]]]:
+    """The table of videos: what `StoreWriter.add_video` takes, by video id, and the side of every video in each split.
 
     Raises:
-        InputError: as `read_table`, a video is not among the recordings, or is listed twice.
+        InputError: as `read_table`, a video is not among the recordings, or is listed twice, or a side is neither
+            train, test nor empty.
     """
-    known, about = {recording.id for recording in recordings}, {}
-    for where, row in read_table(path, ("id",), ("subject", "emotion", "fps", "width", "height")):
+    known, about, splits = {recording.id for recording in recordings}, {}, {}
+    for where, row in read_table(path, ("id",), ("subject", "emotion", "fps", "width", "height"), SPLIT):
         id = row.pop("id")
         if id not in known:
             raise InputError(f"{where}: unknown video {id!r}: the input has no such folder")
         if id in about:
             raise InputError(f"{where}: video {id!r} is there twice")
+        for column in [column for column in row if column.startswith(SPLIT)]:
+            side = row.pop(column)
+            if side not in ("train", "test", ""):
+                raise InputError(f"{where}: {column} is {side!r}, expected train, test or nothing")
+            splits.setdefault(column.removeprefix(SPLIT), {})[id] = side
         about[id] = row
-    return about
+    return about, splits
 
 
 def read_clips(path, recordings: list[openpose.Recording]) -> list[tuple[str, int, int, str | None]]:
@@ -364,7 +380,8 @@ def define_flags():
     )) + "; or the path of a layout's .json file.")
     flags.DEFINE_enum("model_pose", None, list(openpose.MODELS), "Pose model that made the files; taken from --layout "
                       "where that says it. Files of body25 and of body25b cannot be told apart.")
-    flags.DEFINE_string("videos", None, "CSV table of videos: id, and any of subject, emotion, fps, width, height.")
+    flags.DEFINE_string("videos", None, "CSV table of videos: id, and any of subject, emotion, fps, width, height; a "
+                        "column split_NAME with train, test or nothing for each video makes the split NAME.")
     flags.DEFINE_string("clips", None, "CSV table of clips: video, start, stop and perhaps label (empty: none). "
                         "Numbers are those in the files' names; start is included, stop is not. Without it every whole "
                         "video is one clip without a label.")

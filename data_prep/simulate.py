@@ -105,25 +105,27 @@ GESTURES = (
         "head", (0.05, 0.305, 0.0), (-0.6, 0.3, -0.5), (-0.4, -0.9, -0.2), 0.85, 70, 0.45, (0.025, 0.005, 0.03), (3, 5),
     ), head=(8, 0, 0)),
     Gesture("covering face", 1, 2, Reach(
-        "head", (0.04, 0.175, 0.13), (-0.2, 1, -0.1), (0, 0, -1), 0.65, 20, 0.15,
-    ), both=0.75, torso=(8, 0, 0), head=(18, 0, 0)),
-    Gesture("rubbing eyes", 1, 2, Reach(
-        "head", (0.035, 0.20, 0.115), (-0.6, 0.7, -0.2), (-0.2, 0, -1), 0.75, 40, 0.6, (0.02, 0.015, 0), (2, 3.5),
-    ), both=0.3, head=(8, 0, 0)),
+        "head", (0.04, 0.175, 0.13), (-0.2, 1, -0.1), (0, 0, -1), 0.65, 10, 0.1,
+    ), both=0.75, torso=(10, 0, 0), head=(22, 0, 0)),
     Gesture("touching jaw", 1, 2, Reach(
         "head", (0.01, 0.10, 0.105), (-0.5, 0.7, -0.2), (-0.2, 0.3, -1), 0.6, 5, 0.75, (0.006, 0.006, 0), (0.5, 1),
     ), torso=(8, 0, 0), head=(4, 0, 0)),
+    Gesture("touching or covering suprasternal notch", 1, 2, Reach(
+        "torso", (0.01, -0.04, 0.09), (-0.9, 0.35, -0.1), (0, 0.1, -1), 0.75, 30, 0.2, (0.01, 0.005, 0), (0.5, 1),
+    ), head=(6, 0, 0)),
     Gesture("folding arms", 1.5, 1.5, Reach(
         "torso", (-0.16, -0.27, 0.17), (-1, 0.15, 0.05), (0, 0.1, -1), 0.55, 35, 0.35,
     ), both=1, apart=(0, -0.05, -0.05)),
-    Gesture("moving torso", 2, 1, torso_swing=(9, 10, 12), hertz=(0.35, 0.7)),
+    Gesture("moving torso", 2, 1, torso_swing=(11, 12, 15), hertz=(0.35, 0.7)),
+    Gesture("scratching or touching arms", 1.5, 1.5, Reach(
+        "torso", (-0.20, -0.15, 0.09), (-0.9, 0.15, -0.3), (-0.3, 0, -1), 0.75, 30, 0.3, (0.005, 0.045, 0.01), (1, 2),
+    )),
     Gesture("rubbing or holding hands", 1, 2, Reach(
-        "torso", (0.012, -0.28, 0.30), (-0.45, 0.2, 0.9), (-1, 0, 0), 0.65, 25, 0.25, (0, 0.02, 0.04), (1.5, 3),
+        "torso", (0.012, -0.31, 0.31), (-0.45, 0.2, 0.9), (-1, 0, 0), 0.65, 25, 0.25, (0, 0.02, 0.04), (1.5, 3),
     ), both=1, opposed=True),
     Gesture("crossing fingers", 1, 2, Reach(
-        "torso", (0.0, -0.25, 0.28), (-0.75, 0.5, 0.4), (-0.6, -0.2, -0.7), 0.75, 40, 0.65,
+        "torso", (0.0, -0.23, 0.28), (-0.75, 0.5, 0.4), (-0.6, -0.2, -0.7), 0.75, 40, 0.65,
     ), both=1),
-    Gesture("head up", 2, 1, head=(-36, 0, 0)),
     Gesture("arms akimbo", 2, 1, Reach(
         "seat", (0.20, 0.19, 0.0), (-0.5, -0.4, 0.7), (-1, 0, 0), 0.3, 85, 0.35,
     ), both=0.8),
@@ -206,7 +208,7 @@ def frequencies(emotion: str) -> np.ndarray:
     return weights / weights.sum()
 
 
-def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_video: int = 30) -> Simulation:
+def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_video: int = 40) -> Simulation:
     """Simulate interviews.
 
     Video i is of subject i modulo `subjects`; a subject's videos alternate between the emotions, and so do the
@@ -271,7 +273,7 @@ def _record(person: _Person, emotion: str, clips: int, rng):
     for performance in performances:
         performance.move_hands(pose)
     body = pose.solve()
-    truth, unit = _Camera(rng).project(body)
+    truth, unit = _Camera(len(body), rng).project(body)
     keypoints, score = _observe(truth, body, unit, rng)
     return keypoints, score, truth.astype(np.float32), body.astype(np.float32), start, length, label
 
@@ -485,23 +487,26 @@ class _Performance:
 
 
 class _Camera:
-    """A video's view: the body turned by some angle, seen in perspective."""
+    """A video's view: the body turned by some angle, seen in perspective, by somebody who pans and zooms a little."""
 
-    FOCAL = 1500.0
+    FOCAL = 1500.0  # pixels
 
-    def __init__(self, rng):
+    def __init__(self, frames: int, rng):
         self.turn = _rotation(np.array([rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)]))
-        self.distance = self.FOCAL * 0.36 / rng.uniform(160, 330)
-        self.neck = np.array([WIDTH / 2 + rng.uniform(-200, 200), HEIGHT * 0.42 + rng.uniform(-40, 60)])
+        # The shoulders of an average body become 150 to 340 pixels wide.
+        self.distance = self.FOCAL * 0.36 / rng.uniform(150, 340)
+        self.neck = np.array([WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)])
+        self.pan = _drift(rng, frames, 12, 2) * [25, 12]
+        self.zoom = np.exp(0.05 * _drift(rng, frames, 12))
 
     def project(self, body):
         """Picture coordinates `[T, V, 2]` of joints in metres `[T, V, 3]`, and how many pixels a metre is."""
         x = _turn(self.turn, body)
         depth = self.distance + 0.2 - x[..., 2:]
         flat = self.FOCAL * x[..., :2] * [1, -1] / depth
-        # The camera is aimed once, at where the person sits on the whole.
-        flat += self.neck - flat[:, LAYOUT.joints.index("Neck")].mean(axis=0)
-        return flat, self.FOCAL / self.distance
+        # The camera is aimed at where the person sits on the whole.
+        flat -= flat[:, LAYOUT.joints.index("Neck")].mean(axis=0)
+        return flat * self.zoom[:, None, None] + (self.neck + self.pan)[:, None], self.FOCAL / self.distance
 
 
 def _observe(truth, body, unit, rng):
@@ -558,7 +563,7 @@ def write_openpose(simulation: Simulation, folder) -> None:
     """Write interviews as OpenPose 1.3 would leave them, with two tables.
 
         folder/openpose/<video>/<video>_<frame, 12 digits>_keypoints.json    one person, BODY_25 and 2 x 21
-        folder/videos.csv    id, subject, emotion, fps, width, height, split
+        folder/videos.csv    id, subject, emotion, fps, width, height, split_cross_subject
         folder/clips.csv     video, start, stop, label; frame numbers of the file names, stop not included
 
     Raises:
@@ -575,7 +580,7 @@ def write_openpose(simulation: Simulation, folder) -> None:
         _write_frames(video, folder / "openpose" / video.id)
     with open(folder / "videos.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["id", "subject", "emotion", "fps", "width", "height", "split"])
+        table.writerow(["id", "subject", "emotion", "fps", "width", "height", "split_cross_subject"])
         table.writerows([v.id, v.subject, v.emotion, FPS, WIDTH, HEIGHT, v.split] for v in simulation.videos)
     with open(folder / "clips.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -635,7 +640,7 @@ def define_flags():
     flags.DEFINE_string("output", None, "Folder to write, new or empty.", required=True)
     flags.DEFINE_integer("videos", 12, "Number of interviews.")
     flags.DEFINE_integer("subjects", 10, "Number of people in them.")
-    flags.DEFINE_integer("clips_per_video", 30, "Number of labelled clips in each interview.")
+    flags.DEFINE_integer("clips_per_video", 40, "Number of labelled clips in each interview.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same interviews.")
 
 

@@ -27,7 +27,7 @@ fi
 
 say "2/5 packing them into a store"
 if [ ! -f "$folder/interviews.h5" ]; then
-    "$python" "$root/data_prep/pack_openpose.py" --input "$folder/interviews" --output "$folder/interviews.h5" \
+    "$python" "$root/data_prep/pack_openpose.py" --input "$folder/interviews/openpose" --output "$folder/interviews.h5" \
         --layout body25_hands --videos "$folder/interviews/videos.csv" --clips "$folder/interviews/clips.csv"
 else
     echo "$folder/interviews.h5 is there already"

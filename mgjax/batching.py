@@ -61,18 +61,36 @@ def load_frames(store: Store) -> Frames:
     )
 
 
-def gather(frames: Frames, clips: jax.Array, steps: int):
-    """The frames of some clips, padded to `steps`; jittable with `steps` static.
+def gather(frames: Frames, clips: jax.Array, steps: int, longest: int = 0):
+    """The frames of some clips, padded to `steps`; jittable with `steps` and `longest` static.
+
+    Args:
+        longest: clips of more frames are resampled to this many, evenly spread, linear between frames; a joint then
+            has the lower of both frames' scores. 0 leaves every length.
 
     Returns:
         keypoints `[B, T, V, C]`, score `[B, T, V]` (0 in padding), length `[B]`, label `[B]`.
     """
-    length = frames.length[clips]
-    time = jnp.arange(steps)
-    inside = time < length[:, None]
+    original, time = frames.length[clips], jnp.arange(steps)
+    length = jnp.minimum(original, longest) if longest else original
+    inside = (time < length[:, None])[..., None]
     # Padding repeats the clip's last frame, so that no row reaches into another video or past the array.
-    rows = frames.start[clips][:, None] + jnp.minimum(time, length[:, None] - 1)
-    return frames.keypoints[rows], jnp.where(inside[..., None], frames.score[rows], 0), length, frames.label[clips]
+    place = jnp.minimum(time, length[:, None] - 1)
+    start = frames.start[clips][:, None]
+    if longest:
+        place = place * ((original - 1) / jnp.maximum(length - 1, 1))[:, None]
+        left = jnp.floor(place).astype(jnp.int32)
+        right = jnp.minimum(left + 1, original[:, None] - 1)
+        share = (place - left)[..., None]
+        before, after = frames.keypoints[start + left], frames.keypoints[start + right]
+        keypoints = before + share[..., None] * (after - before)
+        exact = share < 1e-4
+        keypoints = jnp.where(exact[..., None], before, keypoints)
+        score = frames.score[start + left]
+        score = jnp.where(exact, score, jnp.minimum(score, frames.score[start + right]))
+    else:
+        keypoints, score = frames.keypoints[start + place], frames.score[start + place]
+    return keypoints, jnp.where(inside, score, 0), length, frames.label[clips]
 
 
 def bucket_edges(lengths: np.ndarray, buckets: int = 6, multiple: int = 1) -> tuple[int, ...]:

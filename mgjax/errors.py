@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import sys
 
 
@@ -22,7 +23,10 @@ def script(main):
         try:
             return main(argv)
         except InputError as error:
-            sys.exit(f"error: {error}")
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+            # Leave at once: threads of a library whose read has failed would talk on after the sentence.
+            os._exit(1)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             sys.exit(130)

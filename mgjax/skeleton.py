@@ -328,7 +328,7 @@ KINECT_20 = _define(
     "LHip LKnee LAnkle LFoot RHip RKnee RAnkle RFoot",
     "HipCenter-Spine-ShoulderCenter-Head "
     + _both("ShoulderCenter-*Shoulder-*Elbow-*Wrist-*Hand HipCenter-*Hip-*Knee-*Ankle-*Foot"),
-    "HipCenter", "HipCenter ShoulderCenter", "RHip LHip", "HipCenter ShoulderCenter", 3,
+    "HipCenter", "HipCenter ShoulderCenter", _SHOULDERS, "HipCenter ShoulderCenter", 3,
 )
 NTU_25 = _define(
     "ntu25",
@@ -336,5 +336,5 @@ NTU_25 = _define(
     "LHip LKnee LAnkle LFoot RHip RKnee RAnkle RFoot SpineShoulder LHandTip LHandThumb RHandTip RHandThumb",
     "SpineBase-SpineMid-SpineShoulder-Neck-Head "
     + _both("SpineShoulder-*Shoulder-*Elbow-*Wrist-*Hand-*HandTip *Wrist-*HandThumb SpineBase-*Hip-*Knee-*Ankle-*Foot"),
-    "SpineBase", "SpineBase SpineShoulder", "RHip LHip", "SpineBase SpineShoulder", 3,
+    "SpineBase", "SpineBase SpineShoulder", _SHOULDERS, "SpineBase SpineShoulder", 3,
 )

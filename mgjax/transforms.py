@@ -122,11 +122,14 @@ def body_axes(keypoints, valid, layout: Layout, frames: str = "first"):
     Up runs along `layout.up`, left along `layout.across` made perpendicular to it. They are taken from the first
     frame, or as the mean direction over the clip (`frames="all"`), which a noisy first frame cannot tilt.
     """
-    weight = valid.astype(keypoints.dtype) if frames == "all" else jnp.zeros_like(valid, keypoints.dtype).at[:, 0].set(1)
 
     def direction(pair):
         start, end = layout.index(*pair)
-        return ((keypoints[:, :, end] - keypoints[:, :, start]) * weight[..., None]).sum(1)
+        vectors = keypoints[:, :, end] - keypoints[:, :, start]
+        if frames == "first":
+            return vectors[:, 0]
+        # The mean turns with the body; a median taken axis by axis would not.
+        return (vectors * valid[..., None]).sum(1)
 
     up = _unit(direction(layout.up), (0, 1, 0))
     across = direction(layout.across)
@@ -173,11 +176,19 @@ def random_rotation(key, clips: int, dimensions: int, angle: float, tilt: float 
     return jnp.einsum("bij,bjk,bkl->bil", about_y, about_x, about_z, precision="highest")
 
 
+def mirror(keypoints, layout: Layout):
+    """The mirror image of `[..., V, channels]`: the first axis changes sign, left joints become right ones.
+
+    Channels are one or several streams of the layout's dimensions each.
+    """
+    sign = jnp.ones(keypoints.shape[-1]).at[::layout.dimensions].set(-1)
+    return keypoints[..., layout.mirror_permutation, :] * sign
+
+
 def random_mirror(key, keypoints, layout: Layout, probability: float):
-    """Mirror a clip left to right with some probability: the first axis changes sign, left joints become right."""
+    """Mirror a clip with some probability."""
     chosen = jax.random.bernoulli(key, probability, (keypoints.shape[0], 1, 1, 1))
-    flipped = keypoints[:, :, layout.mirror_permutation] * jnp.array([-1.0] + [1.0] * (keypoints.shape[-1] - 1))
-    return jnp.where(chosen, flipped, keypoints)
+    return jnp.where(chosen, mirror(keypoints, layout), keypoints)
 
 
 def random_scale(key, keypoints, spread: float):
@@ -254,7 +265,7 @@ class Augmentation:
 class Preparation:
     """How raw keypoints become what a model reads; part of a trained model, saved with it.
 
-    In order: unseen joints are filled; the clip is moved so that the root is the origin; turned into the body's own
+    In order: clips longer than `longest` are resampled (`batching.gather` does it); unseen joints are filled; the clip is moved so that the root is the origin; turned into the body's own
     axes; divided by the body's size; augmented (training only); streams are appended.
     """
 
@@ -262,9 +273,10 @@ class Preparation:
     axes: str = option("none", "3D only: turn into the body's own axes, taken from the 'first' frame or over 'all'; "
                                "'none' leaves the camera's")
     scale: str = option("body", "divide by the 'body' size, map every axis of a clip to ±1 ('range'), or 'none'")
-    path: bool = option(False, "with centre 'frame': the root joint holds the root's way from its first place, so that "
-                               "moving about is not lost")
+    path: float = option(0.0, "with centre 'frame': the root joint holds the root's way from its first place times this, "
+                              "so that moving about is not lost")
     fill: bool = option(True, "interpolate joints that were not seen; off, they stay at zero")
+    longest: int = option(0, "play clips of more frames faster, so that they have this many; 0 leaves every length")
     velocity: float = option(0.0, "append the velocity times this; 0 appends none")
     bones: bool = option(False, "append every joint's difference from its parent")
 
@@ -274,8 +286,15 @@ class Preparation:
             if getattr(self, field) not in known:
                 raise InputError(f"preparation: {field} is {getattr(self, field)!r}, expected one of {', '.join(known)}")
 
+        for field in ("path", "longest", "velocity"):
+            if getattr(self, field) < 0:
+                raise InputError(f"preparation: {field} is {getattr(self, field)}, expected 0 or more")
         if self.path and self.centre != "frame":
             raise InputError("preparation: path needs centre 'frame': otherwise the way of the root is still there")
+
+    def lengths(self, lengths):
+        """Frames that clips of so many frames have once prepared."""
+        return np.minimum(lengths, self.longest) if self.longest else lengths
 
     def channels(self, layout: Layout) -> int:
         """Channels a joint has after preparation."""
@@ -300,7 +319,7 @@ class Preparation:
                   "clip": lambda: joint_mean(keypoints, seen, root)[:, None, None]}[self.centre]()
         keypoints = keypoints - origin
         if self.path:
-            keypoints = keypoints.at[:, :, root].set(place - place[:, :1])
+            keypoints = keypoints.at[:, :, root].set(self.path * (place - place[:, :1]))
         if not self.fill:
             keypoints = jnp.where(seen[..., None], keypoints, 0)
         if self.axes != "none":
@@ -325,7 +344,7 @@ class Preparation:
         """Keypoints to draw, `[..., V, C]`, out of prepared or re-generated frames `[..., V, channels]`."""
         keypoints = prepared[..., :layout.dimensions]
         if self.path:  # put everything where the root went; the root itself is there already
-            way = keypoints[..., layout.index(*layout.root), :]
+            way = keypoints[..., layout.index(*layout.root), :] / self.path
             keypoints = (keypoints + way).at[..., layout.index(*layout.root), :].set(way)
         return keypoints
 

@@ -72,3 +72,19 @@ def test_gather_takes_the_clips_frames_and_hides_the_rest():
     assert np.isfinite(got).all()
     np.testing.assert_array_equal(score[..., 0], [[1, 1, 1, 0], [1, 1, 0, 0]])
     assert length.tolist() == [3, 2] and label.tolist() == [5, 4]
+
+
+def test_gather_resamples_what_is_too_long():
+    x = np.arange(10, dtype=np.float32)
+    score = np.ones((10, 1), np.float32)
+    score[4] = 0
+    frames = batching.Frames(jnp.asarray(x[:, None, None]), jnp.asarray(score), jnp.array([0, 7]), jnp.array([7, 3]),
+                             jnp.array([0, 0]))
+    got, seen, length, _ = batching.gather(frames, jnp.array([0, 1]), 5, longest=4)
+    assert length.tolist() == [4, 3]
+    np.testing.assert_allclose(got[0, :4, 0, 0], [0, 2, 4, 6])  # 7 frames at twice the speed
+    np.testing.assert_allclose(seen[0, :, 0], [1, 1, 0, 1, 0])
+    np.testing.assert_allclose(got[1, :3, 0, 0], [7, 8, 9])
+    got, seen, length, _ = batching.gather(frames, jnp.array([0]), 5, longest=5)
+    np.testing.assert_allclose(got[0, :, 0, 0], [0, 1.5, 3, 4.5, 6])
+    np.testing.assert_allclose(seen[0, :, 0], [1, 1, 1, 0, 1])  # 4.5 lies beside the unseen frame 4

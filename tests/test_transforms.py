@@ -61,9 +61,9 @@ def test_centring():
     ):
         batch = one_clip(keypoints, score, Preparation(centre=centre, scale="none"))
         np.testing.assert_allclose(batch.inputs[0], expected, atol=1e-6)
-    path = one_clip(keypoints, score, Preparation(centre="frame", path=True, scale="none"))
-    np.testing.assert_allclose(path.inputs[0], [[[0, 0], [1, 2]], [[4, 0], [2, 6]]], atol=1e-6)
-    drawn = Preparation(centre="frame", path=True).drawable(path.inputs[0], FLAT)
+    path = one_clip(keypoints, score, Preparation(centre="frame", path=0.5, scale="none"))
+    np.testing.assert_allclose(path.inputs[0], [[[0, 0], [1, 2]], [[2, 0], [2, 6]]], atol=1e-6)
+    drawn = Preparation(centre="frame", path=0.5).drawable(path.inputs[0], FLAT)
     np.testing.assert_allclose(drawn, keypoints - [1, 1], atol=1e-6)
 
 
@@ -151,7 +151,7 @@ def test_every_augmentation_changes_the_input_and_denoising_spares_the_target():
 def test_padding_and_what_lies_in_it_change_nothing():
     rng = np.random.default_rng(4)
     keypoints, score = rng.normal(size=(6, 4, 3)), (rng.random((6, 4)) > 0.2).astype(float)
-    preparation = Preparation(centre="frame", path=True, axes="all", velocity=5, bones=True)
+    preparation = Preparation(centre="frame", path=1.0, axes="all", velocity=5, bones=True)
     short = one_clip(keypoints, score, preparation, SOLID).inputs
     long = one_clip(keypoints, score, preparation, SOLID, pad=7).inputs
     np.testing.assert_allclose(long[:, :6], short, atol=1e-6)
@@ -164,7 +164,7 @@ def test_a_clip_in_which_nothing_was_seen_stays_finite():
 
 
 def test_impossible_preparations_are_refused():
-    for options in ({"centre": "nose"}, {"axes": "last"}, {"scale": "big"}, {"path": True}):
+    for options in ({"centre": "nose"}, {"axes": "last"}, {"scale": "big"}, {"path": 1.0}, {"longest": -1}):
         with pytest.raises(InputError):
             Preparation(**options)
     with pytest.raises(InputError, match="3D"):

@@ -22,20 +22,21 @@ from mgjax.training import load_model
 from mgjax.transforms import Batch, Preparation, interpolate_frames
 
 
-def map_clips(step: Callable, frames: Frames, clips, batch_size: int = 256,
+def map_clips(step: Callable, frames: Frames, clips, preparation: Preparation, batch_size: int = 256,
               edges: tuple[int, ...] | None = None) -> np.ndarray:
     """Apply a jitted function to some clips, bucket by bucket.
 
     Args:
         step: called as `step(frames, rows, steps=T)` with rows int32 `[B]`; gives an array whose first axis is B.
         clips: rows of clips, int `[N]`; the results come in their order.
+        preparation: what the step applies; here it says how long clips become.
         edges: padded lengths; None chooses them from the clips.
 
     Returns:
         `[N, ...]`.
     """
     clips = np.asarray(clips)
-    lengths = np.asarray(frames.length)[clips]
+    lengths = preparation.lengths(np.asarray(frames.length)[clips])
     edges = edges or bucket_edges(lengths)
     results: np.ndarray | None = None
     # Places, not clip rows, are planned, so that the results can be put where they belong.
@@ -55,7 +56,7 @@ def _encode(state, frames, rows, *, steps, graph, preparation, layout, feature):
 
 
 def _prepared(frames, rows, steps, preparation, layout) -> Batch:
-    keypoints, score, length, label = gather(frames, rows, steps)
+    keypoints, score, length, label = gather(frames, rows, steps, preparation.longest)
     return preparation(keypoints, score, length, label, jnp.ones(len(rows)), layout)
 
 
@@ -65,7 +66,7 @@ def embed_clips(model: nnx.Module, frames: Frames, clips, preparation: Preparati
     graph, state = nnx.split(model)
     return map_clips(
         functools.partial(_encode, state, graph=graph, preparation=preparation, layout=layout, feature=feature),
-        frames, clips, **how,
+        frames, clips, preparation, **how,
     )
 
 
@@ -87,7 +88,7 @@ def resampled_keypoints(frames: Frames, clips, preparation: Preparation, layout:
 
     preparation = dataclasses.replace(preparation, velocity=0.0, bones=False)
     step = functools.partial(_resample, preparation=preparation, layout=layout, points=points)
-    return map_clips(step, frames, clips, **how)
+    return map_clips(step, frames, clips, preparation, **how)
 
 
 # Keypoints as they are stored.

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mgjax import plots
-from mgjax.batching import bucket_edges, load_frames
+from mgjax.batching import bucket_edges, gather, load_frames
 from mgjax.errors import InputError
 from mgjax.evaluation.embed import RAW, embed_clips, resampled_keypoints
 from mgjax.evaluation.knn import knn_ranking
@@ -81,9 +81,12 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
     if store.layout != run.layout:
         raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {run.layout.name!r}")
     train, test = labelled_split(store, split)
+    if k > len(train):
+        raise InputError(f"k is {k}, but split {split!r} has only {len(train)} labelled training clips")
     labels, classes = store.clips.label, len(store.labels)
     frames = load_frames(store)
-    edges = bucket_edges(store.clips.length[np.concatenate([train, test])])
+    lengths = store.clips.length[np.concatenate([train, test])]
+    edges, raw_edges = bucket_edges(run.preparation.lengths(lengths)), bucket_edges(lengths)
 
     def judge(embed):
         gallery, queries = embed(train), embed(test)
@@ -93,13 +96,14 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
     def by_model(which):
         return judge(lambda rows: embed_clips(which, frames, rows, run.preparation, run.layout, feature, edges=edges))
 
-    def by_keypoints(preparation: Preparation):
+    def by_keypoints(preparation: Preparation, edges):
         return judge(lambda rows: resampled_keypoints(frames, rows, preparation, run.layout, edges=edges))[0]
 
     trained, embeddings = by_model(model)
     rows = {
         "trained": trained, "untrained": by_model(build_model(run))[0],
-        "prepared keypoints": by_keypoints(run.preparation), "raw keypoints": by_keypoints(RAW),
+        "prepared keypoints": by_keypoints(run.preparation, edges),
+        "raw keypoints": by_keypoints(RAW, raw_edges),
         "majority class": majority(labels[train], labels[test], classes),
     }
     summary = {name: trained[name] for name in ("top1", "top5", "mean_class_accuracy", "macro_f1")}
@@ -142,11 +146,11 @@ def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: st
 
 def reconstruct_clip(model, run: Run, store: Store, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A clip as the model reads it and as it re-generates it, keypoints `[T, V, C]` each, and its score `[T, V]`."""
-    keypoints, score = store.clip(row)
-    length, label = jnp.array([len(keypoints)]), jnp.array([store.clips.label[row]])
-    batch = run.preparation(jnp.asarray(keypoints)[None], jnp.asarray(score)[None], length, label, jnp.ones(1), run.layout)
+    steps = int(run.preparation.lengths(store.clips.length[row]))
+    keypoints, score, length, label = gather(load_frames(store), jnp.array([row]), steps, run.preparation.longest)
+    batch = run.preparation(keypoints, score, length, label, jnp.ones(1), run.layout)
     frames = (batch.inputs[0], model.reconstruct(batch)[0])
-    return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in frames), score
+    return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in frames), np.asarray(score[0])
 
 
 def result_table(result: ProbeResult) -> str:

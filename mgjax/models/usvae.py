@@ -6,10 +6,11 @@ step only and zeros at every later one, and re-generates the whole sequence, so 
 carry it. The loss is Eq. 2, L = L_reg + λ L_KL: the squared error of the re-generated sequence and the
 Kullback-Leibler divergence of the latent distribution from a standard normal prior.
 
-The variational head, which the paper leaves open: the posterior is a diagonal normal distribution whose mean and log
-variance are linear in Z_T; training draws one sample from it by reparametrisation, evaluation uses its mean. Z_T itself
-(not the mean) is the feature that the paper's KNN judges; the final cell state C (Table 4) and the mean can be asked for.
-With λ = 0 there is no prior to be near: the head then has no variance and no sample is drawn, a plain auto-encoder.
+The variational head, which the paper leaves open: the posterior is a diagonal normal distribution around Z_T itself,
+whose log variance is linear in Z_T; or, with `latent` set, around a linear image of Z_T of that size. Training draws one
+sample from it by reparametrisation, evaluation decodes its mean. Z_T is the feature that the paper's KNN judges; the
+final cell state C (Table 4) and the mean can be asked for. With λ = 0 there is no prior to be near: the head then has no
+variance and no sample is drawn, a plain auto-encoder.
 
 Both terms are means, so that neither the number of joints nor the length of a clip changes their balance: L_reg is the
 mean over the batch of each clip's mean over valid frames and channels, L_KL the mean over the batch of the divergence
@@ -27,9 +28,11 @@ from flax import nnx
 from mgjax.errors import InputError
 from mgjax.nn.recurrent import LSTM, lstm_from_first_input
 from mgjax.skeleton import Layout
-from mgjax.transforms import Batch, option
+from mgjax.transforms import Batch, mirror, option
 
 FEATURES = ("hidden", "cell", "mean")
+# Training starts with samples near their mean; a variance of 1 would drown the first signals.
+FIRST_LOG_VARIANCE = -4.0
 
 
 def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
@@ -54,10 +57,12 @@ class USVAE(nnx.Module):
         units: int = option(256, "units of the encoder, a direction")
         layers: int = option(1, "layers of the encoder")
         decoder_units: int = option(256, "units of the decoder")
-        latent: int = option(256, "size of the latent vector")
+        latent: int = option(0, "size of the latent vector, the posterior's mean then being linear in Z_T; 0 takes Z_T "
+                                "itself")
         kl: float = option(1e-3, "λ, the weight of the KL divergence; 0 makes a plain auto-encoder")
         loss: str = option("squared", "error of the re-generated sequence: 'squared' (the paper's) or 'absolute'")
         forget_bias: float = option(0.0, "what the forget gates' biases of encoder and decoder start higher by")
+        symmetric: bool = option(False, "encode() averages the feature over a clip and its mirror image")
         feature: str = option("hidden", "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior 'mean'")
 
         def __post_init__(self):
@@ -65,22 +70,26 @@ class USVAE(nnx.Module):
                 raise InputError(f"usvae: loss is {self.loss!r}, expected squared or absolute")
             if self.feature not in FEATURES:
                 raise InputError(f"usvae: feature is {self.feature!r}, expected one of {', '.join(FEATURES)}")
-            for field in ("units", "layers", "decoder_units", "latent"):
-                if getattr(self, field) < 1:
-                    raise InputError(f"usvae: {field} is {getattr(self, field)}, expected at least 1")
-            if self.kl < 0:
-                raise InputError(f"usvae: kl is {self.kl}, expected 0 or more")
+            for field, least in (("units", 1), ("layers", 1), ("decoder_units", 1), ("latent", 0), ("kl", 0)):
+                if getattr(self, field) < least:
+                    raise InputError(f"usvae: {field} is {getattr(self, field)}, expected at least {least}")
 
     def __init__(self, config: Config, layout: Layout, channels: int, classes: int, *, rngs: nnx.Rngs):
-        self.config = config
+        if config.symmetric and not layout.mirror:
+            raise InputError(f"usvae: symmetric is asked for, but layout {layout.name!r} has no mirror pairs")
+        self.config, self.layout = config, layout
         self.shape = (len(layout), channels)
         inputs, code = len(layout) * channels, 2 * config.units
         self.encoder = LSTM(inputs, config.units, layers=config.layers, bidirectional=True,
                             forget_bias=config.forget_bias, rngs=rngs)
-        self.mean = nnx.Linear(code, config.latent, rngs=rngs)
+        latent = config.latent or code
+        if config.latent:
+            self.project = nnx.Linear(code, latent, rngs=rngs)
         if config.kl:
-            self.log_variance = nnx.Linear(code, config.latent, rngs=rngs)
-        self.decoder = LSTM(config.latent, config.decoder_units, forget_bias=config.forget_bias, rngs=rngs)
+            self.log_variance = nnx.Linear(
+                code, latent, bias_init=nnx.initializers.constant(FIRST_LOG_VARIANCE), rngs=rngs
+            )
+        self.decoder = LSTM(latent, config.decoder_units, forget_bias=config.forget_bias, rngs=rngs)
         self.readout = nnx.Linear(config.decoder_units, inputs, rngs=rngs)
 
     def states(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
@@ -90,9 +99,18 @@ class USVAE(nnx.Module):
 
     def encode(self, batch: Batch, feature: str | None = None) -> jax.Array:
         """The clips' features, float32 `[B, D]`: `config.feature`, or the one named."""
+        feature = feature or self.config.feature
+        if feature not in FEATURES:
+            raise InputError(f"usvae: feature is {feature!r}, expected one of {', '.join(FEATURES)}")
         hidden, cell = self.states(batch)
-        return {"hidden": lambda: hidden, "cell": lambda: cell, "mean": lambda: self.mean(hidden)}[
-            feature or self.config.feature]()
+        if self.config.symmetric:
+            images = self.states(batch._replace(inputs=mirror(batch.inputs, self.layout)))
+            hidden, cell = (hidden + images[0]) / 2, (cell + images[1]) / 2
+        return cell if feature == "cell" else self.mean(hidden) if feature == "mean" else hidden
+
+    def mean(self, hidden: jax.Array) -> jax.Array:
+        """The posterior's mean `[B, latent]` out of Z_T."""
+        return self.project(hidden) if self.config.latent else hidden
 
     def decode(self, latent: jax.Array, length: jax.Array, steps: int) -> jax.Array:
         """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`, zero past each end."""

@@ -26,7 +26,7 @@ from mgjax import progress
 from mgjax.batching import BatchIndex, Frames, bucket_edges, gather, load_frames, padding_share, plan
 from mgjax.errors import InputError
 from mgjax.store import Store
-from mgjax.training.run import Run, RunFolder, TrainOptions, build_model
+from mgjax.training.run import Run, RunFolder, TrainOptions, build_model, damaged_checkpoint
 
 
 class Diverged(InputError):
@@ -90,7 +90,7 @@ class Trainer:
         self.clips, _ = store.clip_split(run.split)
         if not len(self.clips):
             raise InputError(f"{store.path}: split {run.split!r} has no training clips")
-        self.lengths = store.clips.length[self.clips]
+        self.lengths = run.preparation.lengths(store.clips.length[self.clips])
         self.edges = bucket_edges(self.lengths, options.buckets)
         self.steps_per_epoch = len(self.order(0))
         self.frames = load_frames(store)
@@ -119,7 +119,7 @@ class Trainer:
         return nnx.merge(self.graph, state)
 
     def _loss(self, model, frames, clips, weight, key, steps):
-        keypoints, score, length, label = gather(frames, clips, steps)
+        keypoints, score, length, label = gather(frames, clips, steps, self.run.preparation.longest)
         augment_key, model_key = jax.random.split(key)
         run = self.run
         batch = run.preparation(
@@ -273,8 +273,8 @@ def _restore(manager, state: TrainState, folder: RunFolder) -> TrainState:
     template = ocp.args.Composite(model=ocp.args.StandardRestore(state.model), training=ocp.args.StandardRestore(rest))
     try:
         restored = manager.restore(step, args=template)
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{folder.path}: checkpoint {step} cannot be read: {str(error).splitlines()[0]}") from None
+    except (ValueError, OSError, KeyError):
+        raise damaged_checkpoint(folder, step) from None
     return TrainState(restored.model, **restored.training)
 
 

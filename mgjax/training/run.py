@@ -162,6 +162,12 @@ class RunFolder:
             file.write(json.dumps(record) + "\n")
 
 
+def damaged_checkpoint(folder: RunFolder, step: int) -> InputError:
+    """The error that says so."""
+    return InputError(f"{folder.path / 'checkpoints' / str(step)}: cannot be read: damaged, or from another version of "
+                      "mgjax; without this folder the checkpoint before it is used")
+
+
 def replace_text(path: pathlib.Path, text: str):
     """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
@@ -214,7 +220,7 @@ def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.
         template = ocp.args.StandardRestore(jax.tree.map(np.asarray, nnx.to_pure_dict(state)))
         try:
             restored = manager.restore(step, args=ocp.args.Composite(model=template))
-        except (ValueError, OSError, KeyError) as error:
-            raise InputError(f"{folder.path}: checkpoint {step} cannot be read: {str(error).splitlines()[0]}") from None
+        except (ValueError, OSError, KeyError):
+            raise damaged_checkpoint(folder, step) from None
     nnx.replace_by_pure_dict(state, restored.model)
     return nnx.merge(graph, state), run, step

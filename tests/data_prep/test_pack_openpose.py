@@ -315,6 +315,7 @@ WRONG = {
     "videos: number": (_nothing, {"videos": "CSV"}, "id,fps\nanna,fast\n", "line 2: fps is 'fast', expected a number"),
     "videos: nan": (_nothing, {"videos": "CSV"}, "id,fps\nanna,nan\n", "table.csv, line 2: fps is 'nan'"),
     "videos: part": (_nothing, {"videos": "CSV"}, "id,width\nanna,12.5\n", "'12.5', expected a whole number"),
+    "videos: side": (_nothing, {"videos": "CSV"}, "id,split_a\nanna,both\n", "line 2: split_a is 'both', expected train"),
     "videos: empty": (_nothing, {"videos": "CSV"}, "", "table.csv: no column 'id'"),
     "clips: column": (_nothing, {"clips": "CSV"}, "video,start,end\nanna,10,11\n", "table.csv: no column 'stop'"),
     "clips: semicolons": (_nothing, {"clips": "CSV"}, "video;start;stop\nanna;10;11\n", "no column 'video'"),
@@ -337,6 +338,16 @@ def wrong(case, videos, tmp_path):
     options = {"input": "IN", "output": str(tmp_path / "out.h5"), "layout": "body25"} | options
     options = {k: v.replace("IN", str(videos)).replace("CSV", str(tmp_path / "table.csv")) for k, v in options.items()}
     return options, words
+
+
+def test_columns_of_the_videos_make_splits(videos, tmp_path):
+    listed = table(tmp_path / "videos.csv", "id,split_mine,split_other", "ben,train,", "anna,test,train", "cleo,,")
+    pack_openpose.pack(videos, tmp_path / "out.h5", "body25", videos=listed)
+    with store.Store(tmp_path / "out.h5") as packed:
+        ids = {name: [[str(id) for id in packed.videos.id[rows]] for rows in (split.train, split.test)]
+               for name, split in packed.splits.items()}
+        assert ids == {"mine": [["ben"], ["anna"]], "other": [["anna"], []]}
+        assert all(split.of == "videos" for split in packed.splits.values())
 
 
 @pytest.mark.parametrize("case", WRONG)

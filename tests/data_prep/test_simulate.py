@@ -154,8 +154,8 @@ def test_class_counts_follow_the_emotion():
     weights = {emotion: simulation.frequencies(emotion) for emotion in simulation.EMOTIONS}
     odds = weights["negative"] / weights["positive"]
     assert all(w.sum() == pytest.approx(1) for w in weights.values())
-    head, up = (simulation.LABELS.index(name) for name in ("touching or scratching head", "head up"))
-    assert odds[head] / odds[up] == pytest.approx(4)
+    head, akimbo = (simulation.LABELS.index(name) for name in ("touching or scratching head", "arms akimbo"))
+    assert odds[head] / odds[akimbo] == pytest.approx(4)
 
 
 def test_written_json_reads_back_to_the_arrays(made, tmp_path):

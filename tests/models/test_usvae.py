@@ -87,7 +87,20 @@ def test_features():
     np.testing.assert_array_equal(model.encode(batch, "cell"), cell)
 
 
+def test_symmetric_features_are_those_of_the_mirror_image():
+    from mgjax.transforms import mirror
+
+    model, batch = make(USVAE.Config(units=6, decoder_units=5, symmetric=True)), batch_of([4, 2], 4)
+    image = batch._replace(inputs=mirror(batch.inputs, COCO_17))
+    plain = make(USVAE.Config(units=6, decoder_units=5))
+    for feature in FEATURES:
+        np.testing.assert_allclose(model.encode(batch, feature), model.encode(image, feature), atol=1e-6)
+        both = (plain.encode(batch, feature) + plain.encode(image, feature)) / 2
+        np.testing.assert_allclose(model.encode(batch, feature), both, atol=1e-6)
+    assert np.abs(plain.encode(batch) - plain.encode(image)).max() > 1e-3
+
+
 def test_impossible_options_are_refused():
-    for options in ({"loss": "cubic"}, {"feature": "output"}, {"units": 0}, {"kl": -1.0}):
+    for options in ({"loss": "cubic"}, {"feature": "output"}, {"units": 0}, {"latent": -1}, {"kl": -1.0}):
         with pytest.raises(InputError):
             USVAE.Config(**options)
