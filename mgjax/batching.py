@@ -8,6 +8,7 @@ resuming is a number.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -61,23 +62,24 @@ def load_frames(store: Store) -> Frames:
     )
 
 
-def gather(frames: Frames, clips: jax.Array, steps: int, longest: int = 0):
-    """The frames of some clips, padded to `steps`; jittable with `steps` and `longest` static.
+def gather(frames: Frames, clips: jax.Array, steps: int, lengths: Callable | None = None):
+    """The frames of some clips, padded to `steps`; jittable with `steps` and `lengths` static.
 
     Args:
-        longest: clips of more frames are resampled to this many, evenly spread, linear between frames; a joint then
-            has the lower of both frames' scores. 0 leaves every length.
+        lengths: new lengths as a function of the clips' own, such as `Preparation.lengths`. Clips are resampled to
+            them, evenly spread, linear between frames; a joint between two frames has the lower of their scores.
+            None leaves every length.
 
     Returns:
         keypoints `[B, T, V, C]`, score `[B, T, V]` (0 in padding), length `[B]`, label `[B]`.
     """
     original, time = frames.length[clips], jnp.arange(steps)
-    length = jnp.minimum(original, longest) if longest else original
+    length = original if lengths is None else lengths(original)
     inside = (time < length[:, None])[..., None]
     # Padding repeats the clip's last frame, so that no row reaches into another video or past the array.
     place = jnp.minimum(time, length[:, None] - 1)
     start = frames.start[clips][:, None]
-    if longest:
+    if lengths is not None:
         place = place * ((original - 1) / jnp.maximum(length - 1, 1))[:, None]
         left = jnp.floor(place).astype(jnp.int32)
         right = jnp.minimum(left + 1, original[:, None] - 1)

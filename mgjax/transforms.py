@@ -265,7 +265,7 @@ class Augmentation:
 class Preparation:
     """How raw keypoints become what a model reads; part of a trained model, saved with it.
 
-    In order: clips longer than `longest` are resampled (`batching.gather` does it); unseen joints are filled; the clip is moved so that the root is the origin; turned into the body's own
+    In order: clips are resampled where `longest` or `frames` asks for it (`batching.gather` does it); unseen joints are filled; the clip is moved so that the root is the origin; turned into the body's own
     axes; divided by the body's size; augmented (training only); streams are appended.
     """
 
@@ -276,7 +276,8 @@ class Preparation:
     path: float = option(0.0, "with centre 'frame': the root joint holds the root's way from its first place times this, "
                               "so that moving about is not lost")
     fill: bool = option(True, "interpolate joints that were not seen; off, they stay at zero")
-    longest: int = option(0, "play clips of more frames faster, so that they have this many; 0 leaves every length")
+    longest: int = option(0, "play clips of more frames faster, so that they have this many; 0 leaves them")
+    frames: int = option(0, "play every clip at the speed that gives it this many frames; 0 leaves every length")
     velocity: float = option(0.0, "append the velocity times this; 0 appends none")
     bones: bool = option(False, "append every joint's difference from its parent")
 
@@ -286,15 +287,24 @@ class Preparation:
             if getattr(self, field) not in known:
                 raise InputError(f"preparation: {field} is {getattr(self, field)!r}, expected one of {', '.join(known)}")
 
-        for field in ("path", "longest", "velocity"):
+        if self.longest and self.frames:
+            raise InputError("preparation: longest and frames both say how long clips become; give one")
+        for field in ("path", "longest", "frames", "velocity"):
             if getattr(self, field) < 0:
                 raise InputError(f"preparation: {field} is {getattr(self, field)}, expected 0 or more")
         if self.path and self.centre != "frame":
             raise InputError("preparation: path needs centre 'frame': otherwise the way of the root is still there")
 
     def lengths(self, lengths):
-        """Frames that clips of so many frames have once prepared."""
-        return np.minimum(lengths, self.longest) if self.longest else lengths
+        """Frames that clips of so many frames have once prepared, int `[N]`, NumPy's or JAX's."""
+        if self.frames:
+            return lengths * 0 + self.frames
+        return lengths - (lengths > self.longest) * (lengths - self.longest) if self.longest else lengths
+
+    @property
+    def resampling(self):
+        """`lengths` where the preparation changes any, else None: what `batching.gather` takes."""
+        return self.lengths if self.longest or self.frames else None
 
     def channels(self, layout: Layout) -> int:
         """Channels a joint has after preparation."""

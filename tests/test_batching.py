@@ -8,6 +8,7 @@ import pytest
 
 from mgjax import batching
 from mgjax.errors import InputError
+from mgjax.transforms import Preparation
 
 
 def padded(lengths, edges):
@@ -80,11 +81,14 @@ def test_gather_resamples_what_is_too_long():
     score[4] = 0
     frames = batching.Frames(jnp.asarray(x[:, None, None]), jnp.asarray(score), jnp.array([0, 7]), jnp.array([7, 3]),
                              jnp.array([0, 0]))
-    got, seen, length, _ = batching.gather(frames, jnp.array([0, 1]), 5, longest=4)
+    got, seen, length, _ = batching.gather(frames, jnp.array([0, 1]), 5, Preparation(longest=4).resampling)
     assert length.tolist() == [4, 3]
     np.testing.assert_allclose(got[0, :4, 0, 0], [0, 2, 4, 6])  # 7 frames at twice the speed
     np.testing.assert_allclose(seen[0, :, 0], [1, 1, 0, 1, 0])
     np.testing.assert_allclose(got[1, :3, 0, 0], [7, 8, 9])
-    got, seen, length, _ = batching.gather(frames, jnp.array([0]), 5, longest=5)
+    assert Preparation().resampling is None
+    got, seen, length, _ = batching.gather(frames, jnp.array([0, 1]), 5, Preparation(frames=5).resampling)
     np.testing.assert_allclose(got[0, :, 0, 0], [0, 1.5, 3, 4.5, 6])
+    np.testing.assert_allclose(got[1, :, 0, 0], [7, 7.5, 8, 8.5, 9])
+    assert length.tolist() == [5, 5]
     np.testing.assert_allclose(seen[0, :, 0], [1, 1, 1, 0, 1])  # 4.5 lies beside the unseen frame 4

@@ -56,7 +56,7 @@ def _encode(state, frames, rows, *, steps, graph, preparation, layout, feature):
 
 
 def _prepared(frames, rows, steps, preparation, layout) -> Batch:
-    keypoints, score, length, label = gather(frames, rows, steps, preparation.longest)
+    keypoints, score, length, label = gather(frames, rows, steps, preparation.resampling)
     return preparation(keypoints, score, length, label, jnp.ones(len(rows)), layout)
 
 

@@ -147,7 +147,7 @@ def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: st
 def reconstruct_clip(model, run: Run, store: Store, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A clip as the model reads it and as it re-generates it, keypoints `[T, V, C]` each, and its score `[T, V]`."""
     steps = int(run.preparation.lengths(store.clips.length[row]))
-    keypoints, score, length, label = gather(load_frames(store), jnp.array([row]), steps, run.preparation.longest)
+    keypoints, score, length, label = gather(load_frames(store), jnp.array([row]), steps, run.preparation.resampling)
     batch = run.preparation(keypoints, score, length, label, jnp.ones(1), run.layout)
     frames = (batch.inputs[0], model.reconstruct(batch)[0])
     return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in frames), np.asarray(score[0])

@@ -119,7 +119,7 @@ class Trainer:
         return nnx.merge(self.graph, state)
 
     def _loss(self, model, frames, clips, weight, key, steps):
-        keypoints, score, length, label = gather(frames, clips, steps, self.run.preparation.longest)
+        keypoints, score, length, label = gather(frames, clips, steps, self.run.preparation.resampling)
         augment_key, model_key = jax.random.split(key)
         run = self.run
         batch = run.preparation(
