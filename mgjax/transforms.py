@@ -191,6 +191,15 @@ def random_mirror(key, keypoints, layout: Layout, probability: float):
     return jnp.where(chosen, mirror(keypoints, layout), keypoints)
 
 
+def one_sided(keypoints, layout: Layout):
+    """Of every clip `[B, T, V, C]` and its mirror image, the one whose mean place along the first axis is positive.
+
+    A clip and its mirror image give the same; padding must be zero.
+    """
+    mean = keypoints[..., 0].mean((1, 2))
+    return jnp.where((mean >= 0)[:, None, None, None], keypoints, mirror(keypoints, layout))
+
+
 def random_scale(key, keypoints, spread: float):
     """Multiply a clip by exp(u), u uniform in ± spread."""
     factor = jnp.exp(jax.random.uniform(key, (keypoints.shape[0], 1, 1, 1), minval=-spread, maxval=spread))
@@ -254,11 +263,12 @@ class Augmentation:
     scale: float = option(0.0, "multiply by exp(u), u uniform in ± this")
     speed: float = option(0.0, "multiply a clip's length by exp(u), u uniform in ± this")
     crop: float = option(0.0, "cut away up to this share of a clip at its ends")
-    mirror: float = option(0.0, "probability of mirroring left to right")
+    mirror: float = option(0.0, "probability of mirroring left to right; with denoise, the decoder then re-generates, of "
+                                "a clip and its mirror image, the one that lies to the left on average")
     noise: float = option(0.0, "deviation of Gaussian noise on every coordinate, in units of the prepared keypoints")
     drop: float = option(0.0, "probability that a joint counts as unseen throughout a clip")
-    denoise: bool = option(False, "the decoder re-generates the clip as it was before rotation, tilt, scale, noise and "
-                                  "drop; off, it re-generates what the encoder reads")
+    denoise: bool = option(False, "the decoder re-generates the clip as it was before rotation, tilt, scale, mirroring, "
+                                  "noise and drop; off, it re-generates what the encoder reads")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -384,8 +394,9 @@ class Preparation:
         if augmentation.drop:
             kept = random_joint_drop(keys[1], seen, augmentation.drop)
             changed = self.normalise(keypoints, kept, length, layout)
-        if augmentation.mirror:  # the same clips are mirrored in both
-            clean, changed = (random_mirror(keys[2], k, layout, augmentation.mirror) for k in (clean, changed))
+        if augmentation.mirror:
+            changed = random_mirror(keys[2], changed, layout, augmentation.mirror)
+            clean = one_sided(clean, layout)
         if augmentation.rotation or augmentation.tilt:
             turns = random_rotation(keys[3], len(length), layout.dimensions, augmentation.rotation, augmentation.tilt)
             changed = rotate(changed, turns)

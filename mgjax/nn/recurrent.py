@@ -211,6 +211,17 @@ def _cell_backward(d_state, d_output, activated, state, valid, recurrent):
 _scan.defvjp(_scan_forward, _scan_backward)
 
 
+class _Direction(nnx.Module):
+    """The weights of one direction of one layer."""
+
+    def __init__(self, features, units, forget_bias, rngs):
+        bound = 1 / math.sqrt(units)
+        draw = lambda *shape: jax.random.uniform(rngs.params(), shape, jnp.float32, -bound, bound)
+        self.input = nnx.Param(draw(features, 4 * units))
+        self.recurrent = nnx.Param(draw(units, 4 * units))
+        self.bias = nnx.Param(draw(4 * units).at[units:2 * units].add(forget_bias))
+
+
 class LSTM(nnx.Module):
     """One or both directions of a stack of LSTM layers.
 
@@ -229,16 +240,10 @@ class LSTM(nnx.Module):
     def __init__(self, features: int, units: int, *, layers: int = 1, bidirectional: bool = False,
                  forget_bias: float = 0.0, rngs: nnx.Rngs):
         self.features, self.units, self.layers, self.bidirectional = features, units, layers, bidirectional
-        self.weights = nnx.Dict({})
-        bound = 1 / math.sqrt(units)
         for layer in range(layers):
             inputs = features if layer == 0 else units * len(self.directions)
             for direction in self.directions:
-                shapes = {"input": (inputs, 4 * units), "recurrent": (units, 4 * units), "bias": (4 * units,)}
-                draw = {name: jax.random.uniform(rngs.params(), shape, jnp.float32, -bound, bound)
-                        for name, shape in shapes.items()}
-                draw["bias"] = draw["bias"].at[units:2 * units].add(forget_bias)
-                self.weights[f"{direction}{layer}"] = nnx.Dict({name: nnx.Param(x) for name, x in draw.items()})
+                setattr(self, f"{direction}{layer}", _Direction(inputs, units, forget_bias, rngs))
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -247,8 +252,8 @@ class LSTM(nnx.Module):
 
     def direction_weights(self, layer: int, direction: str = "forward") -> Weights:
         """The weights of one direction of one layer."""
-        weights = self.weights[f"{direction}{layer}"]
-        return Weights(weights["input"][...], weights["recurrent"][...], weights["bias"][...])
+        weights = getattr(self, f"{direction}{layer}")
+        return Weights(weights.input[...], weights.recurrent[...], weights.bias[...])
 
     def __call__(self, x: jax.Array, length: jax.Array) -> tuple[jax.Array, list[tuple[State, ...]]]:
         """Run the stack.

@@ -176,8 +176,8 @@ def test_written_json_reads_back_to_the_arrays(made, tmp_path):
             np.testing.assert_array_equal(read[:, 2], video.score[frame])
     with open(tmp_path / "out" / "videos.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["id", "subject", "emotion", "fps", "width", "height", "split"]
-    assert [(r["id"], r["subject"], r["emotion"], r["split"]) for r in rows] == [
+    assert list(rows[0]) == ["id", "subject", "emotion", "fps", "width", "height", "split_cross_subject"]
+    assert [(r["id"], r["subject"], r["emotion"], r["split_cross_subject"]) for r in rows] == [
         (v.id, v.subject, v.emotion, v.split) for v in made.videos
     ]
     assert {(r["fps"], r["width"], r["height"]) for r in rows} == {("25", "1280", "720")}
