@@ -42,7 +42,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from absl import app, flags
 
-from data_prep import openpose
+from data_prep import following, openpose
 from mgjax import errors, skeleton
 from mgjax.errors import InputError
 from mgjax.progress import track
@@ -58,7 +58,7 @@ class Report:
 
     Attributes:
         output: the store.
-        videos: one `openpose.VideoReport` a video, in the store's order.
+        videos: one `following.VideoReport` a video, in the store's order.
         clips, labelled: clips written, and those with a label.
         labels: class names in label order.
         others: files that are no frames.
@@ -67,7 +67,7 @@ class Report:
     """
 
     output: str
-    videos: tuple[openpose.VideoReport, ...]
+    videos: tuple[following.VideoReport, ...]
     clips: int
     labelled: int
     labels: tuple[str, ...]
@@ -97,14 +97,14 @@ class Report:
         return "\n".join(lines)
 
     def write_csv(self, path):
-        """Write one row a video, the fields of `openpose.VideoReport`."""
+        """Write one row a video, the fields of `following.VideoReport`."""
         with open(path, "w", newline="", encoding="utf-8") as file:
-            rows = csv.DictWriter(file, [field.name for field in dataclasses.fields(openpose.VideoReport)])
+            rows = csv.DictWriter(file, [field.name for field in dataclasses.fields(following.VideoReport)])
             rows.writeheader()
             rows.writerows(dataclasses.asdict(video) for video in self.videos)
 
 
-def _describe(video: openpose.VideoReport) -> str:
+def _describe(video: following.VideoReport) -> str:
     jump = f"{video.jump:.1f} px at frame {video.jump_frame}" if video.jump_frame >= 0 else "none (root not seen twice)"
     fields = ("people", "missing", "nobody", "several", "gaps", "damaged")
     found = ", ".join(f"{field} {getattr(video, field)}" for field in fields)
@@ -125,7 +125,7 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
             split_NAME holding train, test or nothing makes the split NAME.
         clips: path of a CSV table with the columns video, start, stop and perhaps label.
         keep_face: store the face landmarks of a layout that has them.
-        person: one of `openpose.CHOICES`, or a rank by size, 1 for the largest. "centre" needs the videos' widths.
+        person: one of `following.CHOICES`, or a rank by size, 1 for the largest. "centre" needs the videos' widths.
         workers: processes that read; the store is the same for any number. More than one needs a main module
             that can be imported (`if __name__ == "__main__":`).
         max_damaged: the largest share of damaged files that is let pass.
@@ -135,7 +135,7 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     """
     layout = layout if isinstance(layout, skeleton.Layout) else skeleton.get(layout)
     source = openpose.source_of(layout, model_pose, keep_face)
-    person = openpose.parse_person(str(person))
+    person = following.parse_person(str(person))
     if workers < 1 or not 0 <= max_damaged <= 1:
         raise InputError(f"workers is {workers}, max_damaged {max_damaged}; expected at least 1, and a share of 0 to 1")
     recordings, others = openpose.find_recordings(input)
@@ -175,11 +175,11 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
                   f"{damaged[0][0]} ({damaged[0][1]})" if damaged else None)
 
 
-def _follow_all(recordings, widths, source, person, workers, executor) -> Iterator[openpose.Followed]:
+def _follow_all(recordings, widths, source, person, workers, executor) -> Iterator[following.Followed]:
     """The followed person of each recording, in order."""
     if len(recordings) >= workers > 1:
         tasks = ((recording, source, person, width) for recording, width in zip(recordings, widths))
-        found = in_order(executor, openpose.read_recording, tasks, 2 * workers)
+        found = in_order(executor, following.read_recording, tasks, 2 * workers)
         yield from track(found, len(recordings), "packing videos")
         return
     # Fewer videos than processes: these share the frames of each video, and following is done here.
@@ -188,7 +188,7 @@ def _follow_all(recordings, widths, source, person, workers, executor) -> Iterat
     counts = [_steps(recording) for recording in recordings]
     parts = track(parts, sum(counts), f"packing, {openpose.CHUNK} frames a step")
     for recording, width, count in zip(recordings, widths, counts):
-        yield openpose.follow(recording, itertools.islice(parts, count), source, person, width)
+        yield following.follow(recording, itertools.islice(parts, count), source, person, width)
 
 
 def _steps(recording: openpose.Recording) -> int:

@@ -4,14 +4,14 @@ r"""Interviews that nobody gave: seated people drawn from a model of the upper b
     python data_prep/pack_openpose.py --input interviews/openpose --videos interviews/videos.csv \
         --clips interviews/clips.csv --layout body25_hands --output interviews.h5
 
-A person is a chain of rigid bones in metres. Every clip is one micro-gesture: the hands reach for a place on
-the body, stay, rub or scratch and go back, or the torso, the shoulders or the head move. People differ in
-proportions, tempo and favoured hand; videos differ in place, size and angle of view and in where the hands rest;
-posture drifts all the time; and what the camera saw is then given the errors of a pose estimator: jitter that
-grows as the score falls, lost joints, lost hands, and everything below the waist hidden by a desk.
+Every clip is one micro-gesture: the hands reach for a place on the body, stay, rub or scratch and go back, or the
+torso, the shoulders or the head move. People differ in proportions, tempo and favoured hand; videos differ in place,
+size and angle of view and in where the hands rest; and what the camera saw is then given the errors of a pose
+estimator: jitter that grows as the score falls, lost joints, lost hands, and everything below the waist hidden by a
+desk. How the body moves is in `data_prep/seated_body.py`; here are who does what and when, the camera, the pose
+estimator, and what is written.
 
-The data serves to try the toolkit and to test one's own code. It has no claim to human behaviour: the gestures
-carry class names of iMiGUE, their forms and frequencies are this file's.
+The data serves to try the toolkit and to test one's own code. It has no claim to human behaviour.
 """
 
 from __future__ import annotations
@@ -24,134 +24,18 @@ import pathlib
 import numpy as np
 from absl import app, flags
 
+from data_prep.seated_body import FPS, GESTURES, LABELS, LAYOUT, Person, drift, perform, rotations, turned
 from mgjax import progress, protocols, skeleton, store
 from mgjax.errors import InputError, script
 
-LAYOUT = skeleton.BODY_25_HANDS
-FPS, WIDTH, HEIGHT = 25, 1280, 720
+WIDTH, HEIGHT = 1280, 720
 EMOTIONS = ("positive", "negative")
 
 # Clip lengths in seconds: the log of the length is normal. Clips lie apart by at least GAP.
 LENGTH_MU, LENGTH_SIGMA, LENGTH_MIN, LENGTH_MAX = 0.45, 0.986, 0.18, 20.0
 GAP, GAP_MORE = 0.5, 0.35
 
-_LEFT, _RIGHT = 0, 1
-_SIDE = np.array([1.0, -1.0])  # x points to the person's left
 _UNSEEN = LAYOUT.index("MidHip", *LAYOUT.parts["right leg"], *LAYOUT.parts["left leg"])
-
-
-@dataclasses.dataclass(frozen=True)
-class Reach:
-    """Where a left hand goes and how it is held there; for a right hand, x is mirrored.
-
-    Coordinates are metres on a body of average size: x to the person's left, y up, z to the front.
-
-    Attributes:
-        frame: whose coordinates: "head" and "torso" start at the neck, "seat" between the hips.
-        at: the place touched.
-        fingers, palm: where the fingers point and the palm faces.
-        grip: what touches, 0 the wrist to 1 the tip of a straight finger.
-        elbow: how far the elbow is lifted to the side, degrees.
-        curl: 0 for a flat hand to 1 for a fist.
-        swing: how far the hand goes to and fro along x, y, z, metres.
-        hertz: range of how often.
-    """
-
-    frame: str
-    at: tuple[float, float, float]
-    fingers: tuple[float, float, float]
-    palm: tuple[float, float, float]
-    grip: float = 0.9
-    elbow: float = 20
-    curl: float = 0.3
-    swing: tuple[float, float, float] = (0, 0, 0)
-    hertz: tuple[float, float] = (0.5, 1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Gesture:
-    """A class of micro-gesture.
-
-    Attributes:
-        name: the class.
-        positive, negative: how often it is seen in videos of either emotion, relative to the other classes.
-        reach: what the hands do, or None.
-        both: how often both hands do it; otherwise it is one of them.
-        apart: where the other hand of two is, as an offset to the mirrored place, metres.
-        opposed: whether two hands swing against each other.
-        torso, head: (pitch forward, yaw to the left, roll to the right) held, degrees.
-        torso_swing, shrug_swing: the same to and fro, and both shoulders' lift, degrees.
-        hertz: range of how often.
-    """
-
-    name: str
-    positive: float
-    negative: float
-    reach: Reach | None = None
-    both: float = 0
-    apart: tuple[float, float, float] = (0, 0, 0)
-    opposed: bool = False
-    torso: tuple[float, float, float] = (0, 0, 0)
-    head: tuple[float, float, float] = (0, 0, 0)
-    torso_swing: tuple[float, float, float] = (0, 0, 0)
-    shrug_swing: float = 0
-    hertz: tuple[float, float] = (0.5, 1)
-
-
-# In the order of iMiGUE's classes. Hands on oneself are twice as frequent after a defeat, large free movements
-# twice as frequent after a victory.
-GESTURES = (
-    Gesture("touching or scratching head", 1, 2, Reach(
-        "head", (0.05, 0.305, 0.0), (-0.6, 0.3, -0.5), (-0.4, -0.9, -0.2), 0.85, 70, 0.45, (0.025, 0.005, 0.03), (3, 5),
-    ), head=(8, 0, 0)),
-    Gesture("covering face", 1, 2, Reach(
-        "head", (0.04, 0.175, 0.13), (-0.2, 1, -0.1), (0, 0, -1), 0.65, 10, 0.1,
-    ), both=0.75, torso=(10, 0, 0), head=(22, 0, 0)),
-    Gesture("touching jaw", 1, 2, Reach(
-        "head", (0.01, 0.10, 0.105), (-0.5, 0.7, -0.2), (-0.2, 0.3, -1), 0.6, 5, 0.75, (0.006, 0.006, 0), (0.5, 1),
-    ), torso=(8, 0, 0), head=(4, 0, 0)),
-    Gesture("touching or covering suprasternal notch", 1, 2, Reach(
-        "torso", (0.01, -0.04, 0.09), (-0.9, 0.35, -0.1), (0, 0.1, -1), 0.75, 30, 0.2, (0.01, 0.005, 0), (0.5, 1),
-    ), head=(6, 0, 0)),
-    Gesture("folding arms", 1.5, 1.5, Reach(
-        "torso", (-0.16, -0.27, 0.17), (-1, 0.15, 0.05), (0, 0.1, -1), 0.55, 35, 0.35,
-    ), both=1, apart=(0, -0.05, -0.05)),
-    Gesture("moving torso", 2, 1, torso_swing=(11, 12, 15), hertz=(0.35, 0.7)),
-    Gesture("scratching or touching arms", 1.5, 1.5, Reach(
-        "torso", (-0.20, -0.15, 0.09), (-0.9, 0.15, -0.3), (-0.3, 0, -1), 0.75, 30, 0.3, (0.005, 0.045, 0.01), (1, 2),
-    )),
-    Gesture("rubbing or holding hands", 1, 2, Reach(
-        "torso", (0.012, -0.31, 0.31), (-0.45, 0.2, 0.9), (-1, 0, 0), 0.65, 25, 0.25, (0, 0.02, 0.04), (1.5, 3),
-    ), both=1, opposed=True),
-    Gesture("crossing fingers", 1, 2, Reach(
-        "torso", (0.0, -0.23, 0.28), (-0.75, 0.5, 0.4), (-0.6, -0.2, -0.7), 0.75, 40, 0.65,
-    ), both=1),
-    Gesture("arms akimbo", 2, 1, Reach(
-        "seat", (0.20, 0.19, 0.0), (-0.5, -0.4, 0.7), (-1, 0, 0), 0.3, 85, 0.35,
-    ), both=0.8),
-    Gesture("shaking shoulders", 1.5, 1.5, shrug_swing=28, hertz=(1.2, 2.2)),
-    Gesture("illustrative body language", 4, 2, Reach(
-        "torso", (0.22, -0.20, 0.30), (-0.2, 0.5, 0.8), (-0.7, 0.7, 0), 0.6, 30, 0.2, (0.09, 0.09, 0.06), (0.7, 1.5),
-    ), both=0.6),
-)
-LABELS = tuple(gesture.name for gesture in GESTURES)
-
-# Where a hand rests between gestures: on the desk, on the thigh, on an arm rest.
-_RESTS = (
-    Reach("seat", (0.13, 0.20, 0.36), (-0.6, 0, 0.8), (0, -1, 0), 0.6, 30, 0.3),
-    Reach("seat", (0.15, 0.12, 0.34), (-0.2, -0.2, 0.9), (0, -1, 0), 0.6, 15, 0.25),
-    Reach("seat", (0.29, 0.23, 0.22), (-0.2, -0.1, 1), (-0.2, -1, 0), 0.6, 25, 0.45),
-)
-
-# The hand, in hand lengths: knuckles as (along the fingers, towards the thumb), and the three bones of a finger.
-_KNUCKLES = np.array([(0.14, 0.13), (0.50, 0.13), (0.52, 0.02), (0.49, -0.08), (0.44, -0.17)])
-_PHALANGES = np.array([
-    (0.22, 0.17, 0.14), (0.25, 0.14, 0.11), (0.27, 0.16, 0.11), (0.25, 0.15, 0.11), (0.20, 0.11, 0.10),
-])
-_SPREAD = np.radians([42, 7, 0, -6, -13])
-_BEND = np.radians(np.array([(25, 35, 40)] + [(70, 95, 55)] * 4))
-# Eyes and ears from the nose, left side, metres on an average head.
-_EYE, _EAR = (0.032, 0.035, -0.025), (0.075, 0.005, -0.10)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,7 +117,7 @@ def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_vide
     for i in range(videos):
         subject, emotion = i % subjects, EMOTIONS[(i + i // subjects) % 2]
         split = "train" if subject < (subjects + 1) // 2 else "test"
-        person = _Person(np.random.default_rng([seed, 0, subject]))
+        person = Person(np.random.default_rng([seed, 0, subject]))
         made.append(Video(
             f"interview{i + 1:03}", f"subject{subject + 1:02}", emotion, split,
             *_record(person, emotion, clips_per_video, np.random.default_rng([seed, 1, i])),
@@ -241,249 +125,18 @@ def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_vide
     return Simulation(seed, tuple(made))
 
 
-class _Person:
-    """What a subject keeps from video to video: lengths in metres, tempo, the favoured hand."""
-
-    def __init__(self, rng):
-        self.size = np.exp(rng.normal(0, 0.05))
-
-        def length(metres, spread=0.06):
-            return metres * self.size * np.exp(rng.normal(0, spread))
-
-        self.torso, self.shoulder = length(0.50), length(0.18, 0.08)
-        self.upper_arm, self.forearm, self.hand = length(0.285), length(0.25), length(0.18)
-        self.head = length(1.0, 0.05)
-        self.tempo = np.exp(rng.normal(0, 0.18))
-        self.right_handed = 0.75 if rng.random() < 0.85 else 0.25
-        self.slouch = rng.normal(6, 4)
-
-
-def _record(person: _Person, emotion: str, clips: int, rng):
+def _record(person: Person, emotion: str, clips: int, rng):
     """Everything of a `Video` from its keypoints on."""
     label = rng.choice(len(LABELS), size=clips, p=frequencies(emotion))
     seconds = np.clip(rng.lognormal(LENGTH_MU, LENGTH_SIGMA, clips), LENGTH_MIN, LENGTH_MAX)
     length = np.ceil(seconds * FPS).astype(np.int64)
     gap = np.ceil((GAP + rng.exponential(GAP_MORE, clips)) * FPS).astype(np.int64)
     start = np.cumsum(gap + length) - length
-    pose = _Pose(person, int(start[-1] + length[-1] + FPS * GAP), rng)
-    performances = [_Performance(GESTURES[k], a, n, person, rng) for k, a, n in zip(label, start, length)]
-    for performance in performances:
-        performance.move_body(pose)
-    pose.place_frames()
-    for performance in performances:
-        performance.move_hands(pose)
-    body = pose.solve()
+    frames = int(start[-1] + length[-1] + FPS * GAP)
+    body = perform(person, [GESTURES[k] for k in label], start, length, frames, rng)
     truth, unit = _Camera(len(body), rng).project(body)
     keypoints, score = _observe(truth, body, unit, rng)
     return keypoints, score, truth.astype(np.float32), body.astype(np.float32), start, length, label
-
-
-def _smooth(s):
-    """The minimum-jerk course from 0 to 1 while s goes from 0 to 1."""
-    s = np.clip(s, 0, 1)
-    return s**3 * (10 - 15 * s + 6 * s**2)
-
-
-def _drift(rng, frames: int, seconds: float, *shape: int) -> np.ndarray:
-    """Aimless movement of unit size, `[frames, *shape]`: a new place about every so many seconds."""
-    at = np.arange(frames) / (seconds * FPS)
-    knots = rng.normal(size=(int(at[-1]) + 2, *shape))
-    before = at.astype(int)
-    share = _smooth(at - before).reshape(-1, *[1] * len(shape))
-    return knots[before] * (1 - share) + knots[before + 1] * share
-
-
-def _rotation(degrees) -> np.ndarray:
-    """Rotation matrices `[..., 3, 3]` of (pitch forward, yaw to the left, roll to the right) `[..., 3]`, degrees."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    zero, one = np.zeros_like(c[..., 0]), np.ones_like(c[..., 0])
-
-    def matrix(*rows):
-        return np.stack([np.stack(row, -1) for row in rows], -2)
-
-    pitch = matrix((one, zero, zero), (zero, c[..., 0], -s[..., 0]), (zero, s[..., 0], c[..., 0]))
-    yaw = matrix((c[..., 1], zero, s[..., 1]), (zero, one, zero), (-s[..., 1], zero, c[..., 1]))
-    roll = matrix((c[..., 2], -s[..., 2], zero), (s[..., 2], c[..., 2], zero), (zero, zero, one))
-    return yaw @ pitch @ roll
-
-
-def _turn(rotation, vector) -> np.ndarray:
-    return np.einsum("...ij,...j->...i", rotation, vector)
-
-
-def _unit(vector) -> np.ndarray:
-    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
-
-
-def _mirrored(vector, side: int) -> np.ndarray:
-    """A left hand's vector `[..., 3]` for a hand of this side."""
-    return np.asarray(vector, float) * [_SIDE[side], 1, 1]
-
-
-class _Pose:
-    """A video's posture in every frame: first as angles and goals of the hands, then solved to joints."""
-
-    def __init__(self, person: _Person, frames: int, rng):
-        self.person, self.frames = person, frames
-        t = np.linspace(0, 1, frames)
-        self.torso = _drift(rng, frames, 2.5, 3) * [1.5, 2.5, 1.5] + _drift(rng, frames, 15, 3) * [3, 5, 3]
-        # People sink in their seats.
-        self.torso[:, 0] += person.slouch + t * rng.uniform(-2, 8)
-        self.head = _drift(rng, frames, 0.8, 3) * [3, 3, 2] + _drift(rng, frames, 5, 3) * [4, 12, 4]
-        self.shrug = 3 * _drift(rng, frames, 3, 2) + 4 * _drift(rng, frames, 20, 2)
-        self.seat = _drift(rng, frames, 10, 3) * [0.025, 0.006, 0.02] + _drift(rng, frames, 1.5, 3) * 0.003
-        rests = [_RESTS[rng.integers(len(_RESTS))] for _ in _SIDE]
-
-        def rest(field, spread):
-            values = np.stack([_mirrored(getattr(r, field), side) for side, r in enumerate(rests)])
-            return values + rng.normal(0, spread, (2, 3))
-
-        wander = _drift(rng, frames, 6, 2, 3) * 0.03 + _drift(rng, frames, 1, 2, 3) * 0.006
-        self.goal = rest("at", 0.03) * person.size + wander
-        self.fingers = rest("fingers", 0.15) + 0.15 * _drift(rng, frames, 5, 2, 3)
-        self.palm = rest("palm", 0.15) + 0.15 * _drift(rng, frames, 5, 2, 3)
-        self.grip = np.array([[r.grip for r in rests]] * frames)
-        self.elbow = np.array([r.elbow for r in rests]) + 6 * _drift(rng, frames, 8, 2)
-        self.curl = np.array([r.curl for r in rests])[:, None] + 0.1 * _drift(rng, frames, 3, 2, 5)
-
-    def place_frames(self):
-        """Origin `[T, 3]` and rotation `[T, 3, 3]` of torso and head, once all of the body's angles are known."""
-        torso = _rotation(self.torso)
-        neck = self.seat + _turn(torso, np.array([0, self.person.torso, 0]))
-        # The eyes stay on the listener: the head follows the torso by half.
-        head = _rotation(0.5 * self.torso + self.head)
-        still = np.broadcast_to(np.eye(3), torso.shape)
-        self.axes = {"seat": (self.seat * 0, still), "torso": (neck, torso), "head": (neck, head)}
-
-    def solve(self) -> np.ndarray:
-        """All joints, float64 `[T, 67, 3]`, metres."""
-        person = self.person
-        joints = np.zeros((self.frames, len(LAYOUT), 3))
-
-        def put(name, value):
-            joints[:, LAYOUT.joints.index(name)] = value
-
-        neck, torso = self.axes["torso"]
-        _, head = self.axes["head"]
-        nose = neck + _turn(head, person.head * np.array([0, 0.165, 0.09]))
-        put("Neck", neck), put("MidHip", self.seat), put("Nose", nose)
-        lift = np.radians(self.shrug)
-        for side, letter in enumerate("LR"):
-            for name, place in (("Eye", _EYE), ("Ear", _EAR)):
-                put(letter + name, nose + _turn(head, person.head * _mirrored(place, side)))
-            for name, place in _LEGS.items():
-                put(letter + name, self.seat + person.size * _mirrored(place, side))
-            out = np.stack([_SIDE[side] * np.cos(lift[:, side]), np.sin(lift[:, side]), 0 * lift[:, side]], -1)
-            shoulder = neck + _turn(torso, person.shoulder * out)
-            elbow, wrist = self._arm(side, shoulder, torso)
-            put(letter + "Shoulder", shoulder), put(letter + "Elbow", elbow), put(letter + "Wrist", wrist)
-            joints[:, LAYOUT.index(*LAYOUT.parts[("left hand", "right hand")[side]])] = self._hand(side, wrist)
-        return joints
-
-    def _arm(self, side, shoulder, torso):
-        """Elbow and wrist `[T, 3]` of an arm that brings the hand to its goal, or as near as it is long."""
-        upper, fore = self.person.upper_arm, self.person.forearm
-        wrist = self.goal[:, side] - (self.grip[:, side] * self.person.hand)[:, None] * _unit(self.fingers[:, side])
-        way = wrist - shoulder
-        distance = np.clip(np.linalg.norm(way, axis=-1), abs(upper - fore) + 0.02, 0.995 * (upper + fore))[:, None]
-        way = _unit(way)
-        angle = np.radians(self.elbow[:, side])
-        out = np.stack([_SIDE[side] * np.sin(angle), -np.cos(angle), np.full_like(angle, -0.15)], -1)
-        out = _turn(torso, out)
-        out = _unit(out - way * (out * way).sum(-1, keepdims=True))
-        along = (upper**2 - fore**2 + distance**2) / (2 * distance)
-        aside = np.sqrt(np.maximum(upper**2 - along**2, 0))
-        return shoulder + along * way + aside * out, shoulder + distance * way
-
-    def _hand(self, side, wrist):
-        """The 21 points of a hand `[T, 21, 3]`."""
-        forward = _unit(self.fingers[:, side])
-        palm = self.palm[:, side]
-        palm = _unit(palm - forward * (palm * forward).sum(-1, keepdims=True))
-        thumb = _SIDE[side] * np.cross(palm, forward)
-        # [T, finger, xyz]
-        knuckle = _KNUCKLES[:, :1] * forward[:, None] + _KNUCKLES[:, 1:] * thumb[:, None]
-        ahead = np.cos(_SPREAD)[:, None] * forward[:, None] + np.sin(_SPREAD)[:, None] * thumb[:, None]
-        bend = np.clip(self.curl[:, side], 0, 1)[..., None] * np.cumsum(_BEND, axis=1)
-        bones = np.cos(bend)[..., None] * ahead[:, :, None] + np.sin(bend)[..., None] * palm[:, None, None]
-        tips = knuckle[:, :, None] + np.cumsum(bones * _PHALANGES[..., None], axis=2)
-        points = np.concatenate([knuckle[:, :, None], tips], axis=2).reshape(self.frames, 20, 3)
-        points = np.concatenate([0.03 * forward[:, None], points], axis=1)
-        return wrist[:, None] + self.person.hand * points
-
-
-_LEGS = {
-    "Hip": (0.09, 0, 0), "Knee": (0.12, 0, 0.42), "Ankle": (0.12, -0.42, 0.40), "BigToe": (0.10, -0.46, 0.56),
-    "SmallToe": (0.17, -0.46, 0.54), "Heel": (0.12, -0.46, 0.35),
-}
-
-
-class _Performance:
-    """One gesture as done once: where it starts, how far it goes, how fast, with which hand."""
-
-    def __init__(self, gesture: Gesture, start: int, length: int, person: _Person, rng):
-        self.gesture, self.person, self.rng = gesture, person, rng
-        tempo = person.tempo * np.exp(rng.normal(0, 0.1))
-        # An annotator's clip holds most of the way there and back, of a short clip at least a fifth at the goal.
-        inside = np.minimum(rng.uniform(0.25, 0.5, 2) / tempo, 0.4 * length / FPS) * FPS
-        outside = rng.uniform(0.1, 0.24, 2) * FPS
-        self.first = max(0, int(start - np.ceil(outside[0])))
-        self.stop = int(start + length + np.ceil(outside[1]))
-        at = np.arange(self.first, self.stop)
-        come = (at - start + outside[0]) / (inside[0] + outside[0])
-        go = (start + length + outside[1] - 1 - at) / (inside[1] + outside[1])
-        self.share = _smooth(come) * _smooth(go)
-        self.seconds = (at - start) / FPS * tempo
-        self.size = rng.uniform(0.7, 1.3)
-        lead = _RIGHT if rng.random() < person.right_handed else _LEFT
-        self.hands = (lead, 1 - lead) if rng.random() < gesture.both else (lead,)
-
-    def _wave(self, hertz, columns):
-        """To and fro in each of some columns, `[frames, columns]`: one rhythm, nearly, and phases of their own."""
-        often = self.rng.uniform(*hertz) * self.rng.uniform(0.9, 1.1, columns)
-        return np.sin(2 * np.pi * (often * self.seconds[:, None] + self.rng.random(columns)))
-
-    def move_body(self, pose: _Pose):
-        """Add the gesture's angles of torso, head and shoulders to a pose."""
-        gesture, now, share = self.gesture, slice(self.first, self.stop), self.share[:, None]
-        frames = len(pose.torso[now])
-        wave = self._wave(gesture.hertz, 3) * self.rng.choice([0.3, 1], 3)
-        torso = gesture.torso + wave * gesture.torso_swing * self.size + self.rng.normal(0, 2, 3)
-        pose.torso[now] += (share * torso)[:frames]
-        pose.head[now] += (share * (np.array(gesture.head) * self.size + self.rng.normal(0, 3, 3)))[:frames]
-        # Both shoulders, or one after the other.
-        late = self.rng.choice([0, 0, np.pi]) + self.rng.normal(0, 0.3)
-        phase = 2 * np.pi * self.rng.uniform(*gesture.hertz) * self.seconds[:, None] + [0, late]
-        pose.shrug[now] += (share * gesture.shrug_swing * self.size * (0.5 - 0.5 * np.cos(phase)))[:frames]
-
-    def move_hands(self, pose: _Pose):
-        """Bring the hands of a pose, whose body is placed, to the gesture's goals."""
-        reach, rng = self.gesture.reach, self.rng
-        if reach is None:
-            return
-        wave = self._wave(reach.hertz, 3) * reach.swing * self.size
-        slip = rng.normal(0, 0.012, 3)
-        for order, side in enumerate(self.hands):
-            swing = -wave if order and self.gesture.opposed else wave
-            at = np.array(reach.at) + slip + rng.normal(0, 0.006, 3) + swing
-            if order:
-                at = at + self.gesture.apart
-            origin, axes = (part[self.first:self.stop] for part in pose.axes[reach.frame])
-            frames = len(origin)
-            # Places on the head are as far apart as the head is large, others as the body is.
-            size = self.person.head if reach.frame == "head" else self.person.size
-            goals = {
-                "goal": origin + _turn(axes, size * _mirrored(at[:frames], side)),
-                "fingers": _turn(axes, _mirrored(_unit(np.array(reach.fingers)) + rng.normal(0, 0.1, 3), side)),
-                "palm": _turn(axes, _mirrored(_unit(np.array(reach.palm)) + rng.normal(0, 0.1, 3), side)),
-                "grip": reach.grip,
-                "elbow": reach.elbow + rng.normal(0, 6),
-                "curl": reach.curl + rng.normal(0, 0.06, 5),
-            }
-            for name, goal in goals.items():
-                track = getattr(pose, name)[self.first:self.stop, side]
-                share = self.share[:frames].reshape(-1, *[1] * (track.ndim - 1))
-                track[...] = (1 - share) * track + share * goal
 
 
 class _Camera:
@@ -492,16 +145,16 @@ class _Camera:
     FOCAL = 1500.0  # pixels
 
     def __init__(self, frames: int, rng):
-        self.turn = _rotation(np.array([rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)]))
+        self.turn = rotations(np.array([rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)]))
         # The shoulders of an average body become 150 to 340 pixels wide.
         self.distance = self.FOCAL * 0.36 / rng.uniform(150, 340)
         self.neck = np.array([WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)])
-        self.pan = _drift(rng, frames, 12, 2) * [25, 12]
-        self.zoom = np.exp(0.05 * _drift(rng, frames, 12))
+        self.pan = drift(rng, frames, 12, 2) * [25, 12]
+        self.zoom = np.exp(0.05 * drift(rng, frames, 12))
 
     def project(self, body):
         """Picture coordinates `[T, V, 2]` of joints in metres `[T, V, 3]`, and how many pixels a metre is."""
-        x = _turn(self.turn, body)
+        x = turned(self.turn, body)
         depth = self.distance + 0.2 - x[..., 2:]
         flat = self.FOCAL * x[..., :2] * [1, -1] / depth
         # The camera is aimed at where the person sits on the whole.
@@ -515,14 +168,14 @@ def _observe(truth, body, unit, rng):
     hands = np.zeros(joints, bool)
     hands[LAYOUT.index(*LAYOUT.parts["left hand"], *LAYOUT.parts["right hand"])] = True
     score = rng.normal(0.8, 0.05) + rng.normal(0, 0.06, joints) - 0.12 * hands
-    score = score + 0.06 * _drift(rng, frames, 0.7, joints) + 0.04 * rng.normal(size=(frames, joints))
+    score = score + 0.06 * drift(rng, frames, 0.7, joints) + 0.04 * rng.normal(size=(frames, joints))
     # What moves fast is blurred: 1 m/s costs a tenth, a hand more.
     speed = np.linalg.norm(np.gradient(truth, axis=0), axis=-1) / unit * FPS
     score -= speed * (0.1 + 0.05 * hands)
     score[:, LAYOUT.index(*LAYOUT.parts["head"])] *= _face_visibility(truth, unit)
     score = np.clip(score, 0.02, 0.98)
     size = unit / 700
-    jitter = rng.normal(size=truth.shape) + 0.8 * _drift(rng, frames, 0.3, joints, 2)
+    jitter = rng.normal(size=truth.shape) + 0.8 * drift(rng, frames, 0.3, joints, 2)
     keypoints = truth + size * (0.8 + 5 * (1 - score[..., None]) ** 2) * jitter
     # Now and then a joint is found somewhere else, with little conviction.
     wrong = rng.random(score.shape) < 0.003

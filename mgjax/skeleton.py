@@ -273,7 +273,8 @@ BODY_25B = _define(
     "Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee LAnkle RAnkle "
     "UpperNeck HeadTop LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel",
     "UpperNeck-Nose UpperNeck-HeadTop "
-    + _both("Nose-*Eye-*Ear UpperNeck-*Shoulder-*Elbow-*Wrist *Shoulder-*Hip-*Knee-*Ankle-*BigToe-*SmallToe *Ankle-*Heel"),
+    + _both("Nose-*Eye-*Ear UpperNeck-*Shoulder-*Elbow-*Wrist *Shoulder-*Hip-*Knee-*Ankle-*BigToe-*SmallToe "
+            "*Ankle-*Heel"),
     _SHOULDERS, _SHOULDERS, _SHOULDERS, "UpperNeck HeadTop",
 )
 COCO_18 = _define(

@@ -284,7 +284,8 @@ class StoreWriter:
         command: how the store was made; the running command line by default.
 
     Raises:
-        InputError: the folder is missing, another process is writing the same path, or the parts do not fit.
+        InputError: the folder is missing, another process is writing the same path, `frames` is negative, or the parts
+            do not fit.
     """
 
     def __init__(self, path, layout: skeleton.Layout, *, unit: str, frames: int, source: str,
@@ -293,6 +294,8 @@ class StoreWriter:
         self.layout = layout
         if unit not in UNITS:
             raise InputError(f"unit is {unit!r}, expected one of {', '.join(UNITS)}")
+        if frames < 0:
+            raise InputError(f"{self.path}: frames is {frames}, expected 0 or more")
         if not self.path.parent.is_dir():
             raise InputError(f"{self.path.parent}: no such folder to write {self.path.name} into")
         if self.path.is_dir():
@@ -302,7 +305,8 @@ class StoreWriter:
         try:
             self._file = h5py.File(self._partial, "w")
         except OSError as error:
-            raise InputError(f"{self._partial}: cannot be written, or another process is writing it ({error})") from None
+            problem = f"cannot be written, or another process is writing it ({error})"
+            raise InputError(f"{self._partial}: {problem}") from None
         self._file.attrs.update({
             "format": FORMAT, "version": VERSION, "layout": layout.name, "skeleton": layout.to_json(),
             "joints": list(layout.joints), "bones": layout.bone_indices, "unit": unit, "source": source,
@@ -359,7 +363,8 @@ class StoreWriter:
         return self._videos[id]["row"]
 
     def add_clip(self, video: str, start: int, length: int, label: str | int | None = None) -> int:
-        """Append a clip, frames [start, start + length) of a video, with a class name, number or none; returns its row."""
+        """Append a clip, frames [start, start + length) of a video; returns its row. Its label is a class name, a
+        class number or None."""
         if video not in self._videos:
             raise InputError(f"clip of unknown video {video!r}")
         if start < 0 or length < 1 or start + length > self._videos[video]["length"]:

@@ -263,28 +263,29 @@ class Augmentation:
     scale: float = option(0.0, "multiply by exp(u), u uniform in ± this")
     speed: float = option(0.0, "multiply a clip's length by exp(u), u uniform in ± this")
     crop: float = option(0.0, "cut away up to this share of a clip at its ends")
-    mirror: float = option(0.0, "probability of mirroring left to right; with denoise, the decoder then re-generates, of "
-                                "a clip and its mirror image, the one that lies to the left on average")
+    mirror: float = option(0.0, "probability of mirroring left to right; with denoise, the decoder then re-generates, "
+                                "of a clip and its mirror image, the one that lies to the left on average")
     noise: float = option(0.0, "deviation of Gaussian noise on every coordinate, in units of the prepared keypoints")
     drop: float = option(0.0, "probability that a joint counts as unseen throughout a clip")
-    denoise: bool = option(False, "the decoder re-generates the clip as it was before rotation, tilt, scale, mirroring, "
-                                  "noise and drop; off, it re-generates what the encoder reads")
+    denoise: bool = option(False, "the decoder re-generates the clip as it was before rotation, tilt, scale, "
+                                  "mirroring, noise and drop; off, it re-generates what the encoder reads")
 
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
     """How raw keypoints become what a model reads; part of a trained model, saved with it.
 
-    In order: clips are resampled where `longest` or `frames` asks for it (`batching.gather` does it); unseen joints are filled; the clip is moved so that the root is the origin; turned into the body's own
-    axes; divided by the body's size; augmented (training only); streams are appended.
+    In order: clips are resampled where `longest` or `frames` asks for it (`batching.gather` does it); unseen joints are
+    filled; the clip is moved so that the root is the origin; turned into the body's own axes; divided by the body's
+    size; augmented (training only); streams are appended.
     """
 
     centre: str = option("first", "origin: the root in the 'first' frame, in every 'frame', over the 'clip', or 'none'")
     axes: str = option("none", "3D only: turn into the body's own axes, taken from the 'first' frame or over 'all'; "
                                "'none' leaves the camera's")
     scale: str = option("body", "divide by the 'body' size, map every axis of a clip to ±1 ('range'), or 'none'")
-    path: float = option(0.0, "with centre 'frame': the root joint holds the root's way from its first place times this, "
-                              "so that moving about is not lost")
+    path: float = option(0.0, "with centre 'frame': the root joint holds the root's way from its first place times "
+                              "this, so that moving about is not lost")
     fill: bool = option(True, "interpolate joints that were not seen; off, they stay at zero")
     longest: int = option(0, "play clips of more frames faster, so that they have this many; 0 leaves them")
     frames: int = option(0, "play every clip at the speed that gives it this many frames; 0 leaves every length")
@@ -295,7 +296,8 @@ class Preparation:
         for field, known in (("centre", ("first", "frame", "clip", "none")), ("axes", ("first", "all", "none")),
                              ("scale", ("body", "range", "none"))):
             if getattr(self, field) not in known:
-                raise InputError(f"preparation: {field} is {getattr(self, field)!r}, expected one of {', '.join(known)}")
+                raise InputError(f"preparation: {field} is {getattr(self, field)!r}, expected one of "
+                                 f"{', '.join(known)}")
 
         if self.longest and self.frames:
             raise InputError("preparation: longest and frames both say how long clips become; give one")
@@ -325,7 +327,8 @@ class Preparation:
         if self.axes != "none" and layout.dimensions != 3:
             raise InputError(f"preparation: axes {self.axes!r} needs 3D keypoints, layout {layout.name!r} has 2D ones")
         if self.path and len(layout.root) != 1:
-            raise InputError(f"preparation: path needs a layout whose root is one joint, {layout.name!r} has {len(layout.root)}")
+            raise InputError("preparation: path needs a layout whose root is one joint, "
+                             f"{layout.name!r} has {len(layout.root)}")
 
     def normalise(self, keypoints, seen, length, layout: Layout):
         """Fill, centre, turn and scale: keypoints `[B, T, V, C]` to the same shape."""
@@ -337,13 +340,15 @@ class Preparation:
         place = keypoints[:, :, root].mean(2, keepdims=True)
         origin = {"first": lambda: place[:, :1], "frame": lambda: place, "none": lambda: 0.0,
                   "clip": lambda: joint_mean(keypoints, seen, root)[:, None, None]}[self.centre]()
+        # The axes are the body's, so they are taken before the root joint is given another meaning.
+        turn = body_axes(keypoints, valid, layout, self.axes) if self.axes != "none" else None
         keypoints = keypoints - origin
         if self.path:
             keypoints = keypoints.at[:, :, root].set(self.path * (place - place[:, :1]))
         if not self.fill:
             keypoints = jnp.where(seen[..., None], keypoints, 0)
-        if self.axes != "none":
-            keypoints = rotate(keypoints, body_axes(keypoints, valid, layout, self.axes))
+        if turn is not None:
+            keypoints = rotate(keypoints, turn)
         if self.scale == "body":
             keypoints = keypoints / size[:, None, None, None]
         elif self.scale == "range":

@@ -339,6 +339,12 @@ def test_misuse_of_the_writer(tmp_path, misuse, sentence):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_negative_number_of_frames_leaves_no_file(tmp_path):
+    with pytest.raises(InputError, match="s.h5: frames is -1, expected 0 or more"):
+        StoreWriter(tmp_path / "s.h5", LAYOUT, unit="pixel", frames=-1, source="")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_places_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match="unit is 'inch', expected one of pixel, metre"):
         write(tmp_path / "s.h5", unit="inch")

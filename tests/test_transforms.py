@@ -73,16 +73,29 @@ def test_range_maps_every_axis_of_a_clip_to_one():
     assert not batch.inputs[0, :, :, 1].any()  # an axis without extent
 
 
-@pytest.mark.parametrize("axes", ["first", "all"])
-def test_own_axes_undo_any_turn(axes):
+@pytest.mark.parametrize("axes, options", [("first", {}), ("all", {}), ("all", {"centre": "frame", "path": 0.5})])
+def test_own_axes_undo_any_turn(axes, options):
     rng = np.random.default_rng(1)
     keypoints = rng.normal(size=(5, 4, 3)) * 0.1 + [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 2, 0]]
     turn = np.asarray(transforms.random_rotation(jax.random.key(0), 1, 3, 3.0, 3.0)[0])
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
-    preparation = Preparation(axes=axes)
+    preparation = Preparation(axes=axes, **options)
     still = one_clip(keypoints, np.ones((5, 4)), preparation, SOLID, pad=1)
     turned = one_clip(keypoints @ turn.T + [3, -2, 8], np.ones((5, 4)), preparation, SOLID, pad=1)
     np.testing.assert_allclose(turned.inputs, still.inputs, atol=1e-5)
+
+
+def test_the_mean_body_stands_upright_in_its_own_axes():
+    rng = np.random.default_rng(2)
+    keypoints = rng.normal(size=(9, 4, 3)) * 0.3 + [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 2, 0]]
+    keypoints += np.linspace([0, 0, 0], [4, 1, 2], 9)[:, None]  # it walks
+    for path in (0.0, 0.5):
+        x = one_clip(keypoints, np.ones((9, 4)), Preparation(axes="all", centre="frame", path=path), SOLID).inputs[0]
+        if not path:
+            np.testing.assert_allclose(np.asarray(x[:, 3].mean(0))[[0, 2]], 0, atol=1e-5)
+        else:  # the other joints do not depend on the path
+            np.testing.assert_allclose(x[:, 1:], without[:, 1:], atol=1e-6)
+        without = x
 
 
 def test_own_axes_are_left_up_and_forward():

@@ -7,10 +7,10 @@ carry it. The loss is Eq. 2, L = L_reg + λ L_KL: the squared error of the re-ge
 Kullback-Leibler divergence of the latent distribution from a standard normal prior.
 
 The variational head, which the paper leaves open: the posterior is a diagonal normal distribution around Z_T itself,
-whose log variance is linear in Z_T; or, with `latent` set, around a linear image of Z_T of that size. Training draws one
-sample from it by reparametrisation, evaluation decodes its mean. Z_T is the feature that the paper's KNN judges; the
-final cell state C (Table 4) and the mean can be asked for. With λ = 0 there is no prior to be near: the head then has no
-variance and no sample is drawn, a plain auto-encoder.
+whose log variance is linear in Z_T; or, with `latent` set, around a linear image of Z_T of that size. Training draws
+one sample from it by reparametrisation, evaluation decodes its mean. Z_T is the feature that the paper's KNN judges;
+the final cell state C (Table 4) and the mean can be asked for. With λ = 0 there is no prior to be near: the head then
+has no variance and no sample is drawn, a plain auto-encoder.
 
 Both terms are means, so that neither the number of joints nor the length of a clip changes their balance: L_reg is the
 mean over the batch of each clip's mean over valid frames and channels, L_KL the mean over the batch of the divergence
@@ -63,7 +63,8 @@ class USVAE(nnx.Module):
         loss: str = option("squared", "error of the re-generated sequence: 'squared' (the paper's) or 'absolute'")
         forget_bias: float = option(0.0, "what the forget gates' biases of encoder and decoder start higher by")
         symmetric: bool = option(False, "encode() averages the feature over a clip and its mirror image")
-        feature: str = option("hidden", "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior 'mean'")
+        feature: str = option("hidden", "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior "
+                                       "'mean'")
 
         def __post_init__(self):
             if self.loss not in ("squared", "absolute"):

@@ -109,7 +109,8 @@ class Trainer:
         """The state before the first step."""
         model = nnx.to_pure_dict(self.empty)
         batch = self.order(0)[0]
-        shapes = jax.eval_shape(lambda m: self._loss(m, self.frames, batch.clips, batch.weight, self.key, batch.steps), model)
+        inputs = (self.frames, batch.clips, batch.weight, self.key, batch.steps)
+        shapes = jax.eval_shape(lambda m: self._loss(m, *inputs), model)
         sums = {name: jnp.zeros(()) for name in ("loss", "weight", *shapes[1])}
         return TrainState(model, self.optimiser.init(model), jnp.zeros((), jnp.int32), sums)
 
@@ -168,8 +169,8 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print)
     with folder.checkpoints() as manager, _signals() as stopped:
         state = _restore(manager, trainer.initial_state(), folder)
         history = folder.keep_metrics(int(state.step))
-        log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, padded lengths {list(trainer.edges)} "
-            f"({padding_share(trainer.lengths, trainer.edges):.1%} padding)"
+        log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, "
+            f"padded lengths {list(trainer.edges)} ({padding_share(trainer.lengths, trainer.edges):.1%} padding)"
             + (f"; resuming at step {int(state.step)}" if int(state.step) else ""))
         loop = _Loop(trainer, folder, manager, history, log, stopped)
         return loop.go(state)
@@ -222,8 +223,8 @@ class _Loop:
                 rows = sorted(set(batch.clips[batch.weight > 0].tolist()))
                 good = self.manager.latest_step()
                 raise Diverged(
-                    f"the loss is {float(loss)} at step {number} (epoch {number // self.trainer.steps_per_epoch}); clips of "
-                    f"that step, as rows of the store: {', '.join(map(str, rows))}; "
+                    f"the loss is {float(loss)} at step {number} (epoch {number // self.trainer.steps_per_epoch}); "
+                    f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; "
                     + (f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet")
                 )
         self.unchecked.clear()

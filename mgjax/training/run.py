@@ -37,7 +37,8 @@ class TrainOptions:
     warmup_epochs: float = option(0.0, "epochs over which the learning rate rises linearly from zero")
     weight_decay: float = option(0.0, "decoupled weight decay (AdamW)")
     clip_norm: float = option(0.0, "scale gradients down to at most this global norm; 0 leaves them")
-    plateau: int = option(0, "stop early once the training loss has not fallen by 0.1 % in this many epochs; 0 never stops")
+    plateau: int = option(0, "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
+                              "0 never stops")
     buckets: int = option(6, "padded lengths at most; each is compiled once")
     seed: int = option(0, "seed of the weights, the order and all randomness")
     checkpoint_seconds: float = option(60.0, "least time between two checkpoints; the last step is always saved")
