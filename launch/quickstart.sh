@@ -19,7 +19,7 @@ say() { printf '\n== %s\n' "$*"; }
 say "1/5 simulating interviews as OpenPose JSON folders"
 if [ ! -d "$folder/interviews" ]; then
     rm -rf "$folder/interviews.partial"
-    "$python" "$root/data_prep/simulate.py" --output "$folder/interviews.partial"
+    "$python" "$root/data_prep/simulate.py" --output "$folder/interviews.partial" --seed 2026
     mv "$folder/interviews.partial" "$folder/interviews"
 else
     echo "$folder/interviews is there already"
@@ -28,7 +28,7 @@ fi
 say "2/5 packing them into a store"
 if [ ! -f "$folder/interviews.h5" ]; then
     "$python" "$root/data_prep/pack_openpose.py" --input "$folder/interviews/openpose" --output "$folder/interviews.h5" \
-        --layout body25_hands --videos "$folder/interviews/videos.csv" --clips "$folder/interviews/clips.csv"
+        --layout imigue22 --videos "$folder/interviews/videos.csv" --clips "$folder/interviews/clips.csv"
 else
     echo "$folder/interviews.h5 is there already"
 fi

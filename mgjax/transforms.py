@@ -192,12 +192,14 @@ def random_mirror(key, keypoints, layout: Layout, probability: float):
 
 
 def one_sided(keypoints, layout: Layout):
-    """Of every clip `[B, T, V, C]` and its mirror image, the one whose mean place along the first axis is positive.
+    """Of every clip `[B, T, V, C]` and its mirror image, the one whose arms and hands lie to the left on average.
 
-    A clip and its mirror image give the same; padding must be zero.
+    Left is where the first axis is positive. A clip and its mirror image give the same. Padding must be zero. A layout
+    that names no arms or hands among its parts is judged by all its joints.
     """
-    mean = keypoints[..., 0].mean((1, 2))
-    return jnp.where((mean >= 0)[:, None, None, None], keypoints, mirror(keypoints, layout))
+    limbs = [joint for part, joints in layout.parts.items() if part.endswith(("arm", "hand")) for joint in joints]
+    place = keypoints[:, :, layout.index(*(limbs or layout.joints)), 0].mean((1, 2))
+    return jnp.where((place >= 0)[:, None, None, None], keypoints, mirror(keypoints, layout))
 
 
 def random_scale(key, keypoints, spread: float):
@@ -264,7 +266,7 @@ class Augmentation:
     speed: float = option(0.0, "multiply a clip's length by exp(u), u uniform in ± this")
     crop: float = option(0.0, "cut away up to this share of a clip at its ends")
     mirror: float = option(0.0, "probability of mirroring left to right; with denoise, the decoder then re-generates, "
-                                "of a clip and its mirror image, the one that lies to the left on average")
+                                "of a clip and its mirror image, the one whose hands lie to the left")
     noise: float = option(0.0, "deviation of Gaussian noise on every coordinate, in units of the prepared keypoints")
     drop: float = option(0.0, "probability that a joint counts as unseen throughout a clip")
     denoise: bool = option(False, "the decoder re-generates the clip as it was before rotation, tilt, scale, "
