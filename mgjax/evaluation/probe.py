@@ -18,7 +18,10 @@ from mgjax.evaluation.metrics import classification, per_class, wilson_interval
 from mgjax.store import Store
 from mgjax.training import Run, build_model, load_model
 from mgjax.training.run import RunFolder
-from mgjax.transforms import Preparation
+from mgjax.transforms import Preparation, one_sided
+
+# What a record of metrics.jsonl holds beside the losses.
+CLOCKS = ("epoch", "step", "learning_rate", "frames_per_second", "seconds")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +128,10 @@ def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: st
     pictures.mkdir(parents=True, exist_ok=True)
     model, run, step = load_model(folder, result.summary["step"])
     percent = f"{result.rows['trained']['top1']:.1%}"
+    records = RunFolder(folder).metrics()
+    losses = [name for name in records[0] if name not in CLOCKS]
     drawn = [
-        plots.loss_curves(pictures / "loss.png", RunFolder(folder).metrics()),
+        plots.loss_curves(pictures / "loss.png", records, losses),
         plots.confusion_matrix(pictures / "confusion.png", result.rows["trained"]["confusion"], result.classes,
                                f"{run.model}, {split}: top-1 {percent} of n = {len(result.test_labels)}"),
         plots.embedding_map(pictures / "embeddings.png", result.test_embeddings, result.test_labels, result.classes,
@@ -149,7 +154,10 @@ def reconstruct_clip(model, run: Run, store: Store, row: int) -> tuple[np.ndarra
     steps = int(run.preparation.lengths(store.clips.length[row]))
     keypoints, score, length, label = gather(load_frames(store), jnp.array([row]), steps, run.preparation.resampling)
     batch = run.preparation(keypoints, score, length, label, jnp.ones(1), run.layout)
-    frames = (batch.inputs[0], model.reconstruct(batch)[0])
+    original = batch.inputs
+    if run.augmentation.denoise and run.augmentation.mirror:  # what the decoder was trained to re-generate
+        original = one_sided(original, run.layout)
+    frames = (original[0], model.reconstruct(batch)[0])
     return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in frames), np.asarray(score[0])
 
 
