@@ -297,6 +297,7 @@ def define_flags():
 
 @errors.script
 def main(_):
+    """Read the flags, make the call, say what was done."""
     FLAGS = flags.FLAGS
     if FLAGS["clips"].present and not FLAGS.pictures:
         raise errors.InputError("--clips says how many clips to draw and needs --pictures, the folder to draw into")

@@ -139,12 +139,14 @@ def summary(path) -> str:
 
 @script
 def main(_):
+    """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     pack(options.input, options.output)
     print(summary(options.output))
 
 
 def define_flags():
+    """The script\'s flags."""
     flags.DEFINE_string("input", None, "Folder of aAA_sSS_eEE_vVV.json files.", required=True)
     flags.DEFINE_string("output", None, "Store to write.", required=True)
 

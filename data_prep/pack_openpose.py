@@ -399,6 +399,7 @@ def define_flags():
 
 @errors.script
 def main(_):
+    """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     if options.report is not None and not pathlib.Path(options.report).absolute().parent.is_dir():
         raise InputError(f"{options.report}: no such folder to write the report into")

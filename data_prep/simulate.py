@@ -284,6 +284,7 @@ def write_store(simulation: Simulation, path) -> None:
 
 @script
 def main(_):
+    """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     simulation = simulate(options.seed, options.videos, options.subjects, options.clips_per_video)
     write_openpose(simulation, options.output)
@@ -292,6 +293,7 @@ def main(_):
 
 
 def define_flags():
+    """The script\'s flags."""
     flags.DEFINE_string("output", None, "Folder to write, new or empty.", required=True)
     flags.DEFINE_integer("videos", 12, "Number of interviews.")
     flags.DEFINE_integer("subjects", 10, "Number of people in them.")

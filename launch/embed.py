@@ -26,6 +26,7 @@ def define_flags():
 
 @script
 def main(argv):
+    """Read the flags, make the call, say what was done."""
     with Store(FLAGS.store) as store:
         shape = embed.write_embeddings(FLAGS.workdir, store, FLAGS.output, FLAGS.feature, FLAGS.step)
     print(f"wrote {FLAGS.output}: {shape[0]} clips, {shape[1]} features each")

@@ -36,6 +36,7 @@ def define_flags():
 
 @script
 def main(argv):
+    """Read the flags, make the call, say what was done."""
     output = pathlib.Path(FLAGS.output)
     if not output.absolute().parent.is_dir():
         raise InputError(f"{output.parent}: no such folder to write {output.name} into")

@@ -32,6 +32,7 @@ def define_flags():
 
 @script
 def main(argv):
+    """Read the flags, make the call, say what was done."""
     with Store(FLAGS.store) as store:
         run = options.run_from_flags(FLAGS.model, store, FLAGS.split)
         stopped = training.fit(run, store, FLAGS.workdir)

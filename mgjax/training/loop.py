@@ -166,7 +166,7 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print)
     trainer = Trainer(run, store)
     folder = RunFolder(folder)
     folder.claim(run)
-    with folder.checkpoints() as manager, _signals() as stopped:
+    with folder.checkpoints(writing=True) as manager, _signals() as stopped:
         state = _restore(manager, trainer.initial_state(), folder)
         history = folder.keep_metrics(int(state.step))
         log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, "

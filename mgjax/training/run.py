@@ -134,9 +134,13 @@ class RunFolder:
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise InputError(f"{described}: damaged or from another version of mgjax ({error!r})") from None
 
-    def checkpoints(self) -> ocp.CheckpointManager:
-        """The folder's checkpoints; the two newest are kept."""
-        options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True, enable_async_checkpointing=False)
+    def checkpoints(self, writing: bool = False) -> ocp.CheckpointManager:
+        """The folder's checkpoints, to read or, by the one process that trains, to write; the two newest are kept."""
+        if not writing and not (self.path / "checkpoints").is_dir():
+            raise InputError(f"{self.path}: the run there has no checkpoint yet")
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=2, create=writing, cleanup_tmp_directories=writing, enable_async_checkpointing=False
+        )
         return ocp.CheckpointManager(self.path / "checkpoints", options=options)
 
     def metrics(self) -> list[dict]:

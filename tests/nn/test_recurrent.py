@@ -41,7 +41,7 @@ def plain_batch(x, length, weights, initial, reverse):
     return jnp.stack(outputs), State(jnp.stack(hiddens), jnp.stack(cells))
 
 
-def close(a, b, tolerance=1e-5):
+def assert_close(a, b, tolerance=1e-5):
     jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=0, atol=tolerance), a, b)
 
 
@@ -64,7 +64,7 @@ def test_equals_a_plain_loop_with_its_gradients_for_every_length(reverse):
 
     ours = judged(lambda x, w, s: recurrent.lstm(x, jnp.asarray(length), w, s, reverse))
     plain = judged(lambda x, w, s: plain_batch(x, length, w, s, reverse))
-    close(ours, plain)
+    assert_close(ours, plain)
 
 
 def test_both_directions_in_one_scan_are_each_direction_alone():
@@ -75,8 +75,8 @@ def test_both_directions_in_one_scan_are_each_direction_alone():
     outputs, states = recurrent.bidirectional_lstm(x, length, forward, backward)
     ahead, ahead_state = recurrent.lstm(x, length, forward)
     behind, behind_state = recurrent.lstm(x, length, backward, reverse=True)
-    close(outputs, jnp.concatenate([ahead, behind], -1), 1e-6)
-    close(states, (ahead_state, behind_state), 1e-6)
+    assert_close(outputs, jnp.concatenate([ahead, behind], -1), 1e-6)
+    assert_close(states, (ahead_state, behind_state), 1e-6)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 6])
@@ -98,7 +98,7 @@ def test_first_input_only_is_zeros_afterwards(steps):
         loss = lambda first, weights: ((run(first, weights)[0] * towards).sum(), run(first, weights))
         return jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(first, random_weights(6))
 
-    close(judged(unfed), judged(fed))
+    assert_close(judged(unfed), judged(fed))
 
 
 def test_padding_is_never_read():
@@ -111,8 +111,8 @@ def test_padding_is_never_read():
     dirty[0, 3:] = 1e6
     longer = np.concatenate([dirty, np.full((2, 4, FEATURES), -1e6, np.float32)], axis=1)
     outputs_longer, finals_longer = module(jnp.asarray(longer), length)
-    close(outputs_longer[:, :5], outputs, 1e-6)
-    close(finals_longer, finals, 1e-6)
+    assert_close(outputs_longer[:, :5], outputs, 1e-6)
+    assert_close(finals_longer, finals, 1e-6)
     assert not outputs[0, 3:].any() and not outputs_longer[:, 5:].any()
 
 
@@ -129,8 +129,8 @@ def test_layers_stack_on_both_directions():
                    for direction in ("forward", "backward")]
         below = jnp.concatenate([out for out, _ in results], -1)
         states.append(tuple(state for _, state in results))
-    close(outputs, below)
-    close(finals, states)
+    assert_close(outputs, below)
+    assert_close(finals, states)
 
 
 def test_forget_bias_raises_the_forget_gate_alone():
