@@ -7,16 +7,14 @@ The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C and S
 command goes on where it stopped, with bit-identical results.
 """
 
-import pathlib
 import sys
 
+import run_flags
 from absl import app, flags
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import options  # noqa: E402
-from mgjax import training  # noqa: E402
-from mgjax.errors import script  # noqa: E402
-from mgjax.store import Store  # noqa: E402
+from mgjax import training
+from mgjax.errors import script
+from mgjax.store import Store
 
 FLAGS = flags.FLAGS
 
@@ -27,14 +25,14 @@ def define_flags():
     flags.DEFINE_string("store", None, "the store to train on", required=True)
     flags.DEFINE_string("split", None, "the store's split; its training clips are used", required=True)
     flags.DEFINE_string("workdir", None, "folder of the run; one that holds the same run is resumed", required=True)
-    options.define_run_flags()
+    run_flags.define_run_flags()
 
 
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
     with Store(FLAGS.store) as store:
-        run = options.run_from_flags(FLAGS.model, store, FLAGS.split)
+        run = run_flags.run_from_flags(FLAGS.model, store, FLAGS.split)
         stopped = training.fit(run, store, FLAGS.workdir)
     if stopped:
         sys.exit(128 + stopped)

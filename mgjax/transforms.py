@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout

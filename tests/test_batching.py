@@ -53,7 +53,9 @@ def test_a_plan_holds_every_clip_once_in_its_bucket():
 
 def test_order_depends_on_seed_and_epoch_alone():
     lengths = np.arange(1, 41)
-    make = lambda seed, epoch: [b.clips.tolist() for b in batching.plan(np.arange(40), lengths, (20, 40), 8, seed, epoch)]
+    make = lambda seed, epoch: [
+        batch.clips.tolist() for batch in batching.plan(np.arange(40), lengths, (20, 40), 8, seed, epoch)
+    ]
     assert make(0, 5) == make(0, 5)
     assert make(0, 5) != make(0, 6) and make(0, 5) != make(1, 5)
     assert make(None, 0) == make(None, 9)
@@ -66,7 +68,9 @@ def test_a_clip_longer_than_the_last_bucket_is_refused():
 
 def test_gather_takes_the_clips_frames_and_hides_the_rest():
     keypoints = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
-    frames = batching.Frames(jnp.asarray(keypoints), jnp.ones((10, 1)), jnp.array([0, 7]), jnp.array([2, 3]), jnp.array([4, 5]))
+    frames = batching.Frames(
+        jnp.asarray(keypoints), jnp.ones((10, 1)), jnp.array([0, 7]), jnp.array([2, 3]), jnp.array([4, 5])
+    )
     got, score, length, label = batching.gather(frames, jnp.array([1, 0]), 4)
     np.testing.assert_array_equal(got[0, :3], keypoints[7:10])
     np.testing.assert_array_equal(got[1, :2], keypoints[:2])

@@ -89,13 +89,11 @@ def test_the_mean_body_stands_upright_in_its_own_axes():
     rng = np.random.default_rng(2)
     keypoints = rng.normal(size=(9, 4, 3)) * 0.3 + [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 2, 0]]
     keypoints += np.linspace([0, 0, 0], [4, 1, 2], 9)[:, None]  # it walks
-    for path in (0.0, 0.5):
-        x = one_clip(keypoints, np.ones((9, 4)), Preparation(axes="all", centre="frame", path=path), SOLID).inputs[0]
-        if not path:
-            np.testing.assert_allclose(np.asarray(x[:, 3].mean(0))[[0, 2]], 0, atol=1e-5)
-        else:  # the other joints do not depend on the path
-            np.testing.assert_allclose(x[:, 1:], without[:, 1:], atol=1e-6)
-        without = x
+    prepared = lambda path: one_clip(
+        keypoints, np.ones((9, 4)), Preparation(axes="all", centre="frame", path=path), SOLID).inputs[0]
+    without = np.asarray(prepared(0.0))
+    np.testing.assert_allclose(without[:, 3].mean(0)[[0, 2]], 0, atol=1e-5)
+    np.testing.assert_allclose(prepared(0.5)[:, 1:], without[:, 1:], atol=1e-6)  # the path is the root's alone
 
 
 def test_own_axes_are_left_up_and_forward():
@@ -129,7 +127,8 @@ def test_a_clip_and_its_mirror_image_share_a_target():
     targets, inputs = [], []
     for clip in (keypoints, image):
         for seed in range(6):
-            batch = one_clip(clip, np.ones((5, 4)), Preparation(), SOLID, key=jax.random.key(seed), augmentation=augmentation)
+            batch = one_clip(clip, np.ones((5, 4)), Preparation(), SOLID, key=jax.random.key(seed),
+                             augmentation=augmentation)
             targets.append(batch.target)
             inputs.append(np.asarray(batch.inputs))
     for target in targets:

@@ -31,7 +31,8 @@ def test_first_class_is_scikit_learns_vote(weighted):
     rng = np.random.default_rng(1)
     gallery, labels = rng.normal(size=(200, 4)).astype(np.float32), rng.integers(0, 3, 200)
     queries = rng.normal(size=(300, 4)).astype(np.float32)
-    model = KNeighborsClassifier(7, weights="distance" if weighted else "uniform", algorithm="brute").fit(gallery, labels)
+    weights = "distance" if weighted else "uniform"
+    model = KNeighborsClassifier(7, weights=weights, algorithm="brute").fit(gallery, labels)
     ranking = knn.knn_ranking(queries, gallery, labels, 3, 7, "euclidean", weighted)
     votes = model.predict_proba(queries)
     ordered = np.sort(votes, axis=1)
@@ -53,7 +54,9 @@ def test_classes_without_votes_follow_by_their_nearest_clip():
 
 def test_bad_arrays_are_refused():
     good = np.ones((3, 2), np.float32)
-    for queries, gallery, k, metric in ((good, good, 4, "cosine"), (good, good, 0, "cosine"), (good, good, 1, "manhattan"),
-                                        (good * np.nan, good, 1, "cosine"), (good[:0], good, 1, "cosine")):
+    for queries, gallery, k, metric in (
+        (good, good, 4, "cosine"), (good, good, 0, "cosine"), (good, good, 1, "manhattan"),
+        (good * np.nan, good, 1, "cosine"), (good[:0], good, 1, "cosine"),
+    ):
         with pytest.raises(InputError):
             knn.neighbours(queries, gallery, k, metric)

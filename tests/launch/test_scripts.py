@@ -29,8 +29,8 @@ def way(root, tmp_path_factory):
                "--clips_per_video=6", "--seed=1")
     assert made.returncode == 0, made.stderr
     packed = run(root, "data_prep/pack_openpose.py", "--input", folder / "interviews" / "openpose", "--output",
-                 folder / "store.h5", "--layout=imigue22", "--workers=1", "--videos", folder / "interviews" / "videos.csv",
-                 "--clips", folder / "interviews" / "clips.csv")
+                 folder / "store.h5", "--layout=imigue22", "--workers=1",
+                 "--videos", folder / "interviews" / "videos.csv", "--clips", folder / "interviews" / "clips.csv")
     assert packed.returncode == 0, packed.stderr
     trained = run(root, "launch/train.py", "--store", folder / "store.h5", "--split=cross_subject", "--workdir",
                   folder / "run", *TINY)
@@ -46,22 +46,24 @@ def test_the_whole_way(root, way):
                  "--output", output, "--pictures", way / "pictures")
     assert probed.returncode == 0, probed.stderr
     result = json.loads(output.read_text())
-    for key in ("top1", "top5", "mean_class_accuracy", "macro_f1", "k", "metric", "n_train", "n_test", "ci95", "feature",
-                "step", "untrained_top1"):
+    for key in ("top1", "top5", "mean_class_accuracy", "macro_f1", "k", "metric", "n_train", "n_test", "ci95",
+                "feature", "step", "untrained_top1"):
         assert key in result, key
-    assert result["n_train"] + result["n_test"] == 24 and result["ci95"][0] <= result["top1"] <= result["ci95"][1]
-    for word in ("trained", "untrained", "prepared keypoints", "raw keypoints", "majority class", f"n = {result['n_test']}"):
+    assert result["n_train"] + result["n_test"] == 24
+    assert result["ci95"][0] <= result["top1"] <= result["ci95"][1]
+    for word in ("trained", "untrained", "prepared keypoints", "raw keypoints", "majority class",
+                 f"n = {result['n_test']}"):
         assert word in probed.stdout
     assert {path.name for path in (way / "pictures").iterdir()} == {
         "loss.png", "confusion.png", "embeddings.png", "reconstruction.gif"}
-    embedded = run(root, "launch/embed.py", "--workdir", way / "run", "--store", way / "store.h5", "--output",
-                   way / "embeddings.h5")
+    embedded = run(root, "launch/embed.py", "--workdir", way / "run", "--store", way / "store.h5",
+                   "--output", way / "embeddings.h5")
     assert embedded.returncode == 0, embedded.stderr
     with h5py.File(way / "embeddings.h5") as file:
         assert file["embedding"].shape == (24, 16) and np.isfinite(file["embedding"][:]).all()
         assert len(file["video"]) == 24 and file.attrs["model"] == "usvae"
-    again = run(root, "launch/train.py", "--store", way / "store.h5", "--split=cross_subject", "--workdir", way / "run",
-                *TINY)
+    again = run(root, "launch/train.py", "--store", way / "store.h5", "--split=cross_subject",
+                "--workdir", way / "run", *TINY)
     assert again.returncode == 0 and "resuming at step" in again.stdout and "epoch " not in again.stdout
 
 
@@ -71,11 +73,12 @@ BAD = {
     "no workdir": ("train", ["--store=folder/store.h5", "--split=cross_subject"], "workdir"),
     "a stray argument": ("train", ["stray", "--store=folder/store.h5", "--split=a", "--workdir=folder/x"], "'stray'"),
     "no such store": ("train", ["--store=folder/none.h5", "--split=a", "--workdir=folder/x"], "none.h5: no such store"),
-    "a store cut short": ("train", ["--store=folder/cut.h5", "--split=a", "--workdir=folder/x"], "cut.h5: not a readable"),
+    "a store cut short": ("train", ["--store=folder/cut.h5", "--split=a", "--workdir=folder/x"],
+                          "cut.h5: not a readable"),
     "unknown split": ("train", ["--store=folder/store.h5", "--split=mine", "--workdir=folder/x"],
                       "no split 'mine'; this store has: cross_subject"),
-    "unknown model": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--model=gpt", "--workdir=folder/x"],
-                      "unknown model 'gpt'"),
+    "unknown model": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--model=gpt",
+                                "--workdir=folder/x"], "unknown model 'gpt'"),
     "3D option on 2D data": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--prepare.axes=all",
                                        "--workdir=folder/x"], "needs 3D keypoints"),
     "impossible option": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--train.epochs=0",
@@ -119,7 +122,8 @@ def bad_way(way, tmp_path_factory):
 def test_bad_input_ends_in_one_sentence(root, bad_way, case):
     script, arguments, words = BAD[case]
     before = sorted(path for path in bad_way.iterdir())
-    result = run(root, pathlib.Path("launch") / f"{script}.py", *(a.replace("folder/", f"{bad_way}/") for a in arguments))
+    arguments = [argument.replace("folder/", f"{bad_way}/") for argument in arguments]
+    result = run(root, pathlib.Path("launch") / f"{script}.py", *arguments)
     assert result.returncode != 0
     assert words in result.stderr and "Traceback" not in result.stderr, result.stderr[-2000:]
     assert sorted(path for path in bad_way.iterdir()) == before, "something was written"

@@ -125,8 +125,10 @@ def test_layers_stack_on_both_directions():
     zeros = State(jnp.zeros((2, UNITS)), jnp.zeros((2, UNITS)))
     below, states = x, []
     for layer in range(2):
-        results = [plain_batch(below, length, module.direction_weights(layer, direction), zeros, direction == "backward")
-                   for direction in ("forward", "backward")]
+        results = [
+            plain_batch(below, length, module.direction_weights(layer, direction), zeros, direction == "backward")
+            for direction in ("forward", "backward")
+        ]
         below = jnp.concatenate([out for out, _ in results], -1)
         states.append(tuple(state for _, state in results))
     assert_close(outputs, below)

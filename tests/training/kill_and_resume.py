@@ -85,10 +85,11 @@ def main():
     assert one.keys() == other.keys() and len(one) > 20
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-    records = [[{k: v for k, v in r.items() if k not in ("seconds", "frames_per_second")} for r in RunFolder(f).metrics()]
-               for f in (folder / "unbroken", folder / "broken")]
+    records = [[{name: value for name, value in record.items() if name not in ("seconds", "frames_per_second")}
+                for record in RunFolder(folder / which).metrics()] for which in ("unbroken", "broken")]
     assert records[0] == records[1] and len(records[0]) == EPOCHS
-    print(f"killed {kills} times, after {moments} epochs; {len(one)} arrays and {len(records[0])} records are the same to the bit")
+    print(f"killed {kills} times, after {moments} epochs; {len(one)} arrays and {len(records[0])} records are the same "
+          "to the bit")
 
 
 if __name__ == "__main__":

@@ -169,7 +169,8 @@ def test_one_step_is_plain_adam_on_the_mean_loss(store_path):
     before = jax.tree.map(np.asarray, state.model)
     batch = trainer.order(0)[0]
     key = jax.random.fold_in(jax.random.key(run.training.seed), 0)
-    gradients = jax.grad(lambda m: trainer._loss(m, trainer.frames, batch.clips, batch.weight, key, batch.steps)[0])(before)
+    loss = lambda model: trainer._loss(model, trainer.frames, batch.clips, batch.weight, key, batch.steps)[0]
+    gradients = jax.jit(jax.grad(loss))(before)
     adam = optax.adam(1e-2)
     updates, _ = adam.update(gradients, adam.init(before))
     expected = optax.apply_updates(before, updates)
