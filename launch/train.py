@@ -1,4 +1,4 @@
-"""Train a model on the training clips of a store's split.
+r"""Train a model on the training clips of a store's split.
 
     python launch/train.py --model usvae --store nucla.h5 --split cross_view --workdir runs/nucla \
         --flagfile=launch/recipes/usvae_nucla.flags
@@ -26,6 +26,7 @@ def define_flags():
     flags.DEFINE_string("split", None, "the store's split; its training clips are used", required=True)
     flags.DEFINE_string("workdir", None, "folder of the run; one that holds the same run is resumed", required=True)
     run_flags.define_run_flags()
+    flags.adopt_module_key_flags(run_flags)  # so that --help lists them too
 
 
 @script

@@ -188,7 +188,7 @@ class _Loop:
     def go(self, state: TrainState) -> int:
         options, per_epoch = self.trainer.run.training, self.trainer.steps_per_epoch
         first = int(state.step)
-        with progress.counter(options.epochs * per_epoch, "training", done=first) as advance:
+        with progress.counter(options.epochs * per_epoch, "training", done=first, every=120) as advance:
             for epoch in range(first // per_epoch, options.epochs):
                 if self._settled():
                     break
