@@ -4,7 +4,7 @@
 
 Each file is `aAA_sSS_eEE_vVV.json` (action, subject, episode, camera view) and holds
 `{"file_name": ..., "skeletons": [T][20][3] metres, "label": 1 to 10}`. The store has layout kinect20, one video
-and one clip a file, and the splits cross_view, cross_subject and cross_view_dev of `mgjax.protocols.nucla`.
+and one clip a file, and the splits of `mgjax.protocols.nucla`.
 
 The files are a benchmark: one that is damaged, or says another class than its name, stops the job, because a
 store that quietly lacks a clip gives figures that compare with nothing.

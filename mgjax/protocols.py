@@ -74,7 +74,7 @@ def nucla(subjects: Sequence[int], views: Sequence[int]) -> dict[str, Rows]:
     - `cross_view`: views 1 and 2 train, view 3 tests.
     - `cross_subject`: subjects of odd number train, those of even number test.
     - `cross_view_dev`: view 1 trains, view 2 tests. It lies inside the training views of `cross_view`, so that
-      settings can be chosen on it without looking at a label of view 3.
+      settings can be chosen on it without looking at a label of view 3. `cross_view_dev_back` swaps the two.
 
     Args:
         subjects, views: one subject (1 to 10) and one view (1 to 3) a clip.
@@ -86,4 +86,5 @@ def nucla(subjects: Sequence[int], views: Sequence[int]) -> dict[str, Rows]:
         "cross_view": rows(views, train=(1, 2), test=(3,)),
         "cross_subject": rows(subjects, train=NUCLA_SUBJECTS[::2], test=NUCLA_SUBJECTS[1::2]),
         "cross_view_dev": rows(views, train=(1,), test=(2,)),
+        "cross_view_dev_back": rows(views, train=(2,), test=(1,)),
     }

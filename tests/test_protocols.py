@@ -42,6 +42,7 @@ def test_nucla_by_hand():
         "cross_view": [[0, 1, 3, 5], [2, 4]],
         "cross_subject": [[0, 2, 5], [1, 3, 4]],
         "cross_view_dev": [[0, 3], [1, 5]],
+        "cross_view_dev_back": [[1, 5], [0, 3]],
     }
 
 

@@ -56,6 +56,7 @@ def test_pack_three_clips(tmp_path):
             "cross_view": ("clips", [0, 2], [1]),
             "cross_subject": ("clips", [0, 2], [1]),
             "cross_view_dev": ("clips", [2], [0]),
+            "cross_view_dev_back": ("clips", [0], [2]),
         }
 
 
