@@ -36,6 +36,7 @@ from mgjax.errors import InputError
 FORMAT = "mgjax-store"
 VERSION = 1
 UNITS = ("pixel", "metre")
+ALL = "all"  # the split that every store has
 
 _VIDEO_COLUMNS = {
     "id": str, "start": np.int64, "length": np.int64, "fps": np.float32, "width": np.int32, "height": np.int32,
@@ -192,13 +193,15 @@ class Store:
         return self.videos.start[self.clips.video] + self.clips.start
 
     def split(self, name: str) -> Split:
-        """A split by name.
+        """A split by name. Every store has the split "all": all clips train and none tests.
 
         Raises:
             InputError: the store has no such split.
         """
+        if name == ALL:
+            return Split(ALL, "clips", np.arange(len(self.clips)), np.empty(0, np.int64))
         if name not in self.splits:
-            known = ", ".join(sorted(self.splits)) or "none"
+            known = ", ".join(sorted({*self.splits, ALL}))
             raise InputError(f"{self.path}: no split {name!r}; this store has: {known}")
         return self.splits[name]
 
@@ -389,6 +392,8 @@ class StoreWriter:
         """Add a named split: rows of clips, or of videos, that train and that test."""
         if name in self._splits:
             raise InputError(f"split {name!r} is there twice")
+        if name == ALL:
+            raise InputError(f"a split cannot be called {ALL!r}: every store has that one, of all its clips")
         if not name or "/" in name or name == ".":
             raise InputError(f"a split cannot be called {name!r}: give it a name without a slash")
         self._splits[name] = Split(name, of, *(np.array(sorted(rows), np.int64) for rows in (train, test)))

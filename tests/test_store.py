@@ -76,7 +76,8 @@ def test_splits(made):
         assert [rows.tolist() for rows in store.clip_split("mine")] == [[0, 2], [1]]
         assert store.split("videos").of == "videos"
         assert [rows.tolist() for rows in store.clip_split("videos")] == [[1], [0, 2]]
-        with pytest.raises(InputError, match="made.h5: no split 'yours'; this store has: mine, videos"):
+        assert [rows.tolist() for rows in store.clip_split("all")] == [[0, 1, 2], []]
+        with pytest.raises(InputError, match="made.h5: no split 'yours'; this store has: all, mine, videos"):
             store.split("yours")
 
 
@@ -325,6 +326,7 @@ def video(**changes):
     (lambda w: w.add_clip("a", 0, 0), "lie outside"),
     (lambda w: (w.add_split("x", [], []), w.add_split("x", [], [])), "split 'x' is there twice"),
     (lambda w: w.add_split("cross/view", [], []), "cannot be called 'cross/view'"),
+    (lambda w: w.add_split("all", [], []), "cannot be called 'all'"),
     (lambda w: (w.add_video(**video()), w.add_split("x", [0], [])), "split 'x' names clips that are not there"),
     (lambda w: (w.add_video(**video()), w.add_split("x", [0], [0], of="videos")), "names a row of videos twice"),
     (lambda w: (w.add_video(**video()), w.add_split("x", [], [], of="people")), "is of 'people'"),

@@ -76,7 +76,7 @@ BAD = {
     "a store cut short": ("train", ["--store=folder/cut.h5", "--split=a", "--workdir=folder/x"],
                           "cut.h5: not a readable"),
     "unknown split": ("train", ["--store=folder/store.h5", "--split=mine", "--workdir=folder/x"],
-                      "no split 'mine'; this store has: cross_subject"),
+                      "no split 'mine'; this store has: all, cross_subject"),
     "unknown model": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--model=gpt",
                                 "--workdir=folder/x"], "unknown model 'gpt'"),
     "3D option on 2D data": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--prepare.axes=all",
