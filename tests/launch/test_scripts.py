@@ -42,8 +42,8 @@ def way(root, tmp_path_factory):
 @pytest.mark.slow
 def test_the_whole_way(root, way):
     output = way / "probe.json"
-    probed = run(root, "launch/probe.py", "--workdir", way / "run", "--store", way / "store.h5", "--split=cross_subject",
-                 "--output", output, "--pictures", way / "pictures")
+    probed = run(root, "launch/probe.py", "--workdir", way / "run", "--store", way / "store.h5",
+                 "--split=cross_subject", "--output", output, "--pictures", way / "pictures")
     assert probed.returncode == 0, probed.stderr
     result = json.loads(output.read_text())
     for key in ("top1", "top5", "mean_class_accuracy", "macro_f1", "k", "metric", "n_train", "n_test", "ci95",
