@@ -26,7 +26,7 @@ from mgjax import progress
 from mgjax.batching import BatchIndex, Frames, bucket_edges, gather, load_frames, padding_share, plan
 from mgjax.errors import InputError
 from mgjax.store import Store
-from mgjax.training.run import Run, RunFolder, TrainOptions, build_model, damaged_checkpoint
+from mgjax.training.run import Run, RunFolder, TrainOptions, build_model, restore
 
 
 class Diverged(InputError):
@@ -167,7 +167,7 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print)
     folder = RunFolder(folder)
     folder.claim(run)
     with folder.checkpoints(writing=True) as manager, _signals() as stopped:
-        state = _restore(manager, trainer.initial_state(), folder)
+        state = _restore(manager, trainer.initial_state())
         history = folder.keep_metrics(int(state.step))
         log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, "
             f"padded lengths {list(trainer.edges)} ({padding_share(trainer.lengths, trainer.edges):.1%} padding)"
@@ -265,17 +265,14 @@ class _Loop:
         self.saved_at = time.monotonic()
 
 
-def _restore(manager, state: TrainState, folder: RunFolder) -> TrainState:
+def _restore(manager, state: TrainState) -> TrainState:
     """The state of the newest checkpoint, or the given one when there is none."""
     step = manager.latest_step()
     if step is None:
         return state
     rest = {"optimiser": state.optimiser, "step": state.step, "sums": state.sums}
     template = ocp.args.Composite(model=ocp.args.StandardRestore(state.model), training=ocp.args.StandardRestore(rest))
-    try:
-        restored = manager.restore(step, args=template)
-    except (ValueError, OSError, KeyError):
-        raise damaged_checkpoint(folder, step) from None
+    restored = restore(manager, step, template)
     return TrainState(restored.model, **restored.training)
 
 

@@ -7,10 +7,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import pathlib
+import sys
+import time
 
 import jax
 import numpy as np
@@ -167,10 +171,23 @@ class RunFolder:
             file.write(json.dumps(record) + "\n")
 
 
-def damaged_checkpoint(folder: RunFolder, step: int) -> InputError:
-    """The error that says so."""
-    return InputError(f"{folder.path / 'checkpoints' / str(step)}: cannot be read: damaged, or from another version of "
-                      "mgjax; without this folder the checkpoint before it is used")
+def restore(manager: ocp.CheckpointManager, step: int, items: ocp.args.Composite):
+    """Read items of a checkpoint.
+
+    Raises:
+        InputError: it is damaged, or does not hold what is asked for.
+    """
+    # The threads of a read that fails find its event loop closed and write a traceback each to standard error, some a
+    # moment later. What a good read writes there is passed on.
+    with contextlib.redirect_stderr(io.StringIO()) as written:
+        try:
+            restored = manager.restore(step, args=items)
+        except (ValueError, OSError, KeyError):
+            time.sleep(0.5)
+            raise InputError(f"{manager.directory / str(step)}: cannot be read: damaged, or from another version of "
+                             "mgjax; without this folder the checkpoint before it is used") from None
+    sys.stderr.write(written.getvalue())
+    return restored
 
 
 def replace_text(path: pathlib.Path, text: str):
@@ -223,9 +240,6 @@ def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.
             have = ", ".join(map(str, manager.all_steps())) or "none"
             raise InputError(f"{folder.path}: no checkpoint of step {step}; there are: {have}")
         template = ocp.args.StandardRestore(jax.tree.map(np.asarray, nnx.to_pure_dict(state)))
-        try:
-            restored = manager.restore(step, args=ocp.args.Composite(model=template))
-        except (ValueError, OSError, KeyError):
-            raise damaged_checkpoint(folder, step) from None
+        restored = restore(manager, step, ocp.args.Composite(model=template))
     nnx.replace_by_pure_dict(state, restored.model)
     return nnx.merge(graph, state), run, step
