@@ -299,7 +299,6 @@ class Preparation:
             if getattr(self, field) not in known:
                 raise InputError(f"preparation: {field} is {getattr(self, field)!r}, expected one of "
                                  f"{', '.join(known)}")
-
         if self.longest and self.frames:
             raise InputError("preparation: longest and frames both say how long clips become; give one")
         for field in ("path", "longest", "frames", "velocity"):

@@ -51,11 +51,12 @@ def map_clips(step: Callable, frames: Frames, clips, preparation: Preparation, b
 
 @functools.partial(jax.jit, static_argnames=("steps", "graph", "preparation", "layout", "feature"))
 def _encode(state, frames, rows, *, steps, graph, preparation, layout, feature):
-    batch = _prepared(frames, rows, steps, preparation, layout)
+    batch = prepared_batch(frames, rows, steps, preparation, layout)
     return nnx.merge(graph, state).encode(batch, *([feature] if feature else []))
 
 
-def _prepared(frames, rows, steps, preparation, layout) -> Batch:
+def prepared_batch(frames: Frames, rows, steps: int, preparation: Preparation, layout: Layout) -> Batch:
+    """Some clips, int32 `[B]`, prepared without augmentation and padded to `steps`; jittable with the rest static."""
     keypoints, score, length, label = gather(frames, rows, steps, preparation.resampling)
     return preparation(keypoints, score, length, label, jnp.ones(len(rows)), layout)
 
@@ -72,7 +73,7 @@ def embed_clips(model: nnx.Module, frames: Frames, clips, preparation: Preparati
 
 @functools.partial(jax.jit, static_argnames=("steps", "preparation", "layout", "points"))
 def _resample(frames, rows, *, steps, preparation, layout, points):
-    batch = _prepared(frames, rows, steps, preparation, layout)
+    batch = prepared_batch(frames, rows, steps, preparation, layout)
     place = jnp.linspace(0, 1, points) * (batch.length[:, None] - 1)
     everything = jnp.ones(batch.inputs.shape[:3], bool)
     keypoints, _ = interpolate_frames(batch.inputs, everything, place, batch.length, jnp.full(len(rows), points))
@@ -85,7 +86,6 @@ def resampled_keypoints(frames: Frames, clips, preparation: Preparation, layout:
 
     The control that no encoder is needed for.
     """
-
     preparation = dataclasses.replace(preparation, velocity=0.0, bones=False)
     step = functools.partial(_resample, preparation=preparation, layout=layout, points=points)
     return map_clips(step, frames, clips, preparation, **how)
@@ -106,8 +106,7 @@ def write_embeddings(folder: str | os.PathLike, store: Store, output: str | os.P
     if not output.absolute().parent.is_dir():
         raise InputError(f"{output.parent}: no such folder to write {output.name} into")
     model, run, step = load_model(folder, step)
-    if store.layout != run.layout:
-        raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {run.layout.name!r}")
+    run.check_store(store)
     if not len(store.clips):
         raise InputError(f"{store.path}: has no clips to embed")
     embeddings = embed_clips(

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mgjax import plots
-from mgjax.batching import bucket_edges, gather, load_frames
+from mgjax.batching import Frames, bucket_edges, gather, load_frames
 from mgjax.errors import InputError
-from mgjax.evaluation.embed import RAW, embed_clips, resampled_keypoints
+from mgjax.evaluation.embed import RAW, embed_clips, prepared_batch, resampled_keypoints
 from mgjax.evaluation.knn import knn_ranking
 from mgjax.evaluation.metrics import classification, per_class, wilson_interval
 from mgjax.store import Store
@@ -81,8 +81,7 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
         InputError: run, store and split do not fit together.
     """
     model, run, step = load_model(folder, step)
-    if store.layout != run.layout:
-        raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {run.layout.name!r}")
+    run.check_store(store)
     train, test = labelled_split(store, split)
     if k > len(train):
         raise InputError(f"k is {k}, but split {split!r} has only {len(train)} labelled training clips")
@@ -129,9 +128,11 @@ def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: st
     model, run, step = load_model(folder, result.summary["step"])
     percent = f"{result.rows['trained']['top1']:.1%}"
     records = RunFolder(folder).metrics()
-    losses = [name for name in records[0] if name not in CLOCKS]
-    drawn = [
-        plots.loss_curves(pictures / "loss.png", records, losses),
+    drawn = []
+    if records:  # a run stopped in its first epoch has none
+        losses = [name for name in records[0] if name not in CLOCKS]
+        drawn.append(plots.loss_curves(pictures / "loss.png", records, losses))
+    drawn += [
         plots.confusion_matrix(pictures / "confusion.png", result.rows["trained"]["confusion"], result.classes,
                                f"{run.model}, {split}: top-1 {percent} of n = {len(result.test_labels)}"),
         plots.embedding_map(pictures / "embeddings.png", result.test_embeddings, result.test_labels, result.classes,
@@ -151,14 +152,17 @@ def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: st
 
 def reconstruct_clip(model, run: Run, store: Store, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A clip as the model reads it and as it re-generates it, keypoints `[T, V, C]` each, and its score `[T, V]`."""
-    steps = int(run.preparation.lengths(store.clips.length[row]))
-    keypoints, score, length, label = gather(load_frames(store), jnp.array([row]), steps, run.preparation.resampling)
-    batch = run.preparation(keypoints, score, length, label, jnp.ones(1), run.layout)
+    keypoints, score = store.clip(row)
+    start, length, label = jnp.array([0]), jnp.array([len(keypoints)]), jnp.array([store.clips.label[row]])
+    frames = Frames(jnp.asarray(keypoints), jnp.asarray(score), start, length, label)  # this clip and no other
+    steps = int(run.preparation.lengths(len(keypoints)))
+    batch = prepared_batch(frames, start, steps, run.preparation, run.layout)
+    _, score, _, _ = gather(frames, start, steps, run.preparation.resampling)
     original = batch.inputs
     if run.augmentation.denoise and run.augmentation.mirror:  # what the decoder was trained to re-generate
         original = one_sided(original, run.layout)
-    frames = (original[0], model.reconstruct(batch)[0])
-    return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in frames), np.asarray(score[0])
+    both = (original[0], model.reconstruct(batch)[0])
+    return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in both), np.asarray(score[0])
 
 
 def result_table(result: ProbeResult) -> str:

@@ -84,8 +84,7 @@ class Trainer:
     """
 
     def __init__(self, run: Run, store: Store):
-        if store.layout != run.layout:
-            raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {run.layout.name!r}")
+        run.check_store(store)
         self.run, options = run, run.training
         self.clips, _ = store.clip_split(run.split)
         if not len(self.clips):

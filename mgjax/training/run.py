@@ -24,6 +24,7 @@ from flax import nnx
 from mgjax import __version__, models
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
+from mgjax.store import Store
 from mgjax.transforms import Augmentation, Preparation, option
 
 
@@ -79,6 +80,11 @@ class Run:
     layout: Layout
     split: str
     classes: tuple[str, ...]
+
+    def check_store(self, store: Store):
+        """Raise InputError where a store's layout is not the run's."""
+        if store.layout != self.layout:
+            raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {self.layout.name!r}")
 
     def to_dict(self) -> dict:
         """The run as plain values."""
@@ -212,6 +218,8 @@ def build_model(run: Run) -> nnx.Module:
     run.preparation.check(run.layout)
     if run.augmentation.mirror and not run.layout.mirror:
         raise InputError(f"augmentation: mirror is asked for, but layout {run.layout.name!r} has no mirror pairs")
+    if run.augmentation.tilt and run.layout.dimensions != 3:
+        raise InputError(f"augmentation: tilt needs 3D keypoints, layout {run.layout.name!r} has 2D ones")
     model = models.get(run.model)
     channels = run.preparation.channels(run.layout)
     return model(run.options, run.layout, channels, len(run.classes), rngs=nnx.Rngs(run.training.seed))

@@ -121,6 +121,9 @@ def test_a_folder_belongs_to_one_run(store_path, tmp_path):
         (tmp_path / "other" / "thesis.txt").write_text("mine")
         with pytest.raises(InputError, match="holds no run"):
             training.fit(make_run(store), store, tmp_path / "other", log=quiet)
+        tilted = dataclasses.replace(make_run(store), augmentation=Augmentation(tilt=0.1))
+        with pytest.raises(InputError, match="tilt needs 3D"):
+            training.fit(tilted, store, tmp_path / "tilted", log=quiet)
         with pytest.raises(InputError, match="no training clips"):
             training.fit(make_run(store, split="none"), store, tmp_path / "empty", log=quiet)
         with pytest.raises(InputError, match="no checkpoint"):
