@@ -37,16 +37,19 @@ from mgjax.errors import InputError
 COMMON, GATE, GROWTH, WIDEST, GROWN = 3, 0.5, 0.05, 2.0, 2.0
 TWIN, ABSENT, MEMORY, PATIENCE = 0.1, 0.1, 25, 10
 SMOOTHING, FADING = 0.3, 0.9  # weight of the newest step in the velocity; what is left of it per unseen frame
+SHORT = 8  # frames from which on it pays to follow them all at once
+_NEVER, _SURELY = -(2**40), 1e-9
 LASTING = 0.25  # who can be chosen: people seen in at least this share of the frames of the one seen most
 CHOICES = ("largest", "leftmost", "rightmost", "centre")
 
 
 def extents(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Width and height of the box around each person's seen joints, `[people]` each; pose `[people, V, 3]`."""
-    seen = pose[..., 2:] > 0
-    low = np.where(seen, pose[..., :2], np.inf).min(axis=1, initial=np.inf)
-    high = np.where(seen, pose[..., :2], -np.inf).max(axis=1, initial=-np.inf)
-    return tuple((high - low).T)
+    # One row a joint: the smallest of many rows is found many times faster than the smallest of many short ones.
+    x, y, score = np.ascontiguousarray(pose.T)
+    seen = score > 0
+    low, high = np.where(seen, (x, y), np.inf).min(axis=1), np.where(seen, (x, y), -np.inf).max(axis=1)
+    return tuple(high - low)
 
 
 class Tracker:
@@ -92,6 +95,59 @@ class Tracker:
         for person in np.flatnonzero(free):
             who[person] = self._start(frame, pose[person], seen[person], size[person])
         return who
+
+    def walk(self, frame: int, pose: np.ndarray, size: np.ndarray) -> tuple[int, int]:
+        """Take many frames of one detection each at once, as far as each surely is whoever was seen a frame ago.
+
+        It leaves what that many calls of `step` leave, to the last bit, in a tenth of the time. Where a frame asks for
+        more thought, or something else than one person was seen a frame ago, it stops: that frame is `step`'s.
+
+        Args:
+            frame: the first one's number; the others come one after the other.
+            pose: float `[frames, V, 3]`, the detection in each.
+            size: the diagonals of their `extents` `[frames]`.
+
+        Returns:
+            How many frames were taken, and who was in them (-1 without any).
+        """
+        rows = np.flatnonzero(self._last == frame - 1)
+        if len(rows) != 1:
+            return 0, -1
+        row, size = rows[0], np.maximum(size, 1e-6)
+        seen, pose = pose[..., 2] > 0, pose[..., :2].astype(np.float64)
+        # From here on, place t of an array with one place more is what was known before frame t.
+        last = np.where(self._known[row] >= 0, self._known[row], _NEVER)
+        numbers = np.arange(frame - 1, frame + len(pose))[:, None]
+        last = np.maximum.accumulate(np.concatenate([last[None], np.where(seen, numbers[1:], _NEVER)]))
+        known = last >= numbers - MEMORY
+        common = known[:-1] & seen
+        count = common.sum(axis=1)
+        places, steps = _moved(self._pose[row], pose, seen, known, common, np.maximum(count, 1))
+        velocity = _smoothed(self._velocity[row], steps)
+        sizes = _sizes(self._size[row], size, places, seen, known)
+        total = _apart(places[:-1] + velocity[:-1, None], pose, common) / np.maximum(sizes[:-1], size)
+        joints = known[:-1].sum(axis=1)
+        sure = (count >= COMMON) & (total < (GATE - _SURELY) * count)
+        cost = (total + ABSENT * (joints - count)) / joints
+        for other in np.flatnonzero(np.arange(len(self._id)) != row):
+            sure &= cost < self._costs(other, numbers[1:, 0], pose, seen, size) - _SURELY
+        taken = len(pose) if sure.all() else int(sure.argmin())
+        if not taken:
+            return 0, -1
+        self._pose[row], self._velocity[row], self._size[row] = places[taken], velocity[taken], sizes[taken]
+        self._known[row] = np.where(known[taken], last[taken], -1)
+        self._last[row] = frame + taken - 1
+        self._seen[row] += taken
+        return taken, int(self._id[row])
+
+    def _costs(self, row: int, frames: np.ndarray, pose: np.ndarray, seen: np.ndarray, size: np.ndarray) -> np.ndarray:
+        """What it costs to take the detection in each of some frames for somebody who stays out of sight till then."""
+        reach = (1 - FADING ** (frames - self._last[row])) / (1 - FADING)
+        known = self._known[row] >= 0
+        common = known & seen
+        expected = self._pose[row] + (self._velocity[row] * reach[:, None])[:, None]
+        total = _apart(expected, pose, common) / np.maximum(self._size[row], size)
+        return (total + ABSENT * (known.sum() - common.sum(axis=1))) / known.sum()
 
     def _forget(self, frame: int):
         keep = frame - self._last <= np.maximum(self._seen, PATIENCE)
@@ -151,6 +207,49 @@ class Tracker:
             setattr(self, name, np.concatenate([rows, np.asarray(value, rows.dtype)[None]]))
         self.people += 1
         return self.people - 1
+
+
+def _apart(one: np.ndarray, other: np.ndarray, joints: np.ndarray) -> np.ndarray:
+    """The distances between some joints `[..., V]` of two poses `[..., V, 2]`, summed."""
+    apart = one - other
+    return np.einsum("tv,tv->t", np.sqrt(np.einsum("tvc,tvc->tv", apart, apart)), joints)
+
+
+def _moved(start, pose, seen, known, common, count) -> tuple[np.ndarray, np.ndarray]:
+    """A person's joints before each frame and after the last, `[frames + 1, V, 2]`, and each frame's step."""
+    places = np.concatenate([start[None], pose])
+    steps = (common[:, None] @ (pose - places[:-1]))[:, 0] / count[:, None]
+    # Where joints out of sight are depends on the steps so far, and a step on where joints are that come back.
+    hidden = (known[1:] & ~seen).any(axis=1)
+    back = np.append(False, (common[1:] & ~seen[:-1]).any(axis=1))
+    for t in np.flatnonzero(hidden | back).tolist():
+        if back[t]:
+            steps[t] = common[t] @ (pose[t] - places[t]) / count[t]
+        if hidden[t]:
+            places[t + 1] = np.where(seen[t][:, None], pose[t], places[t] + steps[t])
+    return places, steps
+
+
+def _smoothed(velocity: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """The velocity before each step and after the last, `[steps + 1, 2]`."""
+    x, y = velocity.tolist()
+    smooth = [(x, y)]
+    for across, down in steps.tolist():
+        x += SMOOTHING * (across - x)
+        y += SMOOTHING * (down - y)
+        smooth.append((x, y))
+    return np.array(smooth)
+
+
+def _sizes(before: float, size, places, seen, known) -> np.ndarray:
+    """A person's size before each frame and after the last, joints that are out of sight but known included."""
+    sizes = np.concatenate([[before], size])
+    hidden = 1 + np.flatnonzero((known[1:] & ~seen).any(axis=1))
+    there = known[hidden][..., None]
+    box = (np.where(there, places[hidden], edge) for edge in (-np.inf, np.inf))
+    high, low = next(box).max(axis=1), next(box).min(axis=1)
+    sizes[hidden] = np.maximum(np.hypot(*(high - low).T), 1e-6)
+    return sizes
 
 
 def _pairs(cost: np.ndarray, allowed: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -276,26 +375,21 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
         pose = part.points[:, :joints]
         across, down = extents(pose)
         size = np.hypot(across, down)
-        start = 0
-        for number, count in zip((part.numbers - recording.first).tolist(), part.counts.tolist()):
-            if count:
-                ours = slice(start, start + count)
-                who[ours] = tracker.step(number, pose[ours], size[ours])
-            start += count
+        _track(tracker, part.numbers - recording.first, part.counts, pose, size, who)
         seen = pose[..., 2] > 0
         joints_seen = seen.sum(axis=1)
         weight = across * down * pose[..., 2].sum(axis=1) / joints_seen
         kept.append((part, who, weight, (pose[..., 0] * seen).sum(axis=1) / joints_seen))
     who, weight, x = (np.concatenate([row[i] for row in kept]) for i in (1, 2, 3))
     chosen = choose(who, weight, x, person, width, recording.id)
-    found = np.zeros((recording.length, len(source.layout), 3), np.float32)
+    keypoints = np.zeros((recording.length, len(source.layout), 2), np.float32)
+    score = np.zeros((recording.length, len(source.layout)), np.float32)
     there = np.zeros(recording.length, bool)
     for part, ids, *_ in kept:
         ours = ids == chosen if chosen is not None else np.zeros(len(ids), bool)
         rows = np.repeat(part.numbers - recording.first, part.counts)[ours]
-        found[rows] = part.points[ours][:, source.columns]
-        there[rows] = True
-    keypoints, score = np.ascontiguousarray(found[..., :2]), np.ascontiguousarray(found[..., 2])
+        found = part.points[ours].take(source.columns, axis=1)
+        keypoints[rows], score[rows], there[rows] = found[..., :2], found[..., 2], True
     counts = np.concatenate([part.counts for part, *_ in kept])
     damaged = sum((part.damaged for part, *_ in kept), ())
     jump, at = largest_jump(keypoints, score, source.layout)
@@ -307,6 +401,31 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
         jump=jump, jump_frame=recording.first + at if at >= 0 else -1,
     )
     return Followed(keypoints, score, report, damaged)
+
+
+def _track(tracker: Tracker, numbers: np.ndarray, counts: np.ndarray, pose: np.ndarray, size: np.ndarray, who):
+    """Fill in who each detection of some frames is."""
+    stops = np.cumsum(counts)
+    # Where the frames end that, from each one on, come one after the other with one detection each.
+    alone = np.append((counts[1:] == 1) & (np.diff(numbers) == 1), False)
+    ends = np.minimum.accumulate(np.where(alone, len(counts), np.arange(1, len(counts) + 1))[::-1])[::-1].tolist()
+    numbers, counts, stops = numbers.tolist(), counts.tolist(), stops.tolist()
+    frame, ahead = 0, max(SHORT, len(numbers))
+    while frame < len(numbers):
+        start = stops[frame] - counts[frame]
+        tries = min(ends[frame] - frame, ahead) if counts[frame] == 1 else 0
+        if tries >= SHORT and tracker.people:
+            ours = slice(start, start + tries)
+            taken, person = tracker.walk(numbers[frame], pose[ours], size[ours])
+            who[start : start + taken] = person
+            frame += taken
+            ahead = 2 * ahead if taken == tries else SHORT
+            if taken:
+                continue
+        if counts[frame]:
+            ours = slice(start, stops[frame])
+            who[ours] = tracker.step(numbers[frame], pose[ours], size[ours])
+        frame += 1
 
 
 def largest_jump(keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout) -> tuple[float, int]:

@@ -126,8 +126,8 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
         clips: path of a CSV table with the columns video, start, stop and perhaps label.
         keep_face: store the face landmarks of a layout that has them.
         person: one of `following.CHOICES`, or a rank by size, 1 for the largest. "centre" needs the videos' widths.
-        workers: processes that read; the store is the same for any number. More than one needs a main module
-            that can be imported (`if __name__ == "__main__":`).
+        workers: processes that read, this one among them; the store is the same for any number. More than one needs
+            a main module that can be imported (`if __name__ == "__main__":`).
         max_damaged: the largest share of damaged files that is let pass.
 
     Raises:
@@ -196,33 +196,52 @@ def _steps(recording: openpose.Recording) -> int:
 
 
 def in_order(executor: futures.Executor | None, function: Callable, tasks: Iterable[tuple], ahead: int) -> Iterator:
-    """`function(*task)` of every task, in order, with at most `ahead` of them under way; here without an executor."""
+    """`function(*task)` of every task, in order, with at most `ahead` of them under way; all here without an executor.
+
+    With one, this process works too wherever it would only wait.
+    """
     if executor is None:
         yield from itertools.starmap(function, tasks)
         return
-    pending = collections.deque()
+    pending, tasks = collections.deque(), iter(tasks)
     try:
-        for task in tasks:
-            if len(pending) == ahead:
-                yield pending.popleft().result()
-            with _interrupts_held():
-                pending.append(executor.submit(function, *task))
-        while pending:
-            yield pending.popleft().result()
+        while True:
+            for task in itertools.islice(tasks, ahead - len(pending)):
+                with _interrupts_held():
+                    pending.append((executor.submit(function, *task), task))
+            if not pending:
+                return
+            while not pending[0][0].done() and _take_one(pending, function):
+                pass
+            yield pending.popleft()[0].result()
     except BrokenProcessPool:
         raise InputError("a worker process died while reading (out of memory?); try fewer --workers") from None
 
 
+def _take_one(pending: collections.deque, function: Callable) -> bool:
+    """Do here the first task that no other process has begun; False without any."""
+    for place, (future, task) in enumerate(pending):
+        if future.cancel():
+            done = futures.Future()
+            try:
+                done.set_result(function(*task))
+            except Exception as error:
+                done.set_exception(error)
+            pending[place] = done, task
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[futures.Executor | None]:
-    """Processes to read in, None for a single one. They end with this block, and with this process however it ends."""
+    """The processes beside this one, None without any. They end with this block, and with this one however it ends."""
     if workers == 1:
         yield None
         return
     # Spawned: a forked process would share the open store's lock, and would not see this process die.
     context = multiprocessing.get_context("spawn")
     lifeline, held = context.Pipe(duplex=False)
-    executor = futures.ProcessPoolExecutor(workers, context, _stay_with, (lifeline,))
+    executor = futures.ProcessPoolExecutor(workers - 1, context, _stay_with, (lifeline,))
     try:
         yield executor
     except BaseException:

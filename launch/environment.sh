@@ -6,7 +6,7 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# Requirements of setup.cfg, every extra included, that an interpreter does not satisfy, one a line.
+# Requirements of setup.cfg that an interpreter does not satisfy, one a line: the package's own and those of `test`.
 unmet() {
     "$1" - "$root/setup.cfg" "${@:2}" <<'PYTHON'
 import configparser, importlib.metadata, sys
@@ -17,8 +17,11 @@ except ImportError:
 config = configparser.ConfigParser()
 config.read(sys.argv[1])
 lines = config["options"]["install_requires"].split("\n") + sys.argv[2:]
-for extra in config["options.extras_require"].values():
-    lines += extra.split("\n")
+extras = ["test"]
+for extra in extras:
+    required = config["options.extras_require"][extra].split("\n")
+    lines += required
+    extras += [name for line in required if line.startswith("mgjax[") for name in Requirement(line).extras]
 for line in filter(None, (line.strip() for line in lines)):
     requirement = Requirement(line)
     try:

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mgjax.errors import InputError
-from mgjax.nn.recurrent import LSTM, lstm_from_first_input
+from mgjax.nn.recurrent import LSTM, unroll_first_input
 from mgjax.skeleton import Layout
 from mgjax.transforms import Batch, mirror, option
 
@@ -115,7 +115,7 @@ class USVAE(nnx.Module):
 
     def decode(self, latent: jax.Array, length: jax.Array, steps: int) -> jax.Array:
         """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`, zero past each end."""
-        outputs, _ = lstm_from_first_input(latent, length, steps, self.decoder.direction_weights(0))
+        outputs, _ = unroll_first_input(latent, length, steps, self.decoder.direction_weights(0))
         frames = self.readout(outputs).reshape(*outputs.shape[:2], *self.shape)
         return jnp.where((jnp.arange(steps) < length[:, None])[..., None, None], frames, 0)
 

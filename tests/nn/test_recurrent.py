@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from mgjax.nn import recurrent
-from mgjax.nn.recurrent import LSTM, State, Weights
+from mgjax.nn.recurrent import LSTM, LSTMWeights, State
 
 UNITS, FEATURES = 5, 3
 
@@ -15,7 +15,7 @@ UNITS, FEATURES = 5, 3
 def random_weights(seed, features=FEATURES):
     rng = np.random.default_rng(seed)
     shapes = (features, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)
-    return Weights(*(jnp.asarray(rng.normal(0, 0.5, shape), jnp.float32) for shape in shapes))
+    return LSTMWeights(*(jnp.asarray(rng.normal(0, 0.5, shape), jnp.float32) for shape in shapes))
 
 
 def plain_lstm(x, weights, state, reverse=False):
@@ -62,7 +62,7 @@ def test_equals_a_plain_loop_with_its_gradients_for_every_length(reverse):
             return value, (outputs, state)
         return jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(x, random_weights(1), initial)
 
-    ours = judged(lambda x, w, s: recurrent.lstm(x, jnp.asarray(length), w, s, reverse))
+    ours = judged(lambda x, w, s: recurrent.unroll(x, jnp.asarray(length), w, s, reverse))
     plain = judged(lambda x, w, s: plain_batch(x, length, w, s, reverse))
     assert_close(ours, plain)
 
@@ -72,9 +72,9 @@ def test_both_directions_in_one_scan_are_each_direction_alone():
     length = jnp.array([4, 1, 7])
     x = jnp.asarray(rng.normal(size=(3, 7, FEATURES)), jnp.float32)
     forward, backward = random_weights(3), random_weights(4)
-    outputs, states = recurrent.bidirectional_lstm(x, length, forward, backward)
-    ahead, ahead_state = recurrent.lstm(x, length, forward)
-    behind, behind_state = recurrent.lstm(x, length, backward, reverse=True)
+    outputs, states = recurrent.unroll_both(x, length, forward, backward)
+    ahead, ahead_state = recurrent.unroll(x, length, forward)
+    behind, behind_state = recurrent.unroll(x, length, backward, reverse=True)
     assert_close(outputs, jnp.concatenate([ahead, behind], -1), 1e-6)
     assert_close(states, (ahead_state, behind_state), 1e-6)
 
@@ -89,10 +89,10 @@ def test_first_input_only_is_zeros_afterwards(steps):
 
     def fed(first, weights):
         x = jnp.zeros((4, steps, FEATURES)).at[:, 0].set(first)
-        return recurrent.lstm(x, length, weights)
+        return recurrent.unroll(x, length, weights)
 
     def unfed(first, weights):
-        return recurrent.lstm_from_first_input(first, length, steps, weights)
+        return recurrent.unroll_first_input(first, length, steps, weights)
 
     def judged(run):
         loss = lambda first, weights: ((run(first, weights)[0] * towards).sum(), run(first, weights))
