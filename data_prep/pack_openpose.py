@@ -42,11 +42,10 @@ from concurrent.futures.process import BrokenProcessPool
 
 from absl import app, flags
 
+import mgjax
 from data_prep import following, openpose
 from mgjax import errors, skeleton
 from mgjax.errors import InputError
-from mgjax.progress import track
-from mgjax.store import StoreWriter
 
 SPLIT = "split_"  # what a column begins with that says which videos of a split train and which test
 _NUMBERS = {"fps": float, "width": int, "height": int, "start": int, "stop": int}
@@ -126,8 +125,8 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
         clips: path of a CSV table with the columns video, start, stop and perhaps label.
         keep_face: store the face landmarks of a layout that has them.
         person: one of `following.CHOICES`, or a rank by size, 1 for the largest. "centre" needs the videos' widths.
-        workers: processes that read, this one among them; the store is the same for any number. More than one needs
-            a main module that can be imported (`if __name__ == "__main__":`).
+        workers: processes that read; the store is the same for any number. More than one needs a main module
+            that can be imported (`if __name__ == "__main__":`).
         max_damaged: the largest share of damaged files that is let pass.
 
     Raises:
@@ -152,7 +151,7 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     files = sum(recording.files for recording in recordings)
     workers = min(workers, sum(_steps(recording) for recording in recordings))
     reports, damaged = [], []
-    writer = StoreWriter(output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
+    writer = mgjax.store.StoreWriter(output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
                          source=f"OpenPose {source.model.name}, {files} frame files", labels=labels)
     with writer, _pool(workers) as executor:
         for followed in _follow_all(recordings, widths, source, person, workers, executor):
@@ -180,13 +179,13 @@ def _follow_all(recordings, widths, source, person, workers, executor) -> Iterat
     if len(recordings) >= workers > 1:
         tasks = ((recording, source, person, width) for recording, width in zip(recordings, widths))
         found = in_order(executor, following.read_recording, tasks, 2 * workers)
-        yield from track(found, len(recordings), "packing videos")
+        yield from mgjax.progress.track(found, len(recordings), "packing videos")
         return
     # Fewer videos than processes: these share the frames of each video, and following is done here.
     tasks = ((*chunk, source) for recording in recordings for chunk in openpose.chunks(recording))
     parts = in_order(executor, openpose.read_frames, tasks, 4 * workers)
     counts = [_steps(recording) for recording in recordings]
-    parts = track(parts, sum(counts), f"packing, {openpose.CHUNK} frames a step")
+    parts = mgjax.progress.track(parts, sum(counts), f"packing, {openpose.CHUNK} frames a step")
     for recording, width, count in zip(recordings, widths, counts):
         yield following.follow(recording, itertools.islice(parts, count), source, person, width)
 
@@ -196,52 +195,33 @@ def _steps(recording: openpose.Recording) -> int:
 
 
 def in_order(executor: futures.Executor | None, function: Callable, tasks: Iterable[tuple], ahead: int) -> Iterator:
-    """`function(*task)` of every task, in order, with at most `ahead` of them under way; all here without an executor.
-
-    With one, this process works too wherever it would only wait.
-    """
+    """`function(*task)` of every task, in order, with at most `ahead` of them under way; here without an executor."""
     if executor is None:
         yield from itertools.starmap(function, tasks)
         return
-    pending, tasks = collections.deque(), iter(tasks)
+    pending = collections.deque()
     try:
-        while True:
-            for task in itertools.islice(tasks, ahead - len(pending)):
-                with _interrupts_held():
-                    pending.append((executor.submit(function, *task), task))
-            if not pending:
-                return
-            while not pending[0][0].done() and _take_one(pending, function):
-                pass
-            yield pending.popleft()[0].result()
+        for task in tasks:
+            if len(pending) == ahead:
+                yield pending.popleft().result()
+            with _interrupts_held():
+                pending.append(executor.submit(function, *task))
+        while pending:
+            yield pending.popleft().result()
     except BrokenProcessPool:
         raise InputError("a worker process died while reading (out of memory?); try fewer --workers") from None
 
 
-def _take_one(pending: collections.deque, function: Callable) -> bool:
-    """Do here the first task that no other process has begun; False without any."""
-    for place, (future, task) in enumerate(pending):
-        if future.cancel():
-            done = futures.Future()
-            try:
-                done.set_result(function(*task))
-            except Exception as error:
-                done.set_exception(error)
-            pending[place] = done, task
-            return True
-    return False
-
-
 @contextlib.contextmanager
 def _pool(workers: int) -> Iterator[futures.Executor | None]:
-    """The processes beside this one, None without any. They end with this block, and with this one however it ends."""
+    """Processes to read in, None for a single one. They end with this block, and with this process however it ends."""
     if workers == 1:
         yield None
         return
     # Spawned: a forked process would share the open store's lock, and would not see this process die.
     context = multiprocessing.get_context("spawn")
     lifeline, held = context.Pipe(duplex=False)
-    executor = futures.ProcessPoolExecutor(workers - 1, context, _stay_with, (lifeline,))
+    executor = futures.ProcessPoolExecutor(workers, context, _stay_with, (lifeline,))
     try:
         yield executor
     except BaseException:

@@ -1,14 +1,15 @@
 """From a store to batches: clips in length buckets, frames on the device, an order that is a pure function.
 
 A batch is a vector of clip rows and a static padded length. Gathering its frames happens on the device, inside
-the jitted step, out of one flat array of all frames. The order of batches depends on (seed, epoch) alone, so
-resuming is a number.
+the jitted step, out of one flat array of all frames, or of a block of them where all are too many. The order of
+batches depends on (seed, epoch) alone, so resuming is a number.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
 from typing import NamedTuple
 
 import jax
@@ -20,12 +21,12 @@ from mgjax.store import Store
 
 
 class Frames(NamedTuple):
-    """All frames of a store on the device, and where each clip lies in them.
+    """Frames of a store on the device, and where each clip lies in them.
 
     Attributes:
         keypoints: `[F, V, C]` float32.
         score: `[F, V]` float32.
-        start: first frame of every clip, int32 `[N]`.
+        start: first frame of every clip of the store, int32 `[N]`.
         length: frames of every clip, int32 `[N]`.
         label: class of every clip, int32 `[N]`, -1 where unknown.
     """
@@ -42,7 +43,7 @@ class BatchIndex(NamedTuple):
 
     Attributes:
         steps: the padded length T, the same for every batch of a bucket.
-        clips: rows of clips, int32 `[B]`.
+        clips: rows of clips, the longest first, int32 `[B]`.
         weight: 1 for a clip, 0 where the row only fills the batch, float32 `[B]`.
     """
 
@@ -51,15 +52,107 @@ class BatchIndex(NamedTuple):
     weight: np.ndarray
 
 
-def load_frames(store: Store) -> Frames:
-    """Put all frames of a store on the default device."""
-    if store.frame_count >= 2**31:
-        raise InputError(f"{store.path}: {store.frame_count} frames are more than one array can index")
-    keypoints, score = store.frames(0, store.frame_count)
-    return Frames(
-        jnp.asarray(keypoints), jnp.asarray(score), jnp.asarray(store.clip_starts, jnp.int32),
-        jnp.asarray(store.clips.length, jnp.int32), jnp.asarray(store.clips.label, jnp.int32),
-    )
+class Dispatch(NamedTuple):
+    """Batches that are computed one after the other in one call of a jitted function.
+
+    Attributes:
+        block: which block of the store their clips lie in.
+        steps: their padded length T.
+        count: how many batches, at most K.
+        clips, weight: as of `BatchIndex`, `[K, parts, B / parts]`; zero from `count` on.
+    """
+
+    block: int
+    steps: int
+    count: int
+    clips: np.ndarray
+    weight: np.ndarray
+
+
+class Blocks:
+    """A store's frames, cut into blocks of whole videos that fit in memory one after the other.
+
+    The cut depends on the store and on `block_bytes` alone. A store of no more than `whole_bytes` is one block. Every
+    block has the same number of frames, the last ones of most being unused, so that one compilation serves all.
+
+    Args:
+        store: the opened store.
+        clips: rows of clips that will be asked for; videos without any are left out.
+        block_bytes: size of a block's frames.
+        whole_bytes: size up to which there is one block.
+    """
+
+    def __init__(self, store: Store, clips: np.ndarray, block_bytes: int = 2**28, whole_bytes: int = 2**30):
+        self.store, self.clips = store, np.asarray(clips)
+        self._held: tuple[int | None, Frames | None] = None, None
+        wanted = np.unique(store.clips.video[self.clips])
+        frame = 4 * len(store.layout) * (store.layout.dimensions + 1)
+        lengths = store.videos.length[wanted]
+        limit = lengths.sum() if lengths.sum() * frame <= whole_bytes else max(block_bytes // frame, lengths.max())
+        # Neighbouring videos are often of one person: dealt out at random, every block has some of everyone.
+        if limit < lengths.sum():
+            order = np.random.default_rng(0).permutation(len(wanted))
+            wanted, lengths = wanted[order], lengths[order]
+        self.videos: list[np.ndarray] = []
+        room = 0
+        for video, length in zip(wanted, lengths):
+            if length > room or not self.videos:
+                self.videos.append([])
+                room = limit
+            self.videos[-1].append(video)
+            room -= length
+        self.videos = [np.sort(videos) for videos in self.videos]
+        self.size = max((int(store.videos.length[videos].sum()) for videos in self.videos), default=0)
+        self._block_of_video = np.full(len(store.videos), -1)
+        for number, videos in enumerate(self.videos):
+            self._block_of_video[videos] = number
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def block_of(self, clips: np.ndarray) -> np.ndarray:
+        """Which block holds each of some of the asked clips, int `[N]`."""
+        return self._block_of_video[self.store.clips.video[clips]]
+
+    def read_nothing(self) -> Frames:
+        """A block without any video: the arrays of a block, zero."""
+        return self._read([])
+
+    def read(self, block: int) -> Frames:
+        """A block's frames as NumPy arrays; `start` is right for the clips of the block."""
+        return self._read(self.videos[block])
+
+    def _read(self, videos) -> Frames:
+        store = self.store
+        keypoints = np.zeros((self.size, len(store.layout), store.layout.dimensions), np.float32)
+        score = np.zeros(keypoints.shape[:2], np.float32)
+        starts, at = np.zeros(len(store.videos), np.int64), 0
+        for video in videos:
+            length = int(store.videos.length[video])
+            keypoints[at:at + length], score[at:at + length] = store.video(video)
+            starts[video] = at
+            at += length
+        start = starts[store.clips.video] + store.clips.start
+        return Frames(keypoints, score, np.where(np.isin(store.clips.video, videos), start, 0).astype(np.int32),
+                      store.clips.length.astype(np.int32), store.clips.label.astype(np.int32))
+
+    def stream(self, order: Iterable[int], place: Callable[[Frames], Frames]) -> Iterator[Frames]:
+        """Blocks in some order, each given to `place`; the next one is read while this one is worked on.
+
+        A block that comes again, in this call or a later one, with no other in between is not read again.
+        """
+        order, ahead = list(order), None
+        with futures.ThreadPoolExecutor(1) as reader:
+            for position, block in enumerate(order):
+                if self._held[0] != block:
+                    read = ahead.result() if ahead else self.read(block)
+                    self._held = None, None  # lets go of the block before
+                    self._held, read = (block, place(read)), None
+                    ahead = None
+                if ahead is None:
+                    following = next((other for other in order[position + 1:] if other != block), None)
+                    ahead = None if following is None else reader.submit(self.read, following)
+                yield self._held[1]
 
 
 def gather(frames: Frames, clips: jax.Array, steps: int, lengths: Callable | None = None):
@@ -131,16 +224,25 @@ def bucket_edges(lengths: np.ndarray, buckets: int = 6, multiple: int = 1) -> tu
     return tuple(sorted(edges))
 
 
+def batch_edges(lengths: np.ndarray, batch_size: int, buckets: int) -> tuple[int, ...]:
+    """The padded lengths that suit `plan`'s batches best: `bucket_edges` of the longest clip of every batch."""
+    return bucket_edges(np.sort(lengths)[::-1][::batch_size], buckets)
+
+
 def plan(clips: np.ndarray, lengths: np.ndarray, edges: tuple[int, ...], batch_size: int,
          seed: int | None = None, epoch: int = 0) -> list[BatchIndex]:
     """The batches of one pass over some clips.
+
+    A batch holds clips of about the same length: clips are sorted by length, those of equal length shuffled, and cut
+    into batches from the longest on. So a recurrence that stops at its batch's longest clip reads hardly any padding,
+    however few the padded lengths are.
 
     Args:
         clips: rows of clips, int `[N]`.
         lengths: their frames, int `[N]`.
         edges: padded lengths, ascending; the last must hold the longest clip.
-        batch_size: rows of every batch; the last batch of a bucket is filled up with rows of weight 0.
-        seed: shuffles clips within buckets and the batches among each other; None keeps the order of rows.
+        batch_size: rows of every batch; the last batch is filled up with rows of weight 0.
+        seed: shuffles clips of equal length and the batches among each other; None keeps the order of rows.
         epoch: shuffles differently in every pass.
 
     Raises:
@@ -149,26 +251,68 @@ def plan(clips: np.ndarray, lengths: np.ndarray, edges: tuple[int, ...], batch_s
     clips, lengths = np.asarray(clips), np.asarray(lengths)
     if len(lengths) and lengths.max() > edges[-1]:
         raise InputError(f"a clip of {lengths.max()} frames does not fit the longest bucket of {edges[-1]}")
-    order = np.random.default_rng([seed, epoch]) if seed is not None else None
-    bucket = np.searchsorted(edges, lengths)
+    random = np.random.default_rng([seed, epoch]) if seed is not None else None
+    order = random.permutation(len(clips)) if random is not None else np.arange(len(clips))
+    order = order[np.argsort(-lengths[order], kind="stable")]
     batches = []
-    for b, steps in enumerate(edges):
-        rows = clips[bucket == b].astype(np.int32)
-        if order is not None:
-            rows = order.permutation(rows)
-        for i in range(0, len(rows), batch_size):
-            taken = rows[i:i + batch_size]
-            fill = batch_size - len(taken)
-            batches.append(BatchIndex(
-                int(steps), np.concatenate([taken, np.repeat(taken[:1], fill)]),
-                np.concatenate([np.ones(len(taken), np.float32), np.zeros(fill, np.float32)]),
-            ))
-    if order is not None:
-        batches = [batches[i] for i in order.permutation(len(batches))]
+    for i in range(0, len(order), batch_size):
+        taken = order[i:i + batch_size]
+        fill = batch_size - len(taken)
+        rows = clips[np.concatenate([taken, np.repeat(taken[-1:], fill)])].astype(np.int32)
+        weight = np.concatenate([np.ones(len(taken), np.float32), np.zeros(fill, np.float32)])
+        batches.append(BatchIndex(int(edges[np.searchsorted(edges, lengths[taken[0]])]), rows, weight))
+    if random is not None:
+        batches = [batches[i] for i in random.permutation(len(batches))]
     return batches
 
 
-def padding_share(lengths: np.ndarray, edges: tuple[int, ...]) -> float:
-    """Share of processed frames that are padding when every clip is padded to its bucket's edge."""
-    padded = np.asarray(edges)[np.searchsorted(edges, lengths)].sum()
-    return float(1 - np.sum(lengths) / padded) if padded else math.nan
+def parts_of(steps: int, batch_size: int, longest_whole: int) -> int:
+    """In how many equal parts a batch of padded length `steps` is computed: the least power of two with which a part
+    has no more padded frames than a batch of `longest_whole` frames, and that divides the batch."""
+    parts = 1
+    while steps > longest_whole * parts and batch_size % (2 * parts) == 0:
+        parts *= 2
+    return parts
+
+
+def group(batches: list[BatchIndex], together: int, parts: Callable[[int], int], block: int = 0) -> list[Dispatch]:
+    """Batches of equal padded length, `together` at a time, in the order in which the first of each group came.
+
+    Args:
+        parts: in how many parts a batch of a padded length is computed.
+    """
+    waiting: dict[int, list[BatchIndex]] = {}
+    groups = []
+    for batch in batches:
+        if not waiting.get(batch.steps):
+            waiting[batch.steps] = []
+            groups.append(waiting[batch.steps])
+        waiting[batch.steps].append(batch)
+        if len(waiting[batch.steps]) == together:
+            waiting[batch.steps] = []
+    dispatches = []
+    for members in groups:
+        steps = members[0].steps
+        shape = (parts(steps), len(members[0].clips) // parts(steps))
+        clips, weight = np.zeros((together, *shape), np.int32), np.zeros((together, *shape), np.float32)
+        for i, batch in enumerate(members):
+            clips[i], weight[i] = batch.clips.reshape(shape), batch.weight.reshape(shape)
+        dispatches.append(Dispatch(block, steps, len(members), clips, weight))
+    return dispatches
+
+
+def padding_share(dispatches: list[Dispatch], lengths: np.ndarray) -> tuple[float, float]:
+    """Share of frames that are padding: of those a recurrence reads, which stops at the longest clip of each part of a
+    batch, and of all frames of the padded arrays. Rows that only fill a batch count as padding.
+
+    Args:
+        lengths: frames of every clip of the store, int `[N]`.
+    """
+    valid = read = held = 0
+    for dispatch in dispatches:
+        clips, weight = dispatch.clips[:dispatch.count], dispatch.weight[:dispatch.count]
+        frames = lengths[clips]
+        valid += (frames * weight).sum()
+        read += frames.max(-1).sum() * clips.shape[-1]
+        held += dispatch.steps * clips.size
+    return (float(1 - valid / read), float(1 - valid / held)) if held else (math.nan, math.nan)

@@ -1,6 +1,8 @@
 """Padding: how many of the frames that a training epoch works through belong to no clip, at iMiGUE's lengths.
 
-Everything that is worked through counts: frames past a clip's end and rows that only fill a batch.
+Everything that is worked through counts: frames past a clip's end and rows that only fill a batch. Ours is told twice:
+of the frames that the recurrence reads, which stops at the longest clip of each part of a batch, and of the padded
+arrays, which all else goes through.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ import numpy as np
 
 from benchmarks.clips import imigue_lengths
 from benchmarks.measure import Row, alternate, figure, row
-from mgjax.batching import BatchIndex, bucket_edges, plan
+from mgjax.batching import Dispatch, batch_edges, group, padding_share, parts_of, plan
+from mgjax.training import TrainOptions
 
 SUITE = "batching"
 BATCH = 64
@@ -25,18 +28,21 @@ def run(runs: int, small: bool) -> Iterator[Row]:
         f"length-sorted batches of {BATCH}, each padded to its longest": sorted_batches(lengths),
     }
     for shapes in (8, 6):
-        share = padding(lengths, [(batch.steps, len(batch.clips)) for batch in our_epoch(lengths, shapes)])
-        case = f"padding in an epoch of {len(lengths):,} clips, at most {shapes} shapes"
-        for peer, batches in peers.items():
-            theirs = padding(lengths, [(int(lengths[rows].max()), len(rows)) for rows in batches])
-            yield figure(SUITE, case, "% of frames", 100 * share, peer, 100 * theirs)
+        shares = padding_share(our_epoch(lengths, shapes), lengths)
+        for where, share in zip(("a recurrence reads", "arrays hold"), shares):
+            case = f"padding of the frames that {where}, {len(lengths):,} clips, at most {shapes} shapes"
+            for peer, batches in peers.items():
+                theirs = padding(lengths, [(int(lengths[rows].max()), len(rows)) for rows in batches])
+                yield figure(SUITE, case, "% of frames", 100 * share, peer, 100 * theirs)
     seconds = alternate({"ours": lambda: our_epoch(lengths, 8)}, runs)
     yield row(SUITE, f"choose buckets and plan an epoch of {len(lengths):,} clips", "ms", seconds["ours"])
 
 
-def our_epoch(lengths: np.ndarray, shapes: int) -> list[BatchIndex]:
+def our_epoch(lengths: np.ndarray, shapes: int) -> list[Dispatch]:
     """The batches of an epoch as training draws them."""
-    return plan(np.arange(len(lengths)), lengths, bucket_edges(lengths, shapes), BATCH, seed=0)
+    options = TrainOptions(batch_size=BATCH)
+    batches = plan(np.arange(len(lengths)), lengths, batch_edges(lengths, BATCH, shapes), BATCH, seed=0)
+    return group(batches, options.together, lambda steps: parts_of(steps, BATCH, options.longest_whole))
 
 
 def random_batches(clips: int, seed: int = 0) -> list[np.ndarray]:

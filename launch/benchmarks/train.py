@@ -2,7 +2,7 @@
 
 Ours is the whole way: frames gathered from the device's one array, prepared, loss, gradient, Adam, in the batches that
 training draws. Peers get prepared arrays ready made, which costs them nothing. An epoch of every contestant would take
-an hour on a CPU. There ours takes a quarter of its batches of every padded length, and everywhere peers are timed on a
+an hour on a CPU. There ours takes a quarter of its calls for every padded length, and everywhere peers are timed on a
 few batches that stand for all (`sample`); seconds of an epoch are worked out from these.
 
 PyTorch draws random batches, each padded to its longest clip, as is common; packed or not; and, padded, batches of
@@ -27,6 +27,7 @@ from benchmarks.batching import BATCH, random_batches, sorted_batches
 from benchmarks.clips import LAYOUT, imigue_lengths, prepared_batch, random_walks, write_store
 from benchmarks.measure import Row, alternate, row
 from benchmarks.recurrent import INPUTS, torch_peers
+from mgjax.batching import Frames
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
 from mgjax.training import Run, TrainOptions
@@ -51,8 +52,8 @@ def run(runs: int, small: bool) -> Iterator[Row]:
     lengths = np.minimum(imigue_lengths(96), 5) if small else imigue_lengths()
     units, parts = (8, 2) if small else (256, 6)
     keypoints = random_walks(lengths)
-    trainer = make_trainer(keypoints, lengths, units)
-    contestants = {"mgjax": our_epoch(trainer, portion=4 if jax.default_backend() == "cpu" else 1)}
+    trainer, frames = make_trainer(keypoints, lengths, units)
+    contestants = {"mgjax": our_epoch(trainer, frames, portion=4 if jax.default_backend() == "cpu" else 1)}
     contestants |= _torch_contestants(keypoints, lengths, units, parts)
     contestants["flax nnx.RNN, our batches"] = _nnx_contestant(trainer, keypoints, lengths, units, parts)
     seconds = _epoch_seconds(contestants, runs)
@@ -62,39 +63,44 @@ def run(runs: int, small: bool) -> Iterator[Row]:
     yield row(SUITE, f"{case}: one epoch", "ms", seconds["mgjax"])
 
 
-def make_trainer(keypoints: np.ndarray, lengths: np.ndarray, units: int) -> Trainer:
-    """A run of these clips with the library's own defaults, its frames on the device."""
+def make_trainer(keypoints: np.ndarray, lengths: np.ndarray, units: int) -> tuple[Trainer, Frames]:
+    """A run of these clips with the library's own defaults, and its frames on the device."""
     run = Run("usvae", USVAE.Config(units=units, decoder_units=units, kl=KL), Preparation(), Augmentation(),
               TrainOptions(batch_size=BATCH), LAYOUT, "all", ())
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "bench.h5"
         write_store(path, keypoints, lengths)
         with Store(path) as store:
-            return Trainer(run, store)
+            trainer = Trainer(run, store, jax.devices()[:1])
+            (_, frames), = trainer.stream(trainer.order(0)[:1])
+            return trainer, frames
 
 
-def our_epoch(trainer: Trainer, portion: int) -> list[tuple[float, Callable]]:
+def our_epoch(trainer: Trainer, frames: Frames, portion: int) -> list[tuple[float, Callable]]:
     """Our epoch as pieces of work and how often each counts.
 
-    A piece takes the steps of one in `portion` batches of a padded length, as `mgjax.training.fit` does, and waits for
-    their end.
+    A piece takes one in `portion` calls for a padded length, as `mgjax.training.fit` does, and waits for their end.
     """
     held, shapes = [trainer.initial_state()], {}
-    for batch in trainer.order(0):
-        shapes.setdefault(batch.steps, []).append(batch)
+    trainer.compile(held[0])
+    for dispatch in trainer.order(0):
+        shapes.setdefault(dispatch.steps, []).append(dispatch)
 
-    def train(batches):
-        for batch in batches:
-            held[0], _ = trainer.step(held[0], trainer.frames, batch.clips, batch.weight, steps=batch.steps)
+    def train(dispatches):
+        for dispatch in dispatches:
+            held[0], _ = trainer.advance(held[0], frames, dispatch)
         jax.block_until_ready(held[0])
 
-    taken = [batches[::portion] for batches in shapes.values()]
-    return [(len(all_of) / len(some), functools.partial(train, some)) for all_of, some in zip(shapes.values(), taken)]
+    work = lambda dispatches: sum(trainer.lengths[d.clips[:d.count]].max(-1).sum() for d in dispatches)
+    taken = [dispatches[::portion] for dispatches in shapes.values()]
+    return [(float(work(all_of) / work(some)), functools.partial(train, some))
+            for all_of, some in zip(shapes.values(), taken)]
 
 
 def our_batches(trainer: Trainer) -> list[Work]:
     """The batches of one of our epochs."""
-    return [Work(batch.steps, batch.clips, batch.weight) for batch in trainer.order(0)]
+    return [Work(dispatch.steps, dispatch.clips[i].ravel(), dispatch.weight[i].ravel())
+            for dispatch in trainer.order(0) for i in range(dispatch.count)]
 
 
 def padded(lengths: np.ndarray, batches: list[np.ndarray]) -> list[Work]:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from mgjax.batching import Frames, bucket_edges, gather, load_frames, plan
+from mgjax.batching import Blocks, Frames, batch_edges, gather, plan
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
 from mgjax.store import Store
@@ -22,12 +22,13 @@ from mgjax.training import load_model
 from mgjax.transforms import Batch, Preparation, interpolate_frames
 
 
-def map_clips(step: Callable, frames: Frames, clips, preparation: Preparation, batch_size: int = 256,
+def map_clips(step: Callable, source: Blocks | Frames, clips, preparation: Preparation, batch_size: int = 256,
               edges: tuple[int, ...] | None = None) -> np.ndarray:
-    """Apply a jitted function to some clips, bucket by bucket.
+    """Apply a jitted function to some clips, bucket by bucket and, where a store is streamed, block by block.
 
     Args:
         step: called as `step(frames, rows, steps=T)` with rows int32 `[B]`; gives an array whose first axis is B.
+        source: blocks of a store that hold the clips, or frames that do.
         clips: rows of clips, int `[N]`; the results come in their order.
         preparation: what the step applies; here it says how long clips become.
         edges: padded lengths; None chooses them from the clips.
@@ -36,16 +37,22 @@ def map_clips(step: Callable, frames: Frames, clips, preparation: Preparation, b
         `[N, ...]`.
     """
     clips = np.asarray(clips)
-    lengths = preparation.lengths(np.asarray(frames.length)[clips])
-    edges = edges or bucket_edges(lengths)
+    streamed = isinstance(source, Blocks)
+    lengths = preparation.lengths(np.asarray(source.store.clips.length if streamed else source.length)[clips])
+    edges = edges or batch_edges(lengths, batch_size, 6)
     results: np.ndarray | None = None
-    # Places, not clip rows, are planned, so that the results can be put where they belong.
-    for batch in plan(np.arange(len(clips)), lengths, edges, batch_size):
-        values = np.asarray(step(frames, clips[batch.clips].astype(np.int32), steps=batch.steps))
-        if results is None:
-            results = np.empty((len(clips),) + values.shape[1:], values.dtype)
-        count = int(batch.weight.sum())
-        results[batch.clips[:count]] = values[:count]
+    numbers = source.block_of(clips) if streamed else np.zeros(len(clips), int)
+    used = np.unique(numbers)
+    place = lambda frames: jax.tree.map(jnp.asarray, frames)
+    for number, frames in zip(used, source.stream(used, place) if streamed else [source]):
+        members = np.flatnonzero(numbers == number)
+        # Places, not clip rows, are planned, so that the results can be put where they belong.
+        for batch in plan(members, lengths[members], edges, batch_size):
+            values = np.asarray(step(frames, clips[batch.clips].astype(np.int32), steps=batch.steps))
+            if results is None:
+                results = np.empty((len(clips),) + values.shape[1:], values.dtype)
+            count = int(batch.weight.sum())
+            results[batch.clips[:count]] = values[:count]
     return results
 
 
@@ -61,13 +68,13 @@ def prepared_batch(frames: Frames, rows, steps: int, preparation: Preparation, l
     return preparation(keypoints, score, length, label, jnp.ones(len(rows)), layout)
 
 
-def embed_clips(model: nnx.Module, frames: Frames, clips, preparation: Preparation, layout: Layout,
+def embed_clips(model: nnx.Module, source: Blocks | Frames, clips, preparation: Preparation, layout: Layout,
                 feature: str | None = None, **how) -> np.ndarray:
     """A model's features of some clips, float32 `[N, D]`; `how` goes to `map_clips`."""
     graph, state = nnx.split(model)
     return map_clips(
         functools.partial(_encode, state, graph=graph, preparation=preparation, layout=layout, feature=feature),
-        frames, clips, preparation, **how,
+        source, clips, preparation, **how,
     )
 
 
@@ -80,7 +87,7 @@ def _resample(frames, rows, *, steps, preparation, layout, points):
     return keypoints.reshape(len(rows), -1)
 
 
-def resampled_keypoints(frames: Frames, clips, preparation: Preparation, layout: Layout, points: int = 32,
+def resampled_keypoints(source: Blocks | Frames, clips, preparation: Preparation, layout: Layout, points: int = 32,
                         **how) -> np.ndarray:
     """Keypoints of some clips at so many evenly spread times, interpolated, flattened: float32 `[N, points·V·C]`.
 
@@ -88,7 +95,7 @@ def resampled_keypoints(frames: Frames, clips, preparation: Preparation, layout:
     """
     preparation = dataclasses.replace(preparation, velocity=0.0, bones=False)
     step = functools.partial(_resample, preparation=preparation, layout=layout, points=points)
-    return map_clips(step, frames, clips, preparation, **how)
+    return map_clips(step, source, clips, preparation, **how)
 
 
 # Keypoints as they are stored.
@@ -109,9 +116,8 @@ def write_embeddings(folder: str | os.PathLike, store: Store, output: str | os.P
     run.check_store(store)
     if not len(store.clips):
         raise InputError(f"{store.path}: has no clips to embed")
-    embeddings = embed_clips(
-        model, load_frames(store), np.arange(len(store.clips)), run.preparation, run.layout, feature
-    )
+    rows = np.arange(len(store.clips))
+    embeddings = embed_clips(model, Blocks(store, rows), rows, run.preparation, run.layout, feature)
     partial = output.with_name(output.name + ".partial")
     with h5py.File(partial, "w") as file:
         file["embedding"] = embeddings

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mgjax import plots
-from mgjax.batching import Frames, bucket_edges, gather, load_frames
+from mgjax.batching import Blocks, Frames, bucket_edges, gather
 from mgjax.errors import InputError
 from mgjax.evaluation.embed import RAW, embed_clips, prepared_batch, resampled_keypoints
 from mgjax.evaluation.knn import knn_ranking
@@ -86,8 +86,8 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
     if k > len(train):
         raise InputError(f"k is {k}, but split {split!r} has only {len(train)} labelled training clips")
     labels, classes = store.clips.label, len(store.labels)
-    frames = load_frames(store)
-    lengths = store.clips.length[np.concatenate([train, test])]
+    rows = np.concatenate([train, test])
+    blocks, lengths = Blocks(store, rows), store.clips.length[rows]
     edges, raw_edges = bucket_edges(run.preparation.lengths(lengths)), bucket_edges(lengths)
 
     def judge(embed):
@@ -96,13 +96,13 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
         return classification(labels[test], ranking, classes), queries
 
     def by_model(which):
-        return judge(lambda rows: embed_clips(which, frames, rows, run.preparation, run.layout, feature, edges=edges))
+        return judge(lambda rows: embed_clips(which, blocks, rows, run.preparation, run.layout, feature, edges=edges))
 
     def by_keypoints(preparation: Preparation, edges):
-        return judge(lambda rows: resampled_keypoints(frames, rows, preparation, run.layout, edges=edges))[0]
+        return judge(lambda rows: resampled_keypoints(blocks, rows, preparation, run.layout, edges=edges))[0]
 
     trained, embeddings = by_model(model)
-    rows = {
+    judged = {
         "trained": trained, "untrained": by_model(build_model(run))[0],
         "prepared keypoints": by_keypoints(run.preparation, edges),
         "raw keypoints": by_keypoints(RAW, raw_edges),
@@ -112,8 +112,8 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
     summary |= {"k": k, "metric": metric, "weighted": weighted, "n_train": len(train), "n_test": len(test),
                 "ci95": trained["ci95"], "feature": feature or getattr(run.options, "feature", None), "step": step,
                 "split": split}
-    summary |= {f"{name.replace(' ', '_')}_top1": row["top1"] for name, row in rows.items() if name != "trained"}
-    return ProbeResult(rows, summary, embeddings, labels[test], store.labels)
+    summary |= {f"{name.replace(' ', '_')}_top1": row["top1"] for name, row in judged.items() if name != "trained"}
+    return ProbeResult(judged, summary, embeddings, labels[test], store.labels)
 
 
 def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: str,

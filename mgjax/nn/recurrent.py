@@ -82,7 +82,7 @@ def unroll(x: jax.Array, length: jax.Array, weights: Weights, initial: State | N
     Returns:
         outputs `[batch, time, H]` in the weights' dtype, zero past each end, and the state after the last frame read.
     """
-    length = length.astype(jnp.int32)
+    length = jnp.asarray(length, jnp.int32)
     steps = length.max(initial=0)
     by_time, initial = x.swapaxes(0, 1), _first_state(x.shape[0], weights, initial)
     if not reverse:
@@ -121,7 +121,7 @@ def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights:
     Returns:
         outputs `[batch, T, H]`, zero past each end, and the final state.
     """
-    length = length.astype(jnp.int32)
+    length = jnp.asarray(length, jnp.int32)
     initial = _first_state(first.shape[0], weights, initial)
     one = jnp.minimum(length, 1)
     start = jnp.zeros_like(length)

@@ -8,11 +8,15 @@ moment and resumed ends with the same bits as one that was not.
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import pathlib
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent import futures
 from typing import NamedTuple
 
 import jax
@@ -21,9 +25,11 @@ import numpy as np
 import optax
 import orbax.checkpoint as ocp
 from flax import nnx
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 
 from mgjax import progress
-from mgjax.batching import BatchIndex, Frames, bucket_edges, gather, load_frames, padding_share, plan
+from mgjax.batching import Blocks, Dispatch, Frames, bucket_edges, gather, group, padding_share, parts_of, plan
 from mgjax.errors import InputError
 from mgjax.store import Store
 from mgjax.training.run import Run, RunFolder, TrainOptions, build_model, restore
@@ -76,42 +82,107 @@ def make_optimiser(options: TrainOptions, steps_per_epoch: int) -> optax.Gradien
 
 
 class Trainer:
-    """A run, its frames on the device and its jitted step.
+    """A run, its frames and its jitted steps, over one or many devices.
+
+    Every device holds the model and the frames of the block that is worked on, and computes its share of each batch's
+    rows; sums over rows are sums over devices. So a batch, its order and its randomness do not depend on how many
+    devices there are, and results differ by rounding only.
 
     Args:
         run: the run.
-        store: the opened store; its split names the training clips.
+        store: the opened store; its split names the training clips. It must stay open while `frames` is used.
+        devices: which devices; None takes all of all processes.
     """
 
-    def __init__(self, run: Run, store: Store):
+    def __init__(self, run: Run, store: Store, devices: Sequence[jax.Device] | None = None):
         run.check_store(store)
         self.run, options = run, run.training
         self.clips, _ = store.clip_split(run.split)
         if not len(self.clips):
             raise InputError(f"{store.path}: split {run.split!r} has no training clips")
-        self.lengths = run.preparation.lengths(store.clips.length[self.clips])
-        self.edges = bucket_edges(self.lengths, options.buckets)
-        self.steps_per_epoch = len(self.order(0))
-        self.frames = load_frames(store)
+        self.lengths = run.preparation.lengths(store.clips.length)
+        self.blocks = Blocks(store, self.clips)
+        block = self.blocks.block_of(self.clips)
+        self.clips_of_block = [self.clips[block == number] for number in range(len(self.blocks))]
+        longest = [np.sort(self.lengths[clips])[::-1][::options.batch_size] for clips in self.clips_of_block]
+        self.edges = bucket_edges(np.concatenate(longest), options.buckets)
+        self.steps_per_epoch = sum(map(len, longest))
+        devices = np.array(jax.devices() if devices is None else devices)
+        rows = options.batch_size // self.parts(self.edges[-1])
+        if rows % len(devices):
+            raise InputError(f"training: {rows} rows of a batch (batch_size {options.batch_size}, computed in "
+                             f"{self.parts(self.edges[-1])} parts) cannot be shared out evenly among {len(devices)} "
+                             "devices")
+        mesh = jax.sharding.Mesh(devices, ("rows",))
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
+        self.by_row = NamedSharding(mesh, PartitionSpec(None, None, "rows"))
         self.graph, self.empty = nnx.split(build_model(run))
         self.optimiser = make_optimiser(options, self.steps_per_epoch)
         self.rate = learning_rate(options, self.steps_per_epoch)
-        self.key = jax.random.key(options.seed)
-        self.step = self._make_step()
+        self.step = jax.jit(self._steps, static_argnames="steps", donate_argnums=0)
+        self.compiled: dict[int, Callable] = {}
 
-    def order(self, epoch: int) -> list[BatchIndex]:
+    def parts(self, steps: int) -> int:
+        """In how many parts a batch of padded length `steps` is computed."""
+        return parts_of(steps, self.run.training.batch_size, self.run.training.longest_whole)
+
+    def order(self, epoch: int) -> list[Dispatch]:
         """The batches of an epoch."""
-        options = self.run.training
-        return plan(self.clips, self.lengths, self.edges, options.batch_size, options.seed, epoch)
+        options, dispatches = self.run.training, []
+        numbers = np.random.default_rng([options.seed, epoch]).permutation(len(self.blocks))
+        for number in numbers:
+            clips = self.clips_of_block[number]
+            batches = plan(clips, self.lengths[clips], self.edges, options.batch_size, options.seed, epoch)
+            dispatches += group(batches, options.together, self.parts, int(number))
+        return dispatches
+
+    def place(self, tree, sharding=None):
+        """Put host arrays, the same in every process, on the devices: by default all of them everywhere."""
+        sharding = sharding or self.everywhere
+
+        def put(array):
+            array = np.asarray(array)
+            return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+        return jax.tree.map(put, tree)
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
         model = nnx.to_pure_dict(self.empty)
-        batch = self.order(0)[0]
-        inputs = (self.frames, batch.clips, batch.weight, self.key, batch.steps)
-        shapes = jax.eval_shape(lambda m: self._loss(m, *inputs), model)
-        sums = {name: jnp.zeros(()) for name in ("loss", "weight", *shapes[1])}
-        return TrainState(model, self.optimiser.init(model), jnp.zeros((), jnp.int32), sums)
+        inputs = np.zeros(1, np.int32), np.ones(1, np.float32), jax.random.key(0), self.edges[0]
+        shapes = jax.eval_shape(lambda m, f: self._loss(m, f, *inputs), model, self.blocks.read_nothing())
+        sums = {name: np.zeros((), np.float32) for name in ("loss", "weight", *shapes[1])}
+        return self.place(TrainState(model, self.optimiser.init(model), np.zeros((), np.int32), sums))
+
+    def compile(self, state: TrainState, log: Callable[[str], None] = lambda line: None):
+        """Compile the steps for every padded length, several at once."""
+        frames = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.everywhere),
+                              self.blocks.read_nothing())
+        jobs = []
+        for steps in self.edges:
+            shape = (self.run.training.together, self.parts(steps), self.run.training.batch_size // self.parts(steps))
+            clips, weight = (jax.ShapeDtypeStruct(shape, kind, sharding=self.by_row) for kind in (np.int32, np.float32))
+            # Tracing is Python and takes turns; compiling is not and does not.
+            jobs.append((steps, self.step.lower(state, frames, clips, weight, self._count(0), steps=steps)))
+        began = time.monotonic()
+        with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            self.compiled = dict(zip((steps for steps, _ in jobs), pool.map(lambda job: job[1].compile(), jobs)))
+        log(f"compiled {len(jobs)} padded lengths in {time.monotonic() - began:.1f} s")
+
+    def _count(self, count: int):
+        return self.place(np.asarray(count, np.int32))
+
+    def advance(self, state: TrainState, frames: Frames, dispatch: Dispatch) -> tuple[TrainState, jax.Array]:
+        """Take the optimiser steps of a dispatch; returns the new state and the loss of every step `[together]`."""
+        if dispatch.steps not in self.compiled:
+            self.compiled[dispatch.steps] = functools.partial(self.step, steps=dispatch.steps)
+        clips, weight = self.place((dispatch.clips, dispatch.weight), self.by_row)
+        return self.compiled[dispatch.steps](state, frames, clips, weight, self._count(dispatch.count))
+
+    def stream(self, dispatches: Iterable[Dispatch]) -> Iterator[tuple[Dispatch, Frames]]:
+        """Dispatches, each with the frames of its block on the devices."""
+        dispatches = list(dispatches)
+        yield from zip(dispatches, self.blocks.stream([dispatch.block for dispatch in dispatches], self.place))
 
     def _merge(self, model: dict) -> nnx.Module:
         state = jax.tree.map(lambda leaf: leaf, self.empty)  # a copy: replacing writes into it
@@ -127,33 +198,56 @@ class Trainer:
         )
         return self._merge(model).loss(batch, model_key)
 
-    def _make_step(self):
-        def step(state: TrainState, frames: Frames, clips, weight, *, steps: int):
-            key = jax.random.fold_in(self.key, state.step)
-            (loss, parts), gradients = jax.value_and_grad(self._loss, has_aux=True)(
-                state.model, frames, clips, weight, key, steps
-            )
-            updates, optimiser = self.optimiser.update(gradients, state.optimiser, state.model)
-            model = optax.apply_updates(state.model, updates)
-            count = weight.sum()
-            values = {"loss": loss, **parts}
-            sums = {name: total + (count if name == "weight" else count * values[name])
-                    for name, total in state.sums.items()}
-            return TrainState(model, optimiser, state.step + 1, sums), loss
+    def _gradients(self, model, frames, clips, weight, key, steps):
+        """Loss, its parts and gradients over the rows of a batch `[parts, rows]`, part by part."""
+        of_part = jax.value_and_grad(self._loss, has_aux=True)
+        if len(clips) == 1:
+            return of_part(model, frames, clips[0], weight[0], key, steps)
 
-        return jax.jit(step, static_argnames="steps", donate_argnums=0)
+        def add(sums, part):
+            rows, counts, number = part
+            one = of_part(model, frames, rows, counts, jax.random.fold_in(key, number), steps)
+            share = counts.sum() / jnp.maximum(weight.sum(), 1)
+            return jax.tree.map(lambda total, value: total + share * value, sums, one), None
+
+        zeros = jax.tree.map(
+            lambda s: jnp.zeros(s.shape, s.dtype),
+            jax.eval_shape(lambda: of_part(model, frames, clips[0], weight[0], key, steps)))
+        return jax.lax.scan(add, zeros, (clips, weight, jnp.arange(len(clips))))[0]
+
+    def _one_step(self, state, frames, clips, weight, steps):
+        key = jax.random.fold_in(jax.random.key(self.run.training.seed), state.step)
+        (loss, parts), gradients = self._gradients(state.model, frames, clips, weight, key, steps)
+        updates, optimiser = self.optimiser.update(gradients, state.optimiser, state.model)
+        model = optax.apply_updates(state.model, updates)
+        count = weight.sum()
+        values = {"loss": loss, **parts}
+        sums = {name: total + (count if name == "weight" else count * values[name])
+                for name, total in state.sums.items()}
+        return TrainState(model, optimiser, state.step + 1, sums), loss
+
+    def _steps(self, state: TrainState, frames: Frames, clips, weight, count, *, steps: int):
+        def one(i, carry):
+            state, losses = carry
+            state, loss = self._one_step(state, frames, clips[i], weight[i], steps)
+            return state, losses.at[i].set(loss)
+
+        return jax.lax.fori_loop(0, count, one, (state, jnp.zeros(len(clips))))
 
 
-def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print) -> int:
+def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
+        devices: Sequence[jax.Device] | None = None) -> int:
     """Train a run, or go on with it, and leave its checkpoints and metrics in a folder.
 
-    SIGTERM and Ctrl-C save a checkpoint and return; calling again goes on from there.
+    SIGTERM and Ctrl-C save a checkpoint and return; calling again goes on from there. Where `jax.distributed` has
+    joined several processes, all of them call this with the same arguments; the first one writes and logs.
 
     Args:
         run: what to train.
         store: the opened store.
-        folder: the run's working folder, new or holding the same run.
+        folder: the run's working folder, new or holding the same run; one that all processes see.
         log: gets a line an epoch when standard error is no terminal.
+        devices: which devices; None takes all. A run may go on with another number of them.
 
     Returns:
         0 when the run is complete, otherwise the number of the signal that stopped it.
@@ -162,15 +256,29 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print)
         InputError: run, store and folder do not fit together.
         Diverged: the loss is not finite; the last good checkpoint stays.
     """
-    trainer = Trainer(run, store)
+    log = log if jax.process_index() == 0 else lambda line: None
+    if jax.default_backend() != "cpu" and jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path.home() / ".cache" / "mgjax" / "compiled"))
+    trainer = Trainer(run, store, devices)
     folder = RunFolder(folder)
-    folder.claim(run)
+    if jax.process_index() == 0:
+        folder.claim(run)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("claimed")
     with folder.checkpoints(writing=True) as manager, _signals() as stopped:
         state = _restore(manager, trainer.initial_state())
-        history = folder.keep_metrics(int(state.step))
-        log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, "
-            f"padded lengths {list(trainer.edges)} ({padding_share(trainer.lengths, trainer.edges):.1%} padding)"
+        history = folder.keep_metrics(int(state.step)) if jax.process_index() == 0 else []
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("metrics kept")
+            history = folder.metrics()
+        read, held = padding_share(trainer.order(0), trainer.lengths)
+        log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, padded lengths "
+            f"{list(trainer.edges)} ({read:.1%} padding in recurrences, {held:.1%} elsewhere)"
+            + (f", {len(trainer.blocks)} blocks of {trainer.blocks.size} frames" if len(trainer.blocks) > 1 else "")
+            + (f", {trainer.everywhere.mesh.size} devices" if trainer.everywhere.mesh.size > 1 else "")
             + (f"; resuming at step {int(state.step)}" if int(state.step) else ""))
+        if int(state.step) < run.training.epochs * trainer.steps_per_epoch:
+            trainer.compile(state, log)
         loop = _Loop(trainer, folder, manager, history, log, stopped)
         return loop.go(state)
 
@@ -182,7 +290,8 @@ class _Loop:
         self.trainer, self.folder, self.manager = trainer, folder, manager
         self.history, self.log, self.stopped = history, log, stopped
         self.saved_at = self.epoch_began = time.monotonic()
-        self.unchecked: list[tuple[int, BatchIndex, jax.Array]] = []
+        self.unchecked: list[tuple[int, Dispatch, jax.Array]] = []
+        self.seen = 0
 
     def go(self, state: TrainState) -> int:
         options, per_epoch = self.trainer.run.training, self.trainer.steps_per_epoch
@@ -191,41 +300,67 @@ class _Loop:
             for epoch in range(first // per_epoch, options.epochs):
                 if self._settled():
                     break
-                self.epoch_began = time.monotonic()
-                order = self.trainer.order(epoch)
-                for position in range(int(state.step) - epoch * per_epoch, per_epoch):
-                    state = self._step(state, epoch * per_epoch + position, order[position])
-                    last = position == per_epoch - 1
-                    if last:
+                self.epoch_began, self.seen = time.monotonic(), 0
+                position, done = 0, int(state.step) - epoch * per_epoch
+                left = []
+                for dispatch in self.trainer.order(epoch):
+                    if position >= done:
+                        left.append(dispatch)
+                    position += dispatch.count
+                position = done
+                for dispatch, frames in self.trainer.stream(left):
+                    state = self._advance(state, epoch * per_epoch + position, dispatch, frames)
+                    position += dispatch.count
+                    if position == per_epoch:
                         state = self._end_epoch(state, epoch)
-                    advance(f"loss {self.history[-1]['loss']:.5f}" if self.history else "")
-                    if self.stopped:
+                    for _ in range(dispatch.count):
+                        advance(f"loss {self.history[-1]['loss']:.5f}" if self.history else "")
+                    if self._asked_to_stop():
                         self._save(state)
                         self.log(f"stopped by {signal.Signals(self.stopped[0]).name} at step {int(state.step)}; "
                                  "saved: the same command goes on from here")
                         return self.stopped[0]
-                    if time.monotonic() - self.saved_at >= options.checkpoint_seconds:
+                    if self._time_to_save():
                         self._save(state)
         self._save(state)
         return 0
 
-    def _step(self, state, number, batch):
-        state, loss = self.trainer.step(state, self.trainer.frames, batch.clips, batch.weight, steps=batch.steps)
-        self.unchecked.append((number, batch, loss))
-        if len(self.unchecked) >= 50:
+    def _asked_to_stop(self) -> bool:
+        """Whether a signal came, to any process."""
+        if jax.process_count() > 1:
+            mine = self.stopped[0] if self.stopped else 0
+            self.stopped[:] = [n for n in np.ravel(multihost_utils.process_allgather(np.array(mine))).tolist() if n]
+        return bool(self.stopped)
+
+    def _time_to_save(self) -> bool:
+        """Whether it is time for a checkpoint; the first process says so for all."""
+        due = time.monotonic() - self.saved_at >= self.trainer.run.training.checkpoint_seconds
+        if jax.process_count() > 1:
+            due = bool(multihost_utils.broadcast_one_to_all(np.array(due)))
+        return due
+
+    def _advance(self, state, number, dispatch, frames):
+        state, losses = self.trainer.advance(state, frames, dispatch)
+        self.seen += int((self.trainer.lengths[dispatch.clips] * dispatch.weight).sum())
+        self.unchecked.append((number, dispatch, losses))
+        # A loss is looked at once it has long been computed, so that nobody waits for it.
+        if len(self.unchecked) >= 8:
             self._check()
         return state
 
     def _check(self):
-        for number, batch, loss in self.unchecked:
-            if not np.isfinite(loss):
-                rows = sorted(set(batch.clips[batch.weight > 0].tolist()))
-                good = self.manager.latest_step()
-                raise Diverged(
-                    f"the loss is {float(loss)} at step {number} (epoch {number // self.trainer.steps_per_epoch}); "
-                    f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; "
-                    + (f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet")
-                )
+        for first, dispatch, losses in self.unchecked:
+            losses = np.asarray(losses)[:dispatch.count]
+            if np.isfinite(losses).all():
+                continue
+            i = int(np.flatnonzero(~np.isfinite(losses))[0])
+            rows = sorted(set(dispatch.clips[i][dispatch.weight[i] > 0].tolist()))
+            good, number = self.manager.latest_step(), first + i
+            raise Diverged(
+                f"the loss is {losses[i]} at step {number} (epoch {number // self.trainer.steps_per_epoch}); "
+                f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; "
+                + (f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet")
+            )
         self.unchecked.clear()
 
     def _end_epoch(self, state, epoch):
@@ -236,14 +371,15 @@ class _Loop:
         record = {"epoch": epoch, "step": int(state.step)}
         record |= {name: value / weight for name, value in sums.items()}
         record |= {"learning_rate": float(self.trainer.rate(int(state.step) - 1)),
-                   "frames_per_second": round(float(self.trainer.lengths.sum()) / seconds),
+                   "frames_per_second": round(self.seen / seconds),
                    "seconds": round(seconds, 3)}
-        self.folder.add_metrics(record)
+        if jax.process_index() == 0:
+            self.folder.add_metrics(record)
         self.history.append(record)
         if not sys.stderr.isatty():
             parts = "  ".join(f"{name} {record[name]:.5f}" for name in sums)
             self.log(f"epoch {epoch + 1:4d}/{self.trainer.run.training.epochs}  {parts}  {seconds:.1f} s")
-        return state._replace(sums={name: jnp.zeros(()) for name in state.sums})
+        return state._replace(sums=self.trainer.place({name: np.zeros((), np.float32) for name in state.sums}))
 
     def _settled(self) -> bool:
         """Whether the training loss has been stable for `plateau` epochs."""

@@ -45,6 +45,9 @@ class TrainOptions:
     plateau: int = option(0, "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
                               "0 never stops")
     buckets: int = option(6, "padded lengths at most; each is compiled once")
+    longest_whole: int = option(512, "a batch of longer clips is computed in parts, whose gradients are added, so that "
+                                     "it needs no more memory than one of this padded length")
+    together: int = option(8, "optimiser steps of one padded length that are computed in one call")
     seed: int = option(0, "seed of the weights, the order and all randomness")
     checkpoint_seconds: float = option(60.0, "least time between two checkpoints; the last step is always saved")
 
@@ -52,7 +55,8 @@ class TrainOptions:
         if self.schedule not in ("constant", "cosine", "steps"):
             raise InputError(f"training: schedule is {self.schedule!r}, expected constant, cosine or steps")
         for field, least in (("epochs", 1), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1), ("seed", 0),
-                             ("plateau", 0), ("warmup_epochs", 0), ("weight_decay", 0), ("clip_norm", 0)):
+                             ("longest_whole", 1), ("together", 1), ("plateau", 0), ("warmup_epochs", 0), ("weight_decay", 0),
+                             ("clip_norm", 0)):
             if getattr(self, field) < least:
                 raise InputError(f"training: {field} is {getattr(self, field)}, expected at least {least}")
         if self.learning_rate <= 0:

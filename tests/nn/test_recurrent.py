@@ -1,4 +1,6 @@
-"""The recurrence against a plain loop over single sequences, and what padding and order must not change."""
+"""The recurrences against loops, PyTorch and Flax, and what padding, chunks and order must not change."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -7,71 +9,166 @@ import pytest
 from flax import nnx
 
 from mgjax.nn import recurrent
-from mgjax.nn.recurrent import LSTM, LSTMWeights, State
+from mgjax.nn.recurrent import GRU, LSTM, GRUWeights, LSTMWeights, State
 
 UNITS, FEATURES = 5, 3
+STEPS = 19  # two whole chunks and a part of a third
+LENGTHS = np.arange(STEPS + 1)  # every length from an empty sequence to all frames
+CELLS = LSTMWeights, GRUWeights
+MODULES = LSTM, GRU
+
+every_cell = pytest.mark.parametrize("kind", CELLS)
+every_module = pytest.mark.parametrize("module", MODULES)
 
 
-def random_weights(seed, features=FEATURES):
-    rng = np.random.default_rng(seed)
-    shapes = (features, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)
-    return LSTMWeights(*(jnp.asarray(rng.normal(0, 0.5, shape), jnp.float32) for shape in shapes))
+def normal(seed, *shape):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
-def plain_lstm(x, weights, state, reverse=False):
-    """One sequence `[time, features]`, step by step as a textbook has it."""
-    hidden, cell = state
-    outputs = [None] * len(x)
-    for t in reversed(range(len(x))) if reverse else range(len(x)):
-        gates = x[t] @ weights.input + hidden @ weights.recurrent + weights.bias
-        i, f, g, o = gates[:UNITS], gates[UNITS:2 * UNITS], gates[2 * UNITS:3 * UNITS], gates[3 * UNITS:]
-        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
-        hidden = jax.nn.sigmoid(o) * jnp.tanh(cell)
-        outputs[t] = hidden
-    return outputs, State(hidden, cell)
+def random_weights(kind, seed):
+    gates = 4 if kind is LSTMWeights else 3
+    shapes = [(FEATURES, gates * UNITS), (UNITS, gates * UNITS), (gates * UNITS,), (UNITS,)]
+    return kind(*(normal([seed, i], *shape) / 2 for i, shape in enumerate(shapes[:len(kind._fields)])))
 
 
-def plain_batch(x, length, weights, initial, reverse):
-    outputs, hiddens, cells = [], [], []
+def random_state(kind, seed, rows):
+    hidden, cell = normal(seed, 2, rows, UNITS)
+    return State(hidden, cell if kind in (LSTMWeights, LSTM) else None)
+
+
+def random_states(module, rows, layers=2):
+    """Initial states of a stack of both directions."""
+    return [tuple(random_state(module, [layer, direction], rows) for direction in range(2)) for layer in range(layers)]
+
+
+def plain_step(x, state, weights, np=jnp):
+    """A cell as a textbook has it, in NumPy or JAX."""
+    sigmoid = lambda a: 1 / (1 + np.exp(-a))
+    projected, product = x @ weights.input + weights.bias, state.hidden @ weights.recurrent
+    if isinstance(weights, LSTMWeights):
+        i, f, g, o = np.split(projected + product, 4, axis=-1)
+        cell = sigmoid(f) * state.cell + sigmoid(i) * np.tanh(g)
+        return State(sigmoid(o) * np.tanh(cell), cell)
+    (xr, xz, xn), (hr, hz, hn) = np.split(projected, 3, axis=-1), np.split(product, 3, axis=-1)
+    update = sigmoid(xz + hz)
+    candidate = np.tanh(xn + sigmoid(xr + hr) * (hn + weights.candidate_bias))
+    return State((1 - update) * candidate + update * state.hidden)
+
+
+def plain_loop(x, length, weights, initial, reverse):
+    """Outputs and final hidden states, sequence by sequence in float64 NumPy."""
+    weights, initial = jax.tree.map(lambda a: np.asarray(a, np.float64), (weights, initial))
+    outputs, finals = np.zeros((*x.shape[:2], UNITS)), []
     for row, frames in enumerate(length):
-        out, state = plain_lstm(x[row, :frames], weights, State(initial.hidden[row], initial.cell[row]), reverse)
-        outputs.append(jnp.stack(out + [jnp.zeros(UNITS)] * (x.shape[1] - frames)))
-        hiddens.append(state.hidden)
-        cells.append(state.cell)
-    return jnp.stack(outputs), State(jnp.stack(hiddens), jnp.stack(cells))
+        state = State(*(None if s is None else s[row] for s in initial))
+        for t in reversed(range(frames)) if reverse else range(frames):
+            state = plain_step(np.asarray(x[row, t], np.float64), state, weights, np)
+            outputs[row, t] = state.hidden
+        finals.append(state)
+    return outputs, jax.tree.map(lambda *rows: np.stack(rows), *finals)
+
+
+def plain_scan(x, length, weights, initial, reverse=False):
+    """The same for all rows at once, so that JAX can differentiate it in little time."""
+    def step(state, now):
+        frame, t = now
+        valid = (t < length)[:, None]
+        new = jax.tree.map(lambda a, b: jnp.where(valid, a, b), plain_step(frame, state, weights), state)
+        return new, jnp.where(valid, new.hidden, 0)
+
+    state, outputs = jax.lax.scan(step, initial, (x.swapaxes(0, 1), jnp.arange(x.shape[1])), reverse=reverse)
+    return outputs.swapaxes(0, 1), state
+
+
+def weighed(results):
+    """A number in which every result has a weight of its own, small enough for gradients of the order of one."""
+    return sum((normal(i, *a.shape) * a).sum() / 10 for i, a in enumerate(jax.tree.leaves(results)))
+
+
+def judged(run, *differentiated):
+    """`run` compiled, with the gradients by the arguments of the given numbers; all by default."""
+    def loss(*arguments):
+        results = run(*arguments)
+        return weighed(results), results
+
+    def both(*arguments):
+        return jax.grad(loss, differentiated or tuple(range(len(arguments))), has_aux=True)(*arguments)
+
+    return jax.jit(both)
+
+
+@functools.cache
+def judged_scan(reverse):
+    return judged(lambda x, w, s, length: plain_scan(x, length, w, s, reverse), 0, 1, 2)
+
+
+def judged_unroll(reverse=False, *differentiated):
+    return judged(lambda x, w, s, length: recurrent.unroll(x, length, w, s, reverse), *(differentiated or (0, 1, 2)))
 
 
 def assert_close(a, b, tolerance=1e-5):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
     jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=0, atol=tolerance), a, b)
 
 
+@every_cell
 @pytest.mark.parametrize("reverse", [False, True])
-def test_equals_a_plain_loop_with_its_gradients_for_every_length(reverse):
-    steps = 6
-    length = np.arange(steps + 1)  # 0 to T, an empty sequence among them
-    rng = np.random.default_rng(0)
-    x = jnp.asarray(rng.normal(size=(len(length), steps, FEATURES)), jnp.float32)
-    initial = State(*(jnp.asarray(rng.normal(size=(len(length), UNITS)), jnp.float32) for _ in range(2)))
-    towards = [jnp.asarray(rng.normal(size=s), jnp.float32)
-               for s in ((len(length), steps, UNITS), (len(length), UNITS), (len(length), UNITS))]
-
-    def judged(run):
-        def loss(x, weights, initial):
-            outputs, state = run(x, weights, initial)
-            value = (outputs * towards[0]).sum() + (state.hidden * towards[1]).sum() + (state.cell * towards[2]).sum()
-            return value, (outputs, state)
-        return jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(x, random_weights(1), initial)
-
-    ours = judged(lambda x, w, s: recurrent.unroll(x, jnp.asarray(length), w, s, reverse))
-    plain = judged(lambda x, w, s: plain_batch(x, length, w, s, reverse))
-    assert_close(ours, plain)
+@pytest.mark.parametrize("kept_bytes", [recurrent.KEPT_BYTES, 0])
+def test_equals_a_plain_loop_with_its_gradients_for_every_length(monkeypatch, kind, reverse, kept_bytes):
+    """Also where the backward pass keeps only the states between chunks, and for shorter batches in the same room."""
+    monkeypatch.setattr(recurrent, "KEPT_BYTES", kept_bytes)
+    x, weights = normal(0, len(LENGTHS), STEPS, FEATURES), random_weights(kind, 1)
+    initial = random_state(kind, 2, len(LENGTHS))
+    ours, scan = judged_unroll(reverse), judged_scan(reverse)
+    for longest in (STEPS, 17, 16, 15, 9, 8, 7, 1, 0):
+        length = np.minimum(LENGTHS, longest)
+        gradients, results = ours(x, weights, initial, length)
+        assert_close(results, plain_loop(x, length, weights, initial, reverse))
+        assert_close((gradients, results), scan(x, weights, initial, length))
 
 
-def test_both_directions_in_one_scan_are_each_direction_alone():
-    rng = np.random.default_rng(2)
-    length = jnp.array([4, 1, 7])
-    x = jnp.asarray(rng.normal(size=(3, 7, FEATURES)), jnp.float32)
-    forward, backward = random_weights(3), random_weights(4)
+@every_cell
+@pytest.mark.parametrize("steps", [1, 8])
+def test_equals_a_plain_loop_where_all_is_one_chunk(kind, steps):
+    x, weights, initial = normal(0, 9, steps, FEATURES), random_weights(kind, 1), random_state(kind, 2, 9)
+    length = np.minimum(np.arange(9), steps)
+    assert_close(judged_unroll()(x, weights, initial, length), judged_scan(False)(x, weights, initial, length))
+
+
+@every_cell
+def test_few_kept_bytes_compute_chunks_a_second_time(monkeypatch, kind):
+    """Or else the test above would compare the same program twice."""
+    arguments = normal(0, 2, STEPS, FEATURES), random_weights(kind, 1), random_state(kind, 2, 2), np.array([STEPS, 3])
+    activations = lambda: str(jax.make_jaxpr(judged_unroll())(*arguments)).count(" tanh ")
+    with_everything = activations()
+    monkeypatch.setattr(recurrent, "KEPT_BYTES", 0)
+    assert activations() == 2 * with_everything == 4
+
+
+@every_cell
+def test_gradient_of_inputs_is_computed_only_where_it_is_asked_for(kind):
+    arguments = normal(0, 2, STEPS, FEATURES), random_weights(kind, 1), random_state(kind, 2, 2), np.array([STEPS, 3])
+    asked, not_asked = judged_unroll(False, 0, 1), judged_unroll(False, 1)
+    products = lambda run: str(jax.make_jaxpr(run)(*arguments)).count(" dot_general[")
+    assert products(asked) == products(not_asked) + 1
+    assert_close(not_asked(*arguments)[0][0], asked(*arguments)[0][1], 1e-6)
+
+
+@every_cell
+@pytest.mark.parametrize("asked", ["outputs", "state"])
+def test_gradients_of_outputs_alone_and_of_the_state_alone(kind, asked):
+    """What a loss does not use reaches the backward pass as nothing rather than as zeros."""
+    x, weights, length = normal(0, 3, STEPS, FEATURES), random_weights(kind, 1), np.array([STEPS, 0, 9])
+    chosen = lambda results: results[asked == "state"]
+    gradients = lambda run: judged(lambda *a: chosen(run(*a)), 0, 1, 2)(x, weights, random_state(kind, 2, 3))
+    assert_close(gradients(lambda x, w, s: recurrent.unroll(x, length, w, s)),
+                 gradients(lambda x, w, s: plain_scan(x, length, w, s)))
+
+
+@every_cell
+def test_both_directions_are_each_direction_alone(kind):
+    length, x = jnp.array([4, 1, 7]), normal(2, 3, 7, FEATURES)
+    forward, backward = random_weights(kind, 3), random_weights(kind, 4)
     outputs, states = recurrent.unroll_both(x, length, forward, backward)
     ahead, ahead_state = recurrent.unroll(x, length, forward)
     behind, behind_state = recurrent.unroll(x, length, backward, reverse=True)
@@ -79,60 +176,210 @@ def test_both_directions_in_one_scan_are_each_direction_alone():
     assert_close(states, (ahead_state, behind_state), 1e-6)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 6])
-def test_first_input_only_is_zeros_afterwards(steps):
+@every_cell
+@pytest.mark.parametrize("steps", [1, 2, STEPS])
+def test_first_input_only_is_zeros_afterwards(kind, steps):
     """With its gradients: what the decoder skips must be what a zero input would have given."""
-    rng = np.random.default_rng(5)
-    length = jnp.minimum(jnp.array([1, 3, 6, 0]), steps)
-    first = jnp.asarray(rng.normal(size=(4, FEATURES)), jnp.float32)
-    towards = jnp.asarray(rng.normal(size=(4, steps, UNITS)), jnp.float32)
+    length = jnp.minimum(jnp.array([1, 3, 9, 0, STEPS]), steps)
 
-    def fed(first, weights):
-        x = jnp.zeros((4, steps, FEATURES)).at[:, 0].set(first)
-        return recurrent.unroll(x, length, weights)
+    def fed(first, weights, initial):
+        x = jnp.zeros((5, steps, FEATURES)).at[:, 0].set(first)
+        return plain_scan(x, length, weights, initial)
 
-    def unfed(first, weights):
-        return recurrent.unroll_first_input(first, length, steps, weights)
+    def unfed(first, weights, initial):
+        return recurrent.unroll_first_input(first, length, steps, weights, initial)
 
-    def judged(run):
-        loss = lambda first, weights: ((run(first, weights)[0] * towards).sum(), run(first, weights))
-        return jax.jit(jax.grad(loss, argnums=(0, 1), has_aux=True))(first, random_weights(6))
-
-    assert_close(judged(unfed), judged(fed))
+    arguments = normal(5, 5, FEATURES), random_weights(kind, 6), random_state(kind, 7, 5)
+    assert_close(judged(unfed)(*arguments), judged(fed)(*arguments))
 
 
-def test_padding_is_never_read():
-    rng = np.random.default_rng(7)
-    x = rng.normal(size=(2, 5, FEATURES)).astype(np.float32)
-    length = jnp.array([3, 5])
-    module = LSTM(FEATURES, UNITS, layers=2, bidirectional=True, rngs=nnx.Rngs(0))
-    outputs, finals = module(jnp.asarray(x), length)
-    dirty = x.copy()
-    dirty[0, 3:] = 1e6
-    longer = np.concatenate([dirty, np.full((2, 4, FEATURES), -1e6, np.float32)], axis=1)
-    outputs_longer, finals_longer = module(jnp.asarray(longer), length)
-    assert_close(outputs_longer[:, :5], outputs, 1e-6)
-    assert_close(finals_longer, finals, 1e-6)
-    assert not outputs[0, 3:].any() and not outputs_longer[:, 5:].any()
+@every_cell
+def test_first_input_only_without_room_for_what_steps_leave(monkeypatch, kind):
+    length = jnp.array([1, 8, 9, 0, STEPS])
+    run = lambda *arguments: recurrent.unroll_first_input(arguments[0], length, STEPS, *arguments[1:])
+    arguments = normal(5, 5, FEATURES), random_weights(kind, 6), random_state(kind, 7, 5)
+    with_room = judged(run)(*arguments)
+    monkeypatch.setattr(recurrent, "KEPT_BYTES", 0)
+    assert_close(judged(run)(*arguments), with_room, 1e-6)
 
 
-def test_layers_stack_on_both_directions():
-    rng = np.random.default_rng(8)
-    x = jnp.asarray(rng.normal(size=(2, 4, FEATURES)), jnp.float32)
-    length = np.array([4, 2])
-    module = LSTM(FEATURES, UNITS, layers=2, bidirectional=True, rngs=nnx.Rngs(0))
-    outputs, finals = module(x, jnp.asarray(length))
-    zeros = State(jnp.zeros((2, UNITS)), jnp.zeros((2, UNITS)))
+@every_module
+def test_padding_changes_nothing(module):
+    """Neither what padded frames hold nor how many there are changes a result or a gradient."""
+    x, length = normal(7, 3, 16, FEATURES), jnp.array([3, 16, 0])
+    graph, params = nnx.split(module(FEATURES, UNITS, layers=2, bidirectional=True, rngs=nnx.Rngs(0)))
+
+    def run(params, x):
+        outputs, finals = nnx.merge(graph, params)(x, length)
+        return outputs[:, :16], finals, outputs[:, 16:]
+
+    clean = judged(run, 0, 1)(params, x)
+    dirty = jnp.where(recurrent.time_mask(length, 16)[..., None], x, 1e6)
+    # The longest sequence ends with a chunk, and later chunks are not even read.
+    dirty = jnp.pad(dirty, ((0, 0), (0, 34), (0, 0)), constant_values=jnp.nan)
+    (d_params, d_x), (outputs, finals, beyond) = judged(run, 0, 1)(params, dirty)
+    assert_close(((d_params, d_x[:, :16]), (outputs, finals)), (clean[0], clean[1][:2]), 1e-6)
+    assert beyond.shape[1] == 34 and not beyond.any() and not d_x[:, 16:].any()
+    assert not outputs[0, 3:].any() and not d_x[0, 3:].any() and not outputs[2].any()
+
+
+@every_cell
+@pytest.mark.parametrize("reverse", [False, True])
+def test_padding_that_is_no_number_stays_out_of_outputs_and_states(kind, reverse):
+    x, length, weights = normal(7, 3, 11, FEATURES), jnp.array([3, 10, 0]), random_weights(kind, 1)
+    dirty = jnp.where(recurrent.time_mask(length, 11)[..., None], x, jnp.nan)
+    assert_close(recurrent.unroll(dirty, length, weights, None, reverse),
+                 recurrent.unroll(x, length, weights, None, reverse), 1e-6)
+
+
+@every_module
+def test_layers_stack_on_both_directions(module):
+    x, length = normal(8, 3, 10, FEATURES), np.array([10, 2, 0])
+    stack, initial = module(FEATURES, UNITS, layers=2, bidirectional=True, rngs=nnx.Rngs(0)), random_states(module, 3)
+    outputs, finals = stack(x, jnp.asarray(length), initial)
     below, states = x, []
     for layer in range(2):
-        results = [
-            plain_batch(below, length, module.direction_weights(layer, direction), zeros, direction == "backward")
-            for direction in ("forward", "backward")
-        ]
-        below = jnp.concatenate([out for out, _ in results], -1)
+        results = [plain_loop(below, length, stack.direction_weights(layer, direction), before, direction == "backward")
+                   for direction, before in zip(stack.directions, initial[layer])]
+        below = np.concatenate([out for out, _ in results], -1)
         states.append(tuple(state for _, state in results))
     assert_close(outputs, below)
     assert_close(finals, states)
+
+
+# Peers: two layers of both directions with initial states and weights copied from ours. Neither peer knows sequences
+# without frames.
+
+
+def peer_job(module):
+    """A stack, and `(gradients, results)` of it as the peers are to give them."""
+    lengths = LENGTHS[1:]
+    x, initial = normal(9, len(lengths), STEPS, FEATURES), random_states(module, len(lengths))
+    stack = module(FEATURES, UNITS, layers=2, bidirectional=True, rngs=nnx.Rngs(1))
+    graph, params = nnx.split(stack)
+    run = lambda params, x, initial: nnx.merge(graph, params)(x, lengths, initial)
+    (d_params, d_x, d_initial), results = judged(run)(params, x, initial)
+    d_stack = nnx.merge(graph, d_params)  # the module with gradients in place of weights
+    return stack, x, lengths, initial, (every_weights(d_stack), d_x, d_initial), results
+
+
+def every_weights(stack):
+    return [tuple(stack.direction_weights(layer, direction) for direction in stack.directions) for layer in range(2)]
+
+
+def torch_tensors(weights):
+    """The four tensors of PyTorch, which has a bias beside each matrix; a third of ours goes to the recurrent one."""
+    inner = weights.bias / 3
+    bias = weights.bias - inner
+    if isinstance(weights, GRUWeights):
+        inner = jnp.concatenate([inner[:2 * UNITS], weights.candidate_bias])
+        bias = jnp.concatenate([bias[:2 * UNITS], weights.bias[2 * UNITS:]])
+    return weights.input.T, weights.recurrent.T, bias, inner
+
+
+def torch_gradients(weights):
+    """The gradients of the four tensors, from ours."""
+    inner = weights.bias
+    if isinstance(weights, GRUWeights):
+        inner = jnp.concatenate([inner[:2 * UNITS], weights.candidate_bias])
+    return weights.input.T, weights.recurrent.T, weights.bias, inner
+
+
+def torch_states(states):
+    """States of all layers and directions, `[layers · directions, B, H]` each."""
+    flat = [state for layer in states for state in layer]
+    return [jnp.stack(part) for part in zip(*flat) if part[0] is not None]
+
+
+@every_module
+def test_equals_torch_on_packed_sequences(module):
+    torch = pytest.importorskip("torch")
+    from torch.nn.utils import rnn
+
+    stack, x, lengths, initial, (d_weights, d_x, d_initial), results = peer_job(module)
+    tensor = lambda a: torch.tensor(np.array(a), requires_grad=True)
+    peer = getattr(torch.nn, module.__name__)(FEATURES, UNITS, 2, batch_first=True, bidirectional=True)
+    flat = lambda of: [w for layer in every_weights(stack) for weights in layer for w in of(weights)]
+    with torch.no_grad():
+        for parameter, weight in zip(peer.parameters(), flat(torch_tensors), strict=True):
+            parameter.copy_(tensor(weight))
+    frames, states = tensor(x), [tensor(s) for s in torch_states(initial)]
+    packed = rnn.pack_padded_sequence(frames, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
+    outputs, finals = peer(packed, tuple(states) if module is LSTM else states[0])
+    outputs, _ = rnn.pad_packed_sequence(outputs, batch_first=True)
+    finals = list(finals) if module is LSTM else [finals]
+    assert_close([outputs.detach(), *(f.detach() for f in finals)], [results[0], *torch_states(results[1])])
+
+    # The loss takes the results in the order of ours: outputs, then every direction's states.
+    parts = [f[i] for i in range(4) for f in finals]
+    loss = sum((tensor(normal(i, *a.shape)).detach() * a).sum() / 10 for i, a in enumerate([outputs, *parts]))
+    loss.backward()
+    ours = [g for layer in d_weights for weights in layer for g in torch_gradients(weights)]
+    assert_close([p.grad.numpy() for p in peer.parameters()], ours)
+    assert_close([frames.grad.numpy(), *(s.grad.numpy() for s in states)], [d_x, *torch_states(d_initial)])
+
+
+def flax_cell(weights, features):
+    """Flax's cell with our weights, of which its GRU has no candidate bias."""
+    kind = nnx.OptimizedLSTMCell if isinstance(weights, LSTMWeights) else nnx.GRUCell
+    cell = kind(features, UNITS, rngs=nnx.Rngs(0))
+    cell.dense_i.kernel, cell.dense_h.kernel = nnx.Param(weights.input), nnx.Param(weights.recurrent)
+    biased = cell.dense_h if isinstance(weights, LSTMWeights) else cell.dense_i
+    biased.bias = nnx.Param(weights.bias)
+    return cell
+
+
+def flax_weights(cell):
+    """Input and recurrent weights and bias of Flax's cell."""
+    biased = cell.dense_h if isinstance(cell, nnx.OptimizedLSTMCell) else cell.dense_i
+    return tuple(w[...] for w in (cell.dense_i.kernel, cell.dense_h.kernel, biased.bias))
+
+
+@every_module
+def test_equals_flax_on_valid_frames(module, monkeypatch):
+    if module is GRU:  # Flax has no candidate bias
+        drawn = GRU.direction_weights
+        monkeypatch.setattr(GRU, "direction_weights", lambda *a: drawn(*a)._replace(candidate_bias=jnp.zeros(UNITS)))
+    stack, x, lengths, initial, (d_weights, d_x, d_initial), results = peer_job(module)
+    layers = [nnx.Bidirectional(*(nnx.RNN(flax_cell(w, w.input.shape[0])) for w in layer), return_carry=True)
+              for layer in every_weights(stack)]
+    graph, params, rest = nnx.split(tuple(layers), nnx.Param, ...)
+    carry = lambda state: (state.cell, state.hidden) if module is LSTM else state.hidden
+    state = lambda carry: State(*carry[::-1]) if module is LSTM else State(carry)
+    mask = recurrent.time_mask(jnp.asarray(lengths), STEPS)[..., None]
+
+    def run(params, x, initial):
+        finals = []
+        for layer, before in zip(nnx.merge(graph, params, rest), initial):
+            after, x = layer(x, initial_carry=tuple(map(carry, before)), seq_lengths=jnp.asarray(lengths))
+            finals.append(tuple(map(state, after)))
+        return jnp.where(mask, x, 0), finals
+
+    (d_params, *d_others), theirs = judged(run)(params, x, initial)
+    assert_close(results, theirs)
+    assert_close([d_x, d_initial], d_others)
+    d_cells = [(layer.forward_rnn.cell, layer.backward_rnn.cell) for layer in nnx.merge(graph, d_params, rest)]
+    assert_close([tuple(w[:3] for w in map(tuple, layer)) for layer in d_weights],
+                 [tuple(map(flax_weights, cells)) for cells in d_cells])
+
+
+@every_module
+def test_bfloat16_multiplies_and_outputs_in_bfloat16_alone(module):
+    """Eight bits of mantissa: outputs, which lie in ±1, within 0.02, gradients within 2 % of the largest."""
+    x, length = normal(10, 4, STEPS, FEATURES), jnp.array([STEPS, 8, 3, 0])
+
+    def run(dtype):
+        graph, params = nnx.split(module(FEATURES, 16, layers=2, bidirectional=True, dtype=dtype, rngs=nnx.Rngs(2)))
+        return judged(lambda params, x: nnx.merge(graph, params)(x, length))(params, x)
+
+    half_gradients, (half, half_finals) = run(jnp.bfloat16)
+    gradients, (full, finals) = run(jnp.float32)
+    assert half.dtype == jnp.bfloat16 and full.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves((half_finals, half_gradients))} == {jnp.dtype("float32")}
+    assert_close(half.astype(jnp.float32), full, 0.02)
+    assert_close(half_finals, finals, 0.02)
+    for a, b in zip(jax.tree.leaves(half_gradients), jax.tree.leaves(gradients)):
+        np.testing.assert_allclose(a, b, rtol=0, atol=0.02 * np.abs(b).max())
 
 
 def test_forget_bias_raises_the_forget_gate_alone():
