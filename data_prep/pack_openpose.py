@@ -151,8 +151,11 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     files = sum(recording.files for recording in recordings)
     workers = min(workers, sum(_steps(recording) for recording in recordings))
     reports, damaged = [], []
-    writer = mgjax.store.StoreWriter(output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
-                         source=f"OpenPose {source.model.name}, {files} frame files", labels=labels)
+    # store and progress are named in full where they are used: processes that read do without importing them.
+    writer = mgjax.store.StoreWriter(
+        output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
+        source=f"OpenPose {source.model.name}, {files} frame files", labels=labels,
+    )
     with writer, _pool(workers) as executor:
         for followed in _follow_all(recordings, widths, source, person, workers, executor):
             damaged += followed.damaged

@@ -5,15 +5,20 @@ r"""Train a model on the training clips of a store's split.
 
 The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C and SIGTERM save and leave; the same
 command goes on where it stopped, with bit-identical results.
+
+All devices of the machine share every batch. Several machines are joined by running the same command on each with
+--distributed: on TPU pods and under Slurm as it is, elsewhere with --coordinator, --processes and --process. --workdir
+must then be a folder that all of them see.
 """
 
 import sys
 
+import jax
 import run_flags
 from absl import app, flags
 
 from mgjax import training
-from mgjax.errors import script
+from mgjax.errors import InputError, script
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -25,16 +30,37 @@ def define_flags():
     flags.DEFINE_string("store", None, "the store to train on", required=True)
     flags.DEFINE_string("split", None, "the store's split; its training clips are used", required=True)
     flags.DEFINE_string("workdir", None, "folder of the run; one that holds the same run is resumed", required=True)
+    flags.DEFINE_integer("devices", 0, "how many devices to use; 0 takes all", lower_bound=0)
+    flags.DEFINE_bool("distributed", False, "join other processes that run this command")
+    flags.DEFINE_string("coordinator", None, "with --distributed: host:port of the first process")
+    flags.DEFINE_integer("processes", None, "with --coordinator: how many processes there are", lower_bound=1)
+    flags.DEFINE_integer("process", None, "with --coordinator: which of them this is, from 0", lower_bound=0)
     run_flags.define_run_flags()
     flags.adopt_module_key_flags(run_flags)  # so that --help lists them too
+
+
+def devices():
+    """The devices that the flags ask for; None for all."""
+    manual = [FLAGS.coordinator, FLAGS.processes, FLAGS.process]
+    given = [value is not None for value in manual]
+    if any(given) and not (all(given) and FLAGS.distributed):
+        raise InputError("--coordinator, --processes and --process belong together, and to --distributed")
+    if FLAGS.distributed:
+        if FLAGS.devices:
+            raise InputError("--devices is for one process; with --distributed all devices of all are used")
+        jax.distributed.initialize(*manual)
+    if FLAGS.devices > len(jax.devices()):
+        raise InputError(f"--devices={FLAGS.devices}, but there are only {len(jax.devices())}")
+    return jax.devices()[:FLAGS.devices] if FLAGS.devices else None
 
 
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
+    chosen = devices()
     with Store(FLAGS.store) as store:
         run = run_flags.run_from_flags(FLAGS.model, store, FLAGS.split)
-        stopped = training.fit(run, store, FLAGS.workdir)
+        stopped = training.fit(run, store, FLAGS.workdir, devices=chosen)
     if stopped:
         sys.exit(128 + stopped)
     print(f"done: {FLAGS.workdir} holds the run; judge it with launch/probe.py --workdir {FLAGS.workdir} "

@@ -69,6 +69,10 @@ class Dispatch(NamedTuple):
     weight: np.ndarray
 
 
+# Decided here and not by the machine at hand, so that a run's order is the same everywhere.
+WHOLE_BYTES, BLOCK_BYTES = 2**30, 2**28
+
+
 class Blocks:
     """A store's frames, cut into blocks of whole videos that fit in memory one after the other.
 
@@ -78,11 +82,14 @@ class Blocks:
     Args:
         store: the opened store.
         clips: rows of clips that will be asked for; videos without any are left out.
-        block_bytes: size of a block's frames.
-        whole_bytes: size up to which there is one block.
+        block_bytes: size of a block's frames; None takes BLOCK_BYTES. A video that is longer is a block of its own.
+        whole_bytes: size up to which there is one block; None takes WHOLE_BYTES.
     """
 
-    def __init__(self, store: Store, clips: np.ndarray, block_bytes: int = 2**28, whole_bytes: int = 2**30):
+    def __init__(self, store: Store, clips: np.ndarray, block_bytes: int | None = None,
+                 whole_bytes: int | None = None):
+        block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
+        whole_bytes = WHOLE_BYTES if whole_bytes is None else whole_bytes
         self.store, self.clips = store, np.asarray(clips)
         self._held: tuple[int | None, Frames | None] = None, None
         wanted = np.unique(store.clips.video[self.clips])

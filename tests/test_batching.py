@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgjax import batching
+from mgjax import batching, skeleton
 from mgjax.errors import InputError
+from mgjax.store import Store, StoreWriter
 from mgjax.transforms import Preparation
 
 
@@ -96,3 +97,76 @@ def test_gather_resamples_what_is_too_long():
     np.testing.assert_allclose(got[1, :, 0, 0], [7, 7.5, 8, 8.5, 9])
     assert length.tolist() == [5, 5]
     np.testing.assert_allclose(seen[0, :, 0], [1, 1, 1, 0, 1])  # 4.5 lies beside the unseen frame 4
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Eleven videos of 5 to 15 frames, two clips in each but the last, which has none."""
+    layout = skeleton.get("coco17")
+    rng = np.random.default_rng(2)
+    with StoreWriter(tmp_path / "small.h5", layout, unit="pixel", frames=110, source="a test") as writer:
+        for i, length in enumerate(range(5, 16)):
+            writer.add_video(f"v{i}", rng.normal(size=(length, 17, 2)), rng.uniform(0.1, 1, (length, 17)))
+            if i < 10:
+                writer.add_clip(f"v{i}", 0, 3)
+                writer.add_clip(f"v{i}", 2, length - 2)
+    with Store(tmp_path / "small.h5") as opened:
+        yield opened
+
+
+def test_blocks_hold_whole_videos_and_every_clip_once(store):
+    frame = 4 * 17 * 3
+    blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * frame, whole_bytes=0)
+    assert len(blocks) > 2 and blocks.size <= 30
+    assert sorted(np.concatenate(blocks.videos)) == list(range(10))  # nobody asked for the last video
+    number = blocks.block_of(np.arange(20))
+    for block in range(len(blocks)):
+        frames = blocks.read(block)
+        assert len(frames.keypoints) == blocks.size
+        for clip in np.flatnonzero(number == block):
+            keypoints, score = store.clip(clip)
+            own = slice(frames.start[clip], frames.start[clip] + frames.length[clip])
+            np.testing.assert_array_equal(frames.keypoints[own], keypoints)
+            np.testing.assert_array_equal(frames.score[own], score)
+    assert len(batching.Blocks(store, np.arange(20))) == 1
+    assert len(batching.Blocks(store, np.arange(20), block_bytes=1, whole_bytes=0)) == 10  # a video is never cut
+
+
+def test_a_stream_reads_ahead_and_no_block_twice_in_a_row(store, monkeypatch):
+    blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * 4 * 17 * 3, whole_bytes=0)
+    read, real = [], blocks.read
+    monkeypatch.setattr(blocks, "read", lambda block: read.append(block) or real(block))
+    given = [float(frames.keypoints.sum()) for frames in blocks.stream([1, 1, 0, 0, 2], lambda frames: frames)]
+    assert read == [1, 0, 2] and given[0] == given[1] != given[2] == given[3]
+    list(blocks.stream([2, 2], lambda frames: frames))
+    assert read == [1, 0, 2]
+
+
+def test_parts_by_hand():
+    assert [batching.parts_of(steps, 64, 512) for steps in (100, 512, 513, 1024, 2000)] == [1, 1, 2, 2, 4]
+    assert batching.parts_of(2000, 6, 512) == 2  # 6 rows cannot be cut in four
+
+
+def test_groups_hold_batches_of_one_padded_length_in_order():
+    lengths = np.array([9, 9, 8, 8, 3, 3, 2, 2, 2])
+    edges = batching.batch_edges(lengths, 2, 2)
+    assert edges == (3, 9)
+    batches = batching.plan(np.arange(9), lengths, edges, 2)
+    dispatches = batching.group(batches, 2, lambda steps: 2 if steps == 9 else 1)
+    assert [(d.steps, d.count) for d in dispatches] == [(9, 2), (3, 2), (3, 1)]
+    np.testing.assert_array_equal(dispatches[0].clips, [[[0], [1]], [[2], [3]]])
+    np.testing.assert_array_equal(dispatches[2].clips[0], [[8, 8]])
+    np.testing.assert_array_equal(dispatches[2].weight, [[[1, 0]], [[0, 0]]])
+    # Read: 9 + 9 + 8 + 8 alone in their parts, then pairs of 3, 2 and 2. Held: four rows of 9, six of 3.
+    read, held = batching.padding_share(dispatches, lengths)
+    assert read == pytest.approx(1 - 46 / (34 + 6 + 4 + 4)) and held == pytest.approx(1 - 46 / (36 + 18))
+
+
+def test_few_shapes_pad_little_at_imigue_lengths():
+    seconds = np.clip(np.random.default_rng(0).lognormal(0.45, 0.986, 13936), 0.18, 80.92)
+    lengths = np.round(25 * seconds).astype(int)
+    edges = batching.batch_edges(lengths, 64, 8)
+    batches = batching.plan(np.arange(len(lengths)), lengths, edges, 64, seed=0)
+    read, held = batching.padding_share(
+        batching.group(batches, 8, lambda steps: batching.parts_of(steps, 64, 512)), lengths)
+    assert len(edges) <= 8 and read < 0.05 and held < 0.35

@@ -55,8 +55,8 @@ class TrainOptions:
         if self.schedule not in ("constant", "cosine", "steps"):
             raise InputError(f"training: schedule is {self.schedule!r}, expected constant, cosine or steps")
         for field, least in (("epochs", 1), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1), ("seed", 0),
-                             ("longest_whole", 1), ("together", 1), ("plateau", 0), ("warmup_epochs", 0), ("weight_decay", 0),
-                             ("clip_norm", 0)):
+                             ("longest_whole", 1), ("together", 1), ("plateau", 0), ("warmup_epochs", 0),
+                             ("weight_decay", 0), ("clip_norm", 0)):
             if getattr(self, field) < least:
                 raise InputError(f"training: {field} is {getattr(self, field)}, expected at least {least}")
         if self.learning_rate <= 0:

@@ -171,8 +171,8 @@ def test_the_code_is_cloned_or_unpacked_or_asked_for(root, tmp_path):
 
     if not shutil.which("git"):
         pytest.skip("git is not here: cloning is not tested")
-    for arguments in (["init", "-q"], ["add", "."], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "t"]):
-        subprocess.run(["git", *arguments], cwd=origin, check=True)
+    for command in ("init -q", "add .", "-c user.name=t -c user.email=t@t commit -qm t"):
+        subprocess.run(["git", *command.split()], cwd=origin, check=True)
     address = {'REPOSITORY = ""': f"REPOSITORY = {origin.as_uri()!r}"}
     cloned = execute(root, nowhere, [0], replaced=address)
     assert cloned.returncode == 0 and f"code: {nowhere / 'mgjax'}" in cloned.stdout, cloned.stderr

@@ -15,7 +15,7 @@ import optax
 import pytest
 from flax import nnx
 
-from mgjax import training
+from mgjax import batching, training
 from mgjax.errors import InputError
 from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17
@@ -183,3 +183,38 @@ def test_one_step_is_plain_adam_on_the_mean_loss(store_path):
     for want, got, gradient in zip(*(jax.tree.leaves(tree) for tree in (expected, after.model, gradients))):
         clear = np.abs(gradient) > 1e-6
         np.testing.assert_allclose(np.asarray(got)[clear], np.asarray(want)[clear], atol=1e-4)
+
+
+def losses_of(run, store, folder):
+    assert training.fit(run, store, folder, log=quiet) == 0
+    return [record["loss"] for record in RunFolder(folder).metrics()]
+
+
+def test_how_steps_are_computed_does_not_change_them(store_path, tmp_path):
+    """Several steps a call, and a batch in parts whose gradients are added, against one step and one batch a call."""
+    with Store(store_path) as store:
+        make = lambda **options: dataclasses.replace(
+            make_run(store, **options), augmentation=Augmentation(),
+            options=USVAE.Config(units=8, decoder_units=8, kl=0.0))  # nothing random: parts draw their own numbers
+        plain = losses_of(make(together=1), store, tmp_path / "plain")
+        np.testing.assert_allclose(losses_of(make(together=8), store, tmp_path / "together"), plain, rtol=1e-6)
+        np.testing.assert_allclose(losses_of(make(longest_whole=4), store, tmp_path / "parts"), plain, rtol=1e-5)
+
+
+def test_a_streamed_store_trains_and_resumes_like_any_other(store_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(batching, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(batching, "BLOCK_BYTES", 40 * 4 * 17 * 3)
+    with Store(store_path) as store:
+        run = make_run(store, epochs=4, checkpoint_seconds=0.0)
+        assert len(Trainer(run, store).blocks) > 2
+        whole = losses_of(run, store, tmp_path / "whole")
+        assert len(whole) == 4 and whole[-1] < whole[0]
+        lines = []
+
+        def stop(line):
+            lines.append(line)
+            if "epoch" in line and len(lines) == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        assert training.fit(run, store, tmp_path / "broken", log=stop) == signal.SIGTERM
+        assert losses_of(run, store, tmp_path / "broken") == whole

@@ -1,0 +1,95 @@
+"""Stores larger than memory: what training costs a frame when the store is streamed, and how much memory it takes.
+
+A store of four million frames of random walks, with clips as long as iMiGUE's, beside one of a tenth of it. Each is
+trained for one epoch by a process of its own (`python scale.py STORE FOLDER`), whose greatest resident memory is
+measured; the seconds are those of the epoch, compilation apart. The larger one does not fit the library's limit for
+stores held whole and is read in blocks.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from benchmarks.clips import LAYOUT, imigue_lengths, random_walks  # noqa: E402
+from benchmarks.measure import Row, figure, row  # noqa: E402
+from mgjax.store import StoreWriter  # noqa: E402
+
+SUITE = "scale"
+FRAMES, CLIPS_PER_VIDEO = 4_000_000, 100
+IMIGUE_3K = 37_000_000  # frames of iMiGUE-3K
+
+
+def run(runs: int, small: bool) -> Iterator[Row]:
+    """The suite's rows."""
+    sizes = (40_000, 4_000) if small else (FRAMES, FRAMES // 10)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        for size in sizes:
+            write_walks(folder / f"{size}.h5", size)
+        found = {size: [] for size in sizes}
+        for number in range(1 if small else min(runs, 2)):  # an epoch of the large one takes minutes
+            for size in sizes:
+                found[size].append(_train(folder / f"{size}.h5", folder / f"run{size}-{number}", small))
+    seconds = {size: [each["seconds"] / each["frames"] for each in found[size]] for size in sizes}
+    large, tenth = sizes
+    yield row(SUITE, f"training on {large:,} frames, {found[large][0]['blocks']} blocks", "valid frames/s",
+              seconds[large], f"{tenth:,} frames, {found[tenth][0]['blocks']} block", seconds[tenth], 1.0)
+    memory = {size: max(each["memory"] for each in found[size]) / 2**30 for size in sizes}
+    yield figure(SUITE, f"greatest resident memory, {large:,} frames", "GiB", memory[large],
+                 f"{tenth:,} frames", memory[tenth])
+    yield figure(SUITE, f"one epoch of {IMIGUE_3K:,} frames at this speed", "min",
+                 IMIGUE_3K * float(np.median(seconds[large])) / 60, None, None)
+
+
+def write_walks(path: pathlib.Path, frames: int):
+    """A store of at least so many frames, written video by video."""
+    lengths = imigue_lengths(frames // 40)
+    lengths = lengths[:np.searchsorted(np.cumsum(lengths), frames) + 1]
+    with StoreWriter(path, LAYOUT, unit="pixel", frames=int(lengths.sum()), source="random walks") as writer:
+        for first in range(0, len(lengths), CLIPS_PER_VIDEO):
+            of_video = lengths[first:first + CLIPS_PER_VIDEO]
+            keypoints = random_walks(of_video, seed=first)
+            writer.add_video(f"video{first}", keypoints, np.ones(keypoints.shape[:2], np.float32), fps=25)
+            for start, length in zip(np.cumsum(of_video) - of_video, of_video):
+                writer.add_clip(f"video{first}", int(start), int(length))
+
+
+def _train(store, folder, small) -> dict:
+    done = subprocess.run([sys.executable, __file__, str(store), str(folder), "8" if small else "256"],
+                          stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def train_once(store_path: str, folder: str, units: int):
+    """Train one epoch and print seconds, valid frames, blocks and the process's greatest resident memory."""
+    from mgjax.batching import Blocks
+    from mgjax.models.usvae import USVAE
+    from mgjax.store import Store
+    from mgjax.training import Run, TrainOptions, fit
+    from mgjax.training.run import RunFolder
+    from mgjax.transforms import Augmentation, Preparation
+
+    with Store(store_path) as store:
+        run = Run("usvae", USVAE.Config(units=units, decoder_units=units), Preparation(), Augmentation(),
+                  TrainOptions(epochs=1, checkpoint_seconds=1e9), store.layout, "all", ())
+        fit(run, store, folder, log=lambda line: None)
+        blocks, frames = len(Blocks(store, np.arange(len(store.clips)))), int(store.clips.length.sum())
+    # Linux counts in KiB, macOS in bytes.
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    print(json.dumps({"seconds": RunFolder(folder).metrics()[0]["seconds"], "frames": frames, "blocks": blocks,
+                      "memory": memory}))
+
+
+if __name__ == "__main__":
+    train_once(sys.argv[1], sys.argv[2], int(sys.argv[3]))
