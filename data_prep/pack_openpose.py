@@ -42,10 +42,11 @@ from concurrent.futures.process import BrokenProcessPool
 
 from absl import app, flags
 
-import mgjax
 from data_prep import following, openpose
 from mgjax import errors, skeleton
 from mgjax.errors import InputError
+from mgjax.progress import track
+from mgjax.store import StoreWriter
 
 SPLIT = "split_"  # what a column begins with that says which videos of a split train and which test
 _NUMBERS = {"fps": float, "width": int, "height": int, "start": int, "stop": int}
@@ -151,11 +152,8 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     files = sum(recording.files for recording in recordings)
     workers = min(workers, sum(_steps(recording) for recording in recordings))
     reports, damaged = [], []
-    # store and progress are named in full where they are used: processes that read do without importing them.
-    writer = mgjax.store.StoreWriter(
-        output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
-        source=f"OpenPose {source.model.name}, {files} frame files", labels=labels,
-    )
+    writer = StoreWriter(output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
+                         source=f"OpenPose {source.model.name}, {files} frame files", labels=labels)
     with writer, _pool(workers) as executor:
         for followed in _follow_all(recordings, widths, source, person, workers, executor):
             damaged += followed.damaged
@@ -182,13 +180,13 @@ def _follow_all(recordings, widths, source, person, workers, executor) -> Iterat
     if len(recordings) >= workers > 1:
         tasks = ((recording, source, person, width) for recording, width in zip(recordings, widths))
         found = in_order(executor, following.read_recording, tasks, 2 * workers)
-        yield from mgjax.progress.track(found, len(recordings), "packing videos")
+        yield from track(found, len(recordings), "packing videos")
         return
     # Fewer videos than processes: these share the frames of each video, and following is done here.
     tasks = ((*chunk, source) for recording in recordings for chunk in openpose.chunks(recording))
     parts = in_order(executor, openpose.read_frames, tasks, 4 * workers)
     counts = [_steps(recording) for recording in recordings]
-    parts = mgjax.progress.track(parts, sum(counts), f"packing, {openpose.CHUNK} frames a step")
+    parts = track(parts, sum(counts), f"packing, {openpose.CHUNK} frames a step")
     for recording, width, count in zip(recordings, widths, counts):
         yield following.follow(recording, itertools.islice(parts, count), source, person, width)
 

@@ -1,4 +1,4 @@
-"""Packing OpenPose's files, simulated ones, beside the least that reading them takes: opening, reading and parsing each.
+"""Packing OpenPose's files, simulated ones, beside the least that it takes: to open, read and parse each of them.
 
 "Typed parsing" is msgspec's into declared types and one float32 array a frame, the fastest of the JSON parsers. It
 stands here twice: after reading with file objects, and with the system's calls only, which is what packing itself does.

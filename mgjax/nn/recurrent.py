@@ -84,7 +84,7 @@ def unroll(x: jax.Array, length: jax.Array, weights: Weights, initial: State | N
     """
     length = jnp.asarray(length, jnp.int32)
     steps = length.max(initial=0)
-    by_time, initial = x.swapaxes(0, 1), _first_state(x.shape[0], weights, initial)
+    by_time, initial = jnp.asarray(x).swapaxes(0, 1), _first_state(x.shape[0], weights, initial)
     if not reverse:
         trail, state = _loop(x.shape[1], _Job(by_time, steps, jnp.zeros_like(length), length, weights, initial))
         return _outputs(trail[1:], length, weights), state
@@ -125,7 +125,7 @@ def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights:
     initial = _first_state(first.shape[0], weights, initial)
     one = jnp.minimum(length, 1)
     start = jnp.zeros_like(length)
-    _, state = _loop(1, _Job(first[None], jnp.ones((), jnp.int32), start, one, weights, initial))
+    _, state = _loop(1, _Job(jnp.asarray(first)[None], jnp.ones((), jnp.int32), start, one, weights, initial))
     later = length - one
     # The state after the first step is the second run's initial one, with which its trail begins.
     trail, state = _loop(steps - 1, _Job(None, later.max(initial=0), start, later, weights, state))
@@ -395,8 +395,10 @@ def _loop_backward(total, residuals, gradients):
 def _add_weight_gradients(d_weights, loop, trail, chunk, d_product, d_projected):
     """Add a chunk's gradients of the weights, each one product over all its steps and rows."""
     job = loop.job
-    rows = lambda a: a.astype(job.weights.recurrent.dtype).reshape(-1, a.shape[-1])
-    product = lambda a, b: _product(rows(a).T, rows(b))
+    kind = job.weights.recurrent.dtype
+    # Rows and steps stay two axes: rows may be shared out among devices, which then have only sums to exchange.
+    product = lambda a, b: jnp.einsum("tbi,tbg->ig", a.astype(kind), b.astype(kind),
+                                      preferred_element_type=jnp.float32)
     if isinstance(job.weights, GRUWeights):
         units = job.weights.recurrent.shape[0]
         d_candidate = d_product[..., 2 * units:].sum((0, 1))

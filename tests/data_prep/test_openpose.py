@@ -2,11 +2,22 @@ import json
 
 import numpy as np
 import pytest
-from openpose_frames import SOURCE, frames, standing, write
+from openpose_frames import BODY, SOURCE, frames, standing, write
 
 from data_prep import openpose
 from mgjax import skeleton
 from mgjax.errors import InputError
+
+
+@pytest.fixture(params=["msgspec", "json"], autouse=True)
+def parser(request, monkeypatch):
+    """Every test runs with the typed parser of the extra `fast` and with the standard library's."""
+    if request.param == "msgspec":
+        pytest.importorskip("msgspec", reason="the extra `fast` is not installed")
+    else:
+        monkeypatch.setattr(openpose, "msgspec", None)
+    return request.param
+
 
 # --- names and folders
 
@@ -25,6 +36,26 @@ def test_numbers_sort_as_numbers_and_others_are_counted(tmp_path):
     names, others = openpose.frame_files(tmp_path)
     assert list(names.items()) == [(9, "f_9.json"), (10, "f_10.json")]
     assert others == 2
+
+
+@pytest.mark.parametrize("names, expected", [
+    (["f_9.json", "f_10.json", "f_11.json"], {9: "f_9.json", 10: "f_10.json", 11: "f_11.json"}),
+    (["a1_07.json", "a1_08.json"], {7: "a1_07.json", 8: "a1_08.json"}),
+    (["a1.json", "a2.JSON", "b3.json"], {1: "a1.json", 2: "a2.JSON", 3: "b3.json"}),
+    (["a_1x2.json", "a_2.json"], {2: None}), (["a_1_0.json", "a_1_3.json"], {0: "a_1_0.json", 3: "a_1_3.json"}),
+    (["a_1.json", "a_1 1.json"], {1: None}), (["a_01.json", "a_1.json"], {1: None}),
+    (["a_10.json", "a_11.json", "a_1\N{ARABIC-INDIC DIGIT TWO}3.json"],
+     {3: "a_1\N{ARABIC-INDIC DIGIT TWO}3.json", 10: "a_10.json", 11: "a_11.json"}),
+    (["a_1_v2.json", "a_2_v2.json"], {2: None}),
+], ids=range(9))
+def test_numbers_of_names_that_are_alike_and_that_are_not(tmp_path, names, expected):
+    for name in names:
+        write(tmp_path / name, [])
+    if None in expected.values():
+        with pytest.raises(InputError, match=f"same frame number {next(iter(expected))}"):
+            openpose.frame_files(tmp_path)
+    else:
+        assert list(openpose.frame_files(tmp_path)[0].items()) == list(expected.items())
 
 
 def test_a_folder_of_folders(tmp_path):
@@ -120,7 +151,8 @@ def pose_text(values):
     "", '{"version": 1.3, "people": [{"pose_keypoi', "\x00\xff", "[" * 100_000, '{"people": {}}', '{"people": [3]}',
     pose_text("abc"), pose_text(["1"] * 75), pose_text([None] * 75), pose_text([[1, 2]] * 75), pose_text([1] * 74),
     pose_text([float("nan")] * 75), pose_text([1e39] * 75), pose_text([10**400] * 75), pose_text([1, [2]] * 37 + [1]),
-], ids=range(15))
+    pose_text([1] * 75).replace("[1", "[1e400"), pose_text([True] * 75), pose_text([1] * 75)[:-1],
+], ids=range(18))
 def test_damaged_frames(tmp_path, text):
     with pytest.raises(openpose.DamagedFrame):
         openpose.read_frame(write(tmp_path / "f_0.json", text=text), SOURCE)
@@ -142,3 +174,83 @@ def test_a_hand_of_another_size_is_named(tmp_path):
     person = {"pose_keypoints_2d": standing(100), "hand_left_keypoints_2d": np.ones((20, 3))}
     with pytest.raises(InputError, match="hand_left_keypoints_2d holds 20 joints, expected 21"):
         openpose.read_frame(write(tmp_path / "f_0.json", [person]), openpose.source_of(skeleton.BODY_25_HANDS))
+
+
+# --- both parsers, and many files at once
+
+
+BYTES = [*b'0123456789.,-e[]{}":\\ nt\n\x00\xff']
+
+
+def outcome(path, source):
+    try:
+        people = openpose.read_frame(path, source)
+        return people.shape, people.tobytes()
+    except (openpose.DamagedFrame, InputError) as error:
+        return type(error).__name__, str(error)
+
+
+def test_both_parsers_give_the_same(tmp_path, monkeypatch, parser):
+    """The same bits, or the same sentence, for frames of all kinds and with any byte changed."""
+    msgspec = pytest.importorskip("msgspec", reason="the extra `fast` is not installed")
+    rng = np.random.default_rng(len(parser))  # as every test here runs twice: other bytes each time
+    hand = standing(200, seed=2)[:21]
+    two = [{"pose_keypoints_2d": standing(100).round(3), "hand_left_keypoints_2d": hand},
+           {"pose_keypoints_2d": standing(500, 1), "hand_right_keypoints_2d": hand, "face_keypoints_2d": [1, 2, 3]}]
+    whole = write(tmp_path / "f_0.json", two).read_bytes()
+    number = pose_text([1] * 75).encode()
+    texts = [whole, b"\xef\xbb\xbf" + whole, whole.decode().encode("utf-16"), whole + b" \n", whole + b"}",
+             whole.replace(b"1.3", b'"\xff"'), whole.replace(b"1.3", b'"\xc3\xa9"'), whole.replace(b"1.3", b'"\\q"'),
+             whole.replace(b"1.3", b"NaN"), whole.replace(b'"people"', b'"people": [], "people"'),
+             whole.replace(b"hand_left", b"hand\\u005fleft"), whole.replace(b"face_keypoints_2d", b"pose_keypoints_2d"),
+             whole.replace(b"people", b"frames"), whole.replace(b"pose_", b"pose"), b"[" + whole + b"]", b"7",
+             pose_text([1] * 54).encode(), pose_text([]).encode(), whole.replace(b"hand_right", b"hand_left", 1)]
+    texts += [number.replace(b"[1,", b"[" + value + b",") for value in (
+        b"-0", b"-0.0", b"1e-400", b"16777217", b"9007199254740993", b"18446744073709551616", b"1e38", b"3.5e38",
+        b"1e400", b"01", b"1.", b".5", b"+1", b"1E+2", b"Infinity", b"-Infinity", b"null", b"true", b'"1"', b"[1]", b"{}",
+        b"0.1000000000000000055511151231257827021181583404541015625", b"1" + 400 * b"0")]
+    for _ in range(300):
+        changed = bytearray(whole)
+        for place in rng.integers(0, len(whole), rng.integers(1, 3)):
+            changed[place : place + rng.integers(0, 2)] = rng.choice(BYTES, 1).astype(np.uint8).tobytes()
+        texts.append(bytes(changed) if rng.random() < 0.8 else bytes(changed[: rng.integers(len(changed))]))
+    found = []
+    for module in (msgspec, None):
+        monkeypatch.setattr(openpose, "msgspec", module)
+        found.append([])
+        for text in texts:
+            (tmp_path / "f_0.json").write_bytes(text)
+            for layout in (BODY, skeleton.BODY_25_HANDS):
+                found[-1].append(outcome(tmp_path / "f_0.json", openpose.source_of(layout)))
+    assert found[0] == found[1]
+    kinds = [kind for kind, _ in found[0]]
+    assert min(kinds.count("DamagedFrame"), kinds.count("InputError"), kinds.count((2, 25, 3))) >= 10
+
+
+def test_the_typed_parser_is_used(tmp_path, monkeypatch, parser):
+    """A whole frame is not parsed a second time by json where msgspec is there."""
+    path = write(tmp_path / "f_0.json", [standing(100)])
+    monkeypatch.setattr(openpose, "json", None)
+    if openpose.msgspec is None:
+        with pytest.raises(AttributeError):
+            openpose.read_frame(path, SOURCE)
+    else:
+        assert openpose.read_frame(path, SOURCE).shape == (1, 25, 3)
+
+
+def test_many_frames_at_once_are_the_same_as_one_by_one(tmp_path, monkeypatch):
+    a, b = standing(100), standing(500, seed=1)
+    texts = [None, pose_text([1] * 74), None, pose_text([1e39] * 75), None, "{", None, pose_text([float("nan")] * 75)]
+    people = [[a], None, [b, a], None, [], None, [np.zeros((25, 3)), b]]
+    for number, (text, some) in enumerate(zip(texts, [*people, None])):
+        write(tmp_path / f"f_{number}.json", some, text)
+    names = {number: f"f_{number}.json" for number in range(8)}
+    for block in (1 << 16, 100):  # files that fit in one read, and that do not
+        monkeypatch.setattr(openpose, "BLOCK", block)
+        read = openpose.read_frames(str(tmp_path), names, SOURCE)
+        assert read.numbers.tolist() == list(range(8)) and read.counts.tolist() == [1, 0, 2, 0, 0, 0, 1, 0]
+        expected = [openpose.read_frame(tmp_path / names[number], SOURCE) for number in (0, 2, 4, 6)]
+        np.testing.assert_array_equal(read.points, np.concatenate(expected))
+        assert read.damaged == tuple((f"{tmp_path}/f_{number}.json", reason) for number, reason in (
+            (1, "pose_keypoints_2d holds 74 numbers, which are no triples"), (3, "its keypoints are not finite"),
+            (5, "not whole JSON"), (7, "its keypoints are not finite")))

@@ -154,6 +154,14 @@ def test_gradient_of_inputs_is_computed_only_where_it_is_asked_for(kind):
     assert_close(not_asked(*arguments)[0][0], asked(*arguments)[0][1], 1e-6)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_numpy_inputs_and_lengths_need_no_tracing(reverse):
+    x, length, weights = np.asarray(normal(0, 2, 9, FEATURES)), np.array([9, 4]), random_weights(GRUWeights, 1)
+    loss = lambda weights, x, length: weighed(recurrent.unroll(x, length, weights, None, reverse))
+    closed = jax.jit(jax.grad(lambda weights: loss(weights, x, length)))
+    assert_close(closed(weights), jax.jit(jax.grad(loss))(weights, x, length), 1e-6)
+
+
 @every_cell
 @pytest.mark.parametrize("asked", ["outputs", "state"])
 def test_gradients_of_outputs_alone_and_of_the_state_alone(kind, asked):
