@@ -138,7 +138,9 @@ class Tracker:
         self._known[row] = np.where(known[taken], last[taken], -1)
         self._last[row] = frame + taken - 1
         self._seen[row] += taken
-        return taken, int(self._id[row])
+        person = int(self._id[row])
+        self._forget(frame + taken - 1)
+        return taken, person
 
     def _costs(self, row: int, frames: np.ndarray, pose: np.ndarray, seen: np.ndarray, size: np.ndarray) -> np.ndarray:
         """What it costs to take the detection in each of some frames for somebody who stays out of sight till then."""

@@ -5,12 +5,12 @@ What every function here keeps to:
 - Sequences are `[batch, time, features]` with `length [batch]`; frame t of a sequence is valid when t < length.
 - Padding changes nothing. State is carried through it unchanged, outputs past the end are zero, and the
   backward direction starts at each sequence's own last frame. A sequence of length 0 leaves the initial state.
-- The input projection is one matrix product over all frames, outside the scan.
-- The backward pass is written by hand. The forward scan leaves the local derivatives of its gates, so that the
-  backward scan is a multiplication and a matrix product a step; the gradient of the recurrent weights is one
-  product after it.
-- What the backward pass needs is kept for as many steps as fit `KEPT_BYTES`. Longer sequences are cut into such
-  chunks, of which only the states between them are kept, and each is computed a second time when its turn comes.
+- Only as many steps are made as the batch's longest sequence has, however long the padded arrays are.
+- Inputs are multiplied by their weights for CHUNK steps at once, outside of the loop over steps, and so are the
+  gradients of all weights and inputs. Inputs that are zero cost no product.
+- The backward pass is written by hand. The forward pass leaves the local derivatives of its gates, so that a step back
+  is a multiplication and a matrix product. Where that would be more than KEPT_BYTES for a sequence, only the states
+  between chunks are kept, and each chunk is computed a second time when its turn comes.
 - Weights in bfloat16 make the matrix products bfloat16; sums, gates and states stay float32.
 
 The kind of weights says which cell it is: `LSTMWeights` (gates in the order input, forget, cell, output) or
@@ -29,6 +29,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.custom_derivatives import SymbolicZero
 
+# Of 8 to 32 steps a chunk, 8 is the fastest on a CPU, by a few per cent: its gates stay in the cache.
 CHUNK = 8
 KEPT_BYTES = 2**28
 

@@ -343,13 +343,15 @@ class _Loop:
         state, losses = self.trainer.advance(state, frames, dispatch)
         self.seen += int((self.trainer.lengths[dispatch.clips] * dispatch.weight).sum())
         self.unchecked.append((number, dispatch, losses))
-        # A loss is looked at once it has long been computed, so that nobody waits for it.
-        if len(self.unchecked) >= 8:
-            self._check()
+        # The next call is under way while the losses of the one before are looked at; no more than that, so that
+        # whoever stops a run does not wait for long.
+        self._check(ahead=1)
         return state
 
-    def _check(self):
-        for first, dispatch, losses in self.unchecked:
+    def _check(self, ahead: int = 0):
+        """Raise Diverged where a loss is not finite, in all calls but the last so many."""
+        while len(self.unchecked) > ahead:
+            first, dispatch, losses = self.unchecked.pop(0)
             losses = np.asarray(losses)[:dispatch.count]
             if np.isfinite(losses).all():
                 continue
@@ -361,7 +363,6 @@ class _Loop:
                 f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; "
                 + (f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet")
             )
-        self.unchecked.clear()
 
     def _end_epoch(self, state, epoch):
         self._check()

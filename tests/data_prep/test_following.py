@@ -212,7 +212,123 @@ def test_largest_jump_by_hand():
     assert following.largest_jump(keypoints[:1], score[:1], layout) == (0.0, -1)
 
 
+# --- many frames at once
+
+
+def scene(seed, frames=400):
+    """Somebody among others: who come, cross, are torn in two, lose joints, jump or go, more or less by the seed.
+
+    Returns frame numbers (some are left out), people in each, and their points as `read_frames` gives them.
+    """
+    rng = np.random.default_rng(seed)
+    others, flicker, restless, torn, gaps, turns = rng.choice([0, 0.002, 0.02], 6)
+    numbers = np.flatnonzero(rng.random(frames) >= gaps)
+    people, points, seen = [[rng.uniform(0, 1000), standing(0, seed=seed), rng.normal(0, 3)]], [], np.arange(25) < 25
+    for t in range(frames):
+        if rng.random() < turns:  # which joints are out of sight for long
+            seen = rng.random(25) < 0.7
+        if rng.random() < others:
+            pose = standing(0, height=rng.uniform(100, 500), seed=t % 3)
+            people.append([rng.uniform(0, 1000), pose, rng.normal(0, 8)])
+        people = [one for one in people if rng.random() > others / 2]
+        some = []
+        for one in people:
+            one[0] += one[2] + (rng.random() < restless) * rng.normal(0, 200)
+            pose = shift(one[1], one[0]) + rng.normal(0, 1, (25, 3)) * (1, 1, 0)
+            pose[~seen | (rng.random(25) < flicker + (rng.random() < torn) * rng.uniform(0, 1))] = 0
+            some += [pose, pose * (np.arange(25) < 9)[:, None]][: 1 + (rng.random() < torn)]
+        points.append(np.array(some, np.float32).reshape(-1, 25, 3))
+    points = [points[t][points[t][..., 2].any(axis=1)] for t in numbers]
+    return numbers, np.array([len(some) for some in points]), np.concatenate(points)
+
+
+def state(tracker):
+    """All that a tracker goes by: where joints lie that it has forgotten is nothing of it."""
+    names = ("people", "_id", "_known", "_velocity", "_size", "_last", "_seen")
+    return {name: getattr(tracker, name) for name in names} | {"pose": tracker._pose[tracker._known >= 0]}
+
+
+def check_walking(numbers, counts, pose):
+    """Following frames at once leaves what following them one by one leaves, to the last bit; frames walked through."""
+    one_by_one, at_once = following.Tracker(25), following.Tracker(25)
+    walked, walk = 0, at_once.walk
+
+    def count(*arguments):
+        nonlocal walked
+        taken = walk(*arguments)
+        walked += taken[0]
+        return taken
+
+    at_once.walk = count
+    size, stops = np.hypot(*following.extents(pose)), np.cumsum(counts)
+    for part in np.array_split(np.arange(len(numbers)), max(1, len(numbers) // 150)):
+        start, stop = stops[part[0]] - counts[part[0]], stops[part[-1]]
+        who = np.full(stop - start, -1)
+        following._track(at_once, numbers[part], counts[part], pose[start:stop], size[start:stop], who)
+        ours = [slice(stops[i] - counts[i], stops[i]) for i in part]
+        expected = [one_by_one.step(numbers[i], pose[rows], size[rows]) for i, rows in zip(part, ours) if counts[i]]
+        np.testing.assert_array_equal(who, np.concatenate([*expected, np.zeros(0, np.int64)]))
+        left = state(at_once)
+        for name, value in state(one_by_one).items():
+            np.testing.assert_array_equal(left[name], value, err_msg=name)
+    return walked
+
+
+def test_walking_is_stepping():
+    scenes = [scene(seed) for seed in range(40)]
+    walked = [check_walking(*each) for each in scenes]
+    alone = [(counts == 1).sum() for _, counts, _ in scenes]
+    assert sum(walked) > 0.5 * sum(alone)
+    assert sum(0 < frames < 0.9 * len(numbers) for frames, (numbers, *_) in zip(walked, scenes)) > 10
+
+
+def test_walking_by_hand():
+    pose = np.array([shift(standing(500, seed=1), 2 * t) for t in range(40)], np.float32)
+    pose[20:] = shift(pose[0], 2000)  # somebody else
+    pose[5:8, :12] = 0
+    size = np.hypot(*following.extents(pose))
+    tracker = following.Tracker(25)
+    assert tracker.walk(3, pose, size) == (0, -1)
+    assert tracker.step(3, pose[:1]).tolist() == [0]
+    assert tracker.walk(5, pose[1:], size[1:]) == (0, -1)  # frame 4 is not there
+    assert tracker.walk(4, pose[1:], size[1:]) == (19, 0)
+    assert tracker.step(23, pose[20:21]).tolist() == [1]
+    assert tracker.walk(24, pose[21:], size[21:]) == (19, 1)
+    assert tracker._seen.tolist() == [20, 20] and tracker._last.tolist() == [22, 42]
+    tracker.step(43, np.stack([shift(pose[0], 500), pose[39]]).astype(np.float32))
+    assert tracker.walk(44, pose[21:], size[21:]) == (0, -1)  # two people were seen a frame ago
+
+
+def test_walking_past_somebody_out_of_sight():
+    """Of two people side by side one goes; the other then stands where that one was expected: left to `step`."""
+    here = standing(500, seed=1)
+    for x, taken in ((0, 20), (14, 20), (16, 0)):  # 30 pixels apart: from 15 on it is nearer to where the other was
+        tracker = following.Tracker(25)
+        for frame in range(5):
+            tracker.step(frame, np.array([here, shift(here, 30)], np.float32))
+        tracker.step(5, here[None])
+        pose = np.array([shift(here, x)] * 20, np.float32)
+        assert tracker.walk(6, pose, np.hypot(*following.extents(pose)))[0] == taken
+
+
 # --- real recordings
+
+
+def test_walking_through_real_recordings(shared_data):
+    (recording,), _ = openpose.find_recordings(shared_data / "openpose_body25b_two_people")
+    parts = [openpose.read_frames(*chunk, SOURCE) for chunk in openpose.chunks(recording)]
+    numbers, counts = (np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "counts"))
+    points = np.concatenate([part.points for part in parts])
+    check_walking(numbers, counts, points)
+    # Each of the two alone, as if the other had not been found: whoever is farther to the left or to the right.
+    stops = np.cumsum(counts)
+    x = (points[..., 0] * (points[..., 2] > 0)).sum(axis=1) / (points[..., 2] > 0).sum(axis=1)
+    for sign in (1, -1):
+        alone = [stop - count + np.argmin(sign * x[stop - count : stop]) for stop, count in zip(stops, counts)]
+        assert check_walking(numbers, np.ones_like(counts), points[alone]) > 50
+    hidden = points[alone]
+    hidden[np.random.default_rng(0).random(hidden.shape[:2]) < 0.2] = 0
+    assert check_walking(numbers, np.ones_like(counts), hidden) > 50
 
 
 def test_one_of_two_people(shared_data):
