@@ -7,7 +7,7 @@ a frame in which nothing was seen.
 A `Source` says what to read from each file, `read_frame` and `read_frames` read everybody in it. OpenPose says who
 is in a frame, not who is who: `data_prep/following.py` finds that out.
 
-This module needs NumPy only and never imports JAX.
+This module needs NumPy only, takes msgspec where it is installed, and never imports JAX.
 """
 
 from __future__ import annotations
