@@ -99,8 +99,8 @@ class Tracker:
     def walk(self, frame: int, pose: np.ndarray, size: np.ndarray) -> tuple[int, int]:
         """Take many frames of one detection each at once, as far as each surely is whoever was seen a frame ago.
 
-        It leaves what that many calls of `step` leave, to the last bit, and sooner. Where a frame asks for more thought, or
-        something else than one person was seen a frame ago, it stops: that frame is `step`'s.
+        It leaves what that many calls of `step` leave, to the last bit, and sooner. Where a frame asks for more
+        thought, or something else than one person was seen a frame ago, it stops: that frame is `step`'s.
 
         Args:
             frame: the first one's number; the others come one after the other.
