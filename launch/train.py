@@ -48,7 +48,12 @@ def devices():
     if FLAGS.distributed:
         if FLAGS.devices:
             raise InputError("--devices is for one process; with --distributed all devices of all are used")
-        jax.distributed.initialize(*manual)
+        try:
+            jax.distributed.initialize(*manual)
+        except (ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"--distributed: the processes could not be joined ({reason}); outside of TPU pods and "
+                             "Slurm give --coordinator, --processes and --process") from None
     if FLAGS.devices > len(jax.devices()):
         raise InputError(f"--devices={FLAGS.devices}, but there are only {len(jax.devices())}")
     return jax.devices()[:FLAGS.devices] if FLAGS.devices else None
