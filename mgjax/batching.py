@@ -7,6 +7,7 @@ batches depends on (seed, epoch) alone, so resuming is a number.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -90,9 +91,9 @@ class Blocks:
                  whole_bytes: int | None = None):
         block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
         whole_bytes = WHOLE_BYTES if whole_bytes is None else whole_bytes
-        self.store, self.clips = store, np.asarray(clips)
+        self.store = store
         self._held: tuple[int | None, Frames | None] = None, None
-        wanted = np.unique(store.clips.video[self.clips])
+        wanted = np.unique(store.clips.video[clips])
         frame = 4 * len(store.layout) * (store.layout.dimensions + 1)
         lengths = store.videos.length[wanted]
         limit = lengths.sum() if lengths.sum() * frame <= whole_bytes else max(block_bytes // frame, lengths.max())
@@ -121,16 +122,16 @@ class Blocks:
         """Which block holds each of some of the asked clips, int `[N]`."""
         return self._block_of_video[self.store.clips.video[clips]]
 
-    def read_nothing(self) -> Frames:
-        """A block without any video: the arrays of a block, zero."""
-        return self._read([])
+    def shapes(self) -> Frames:
+        """Shapes and dtypes of a block's arrays, the same for all."""
+        layout = self.store.layout
+        keypoints = jax.ShapeDtypeStruct((self.size, len(layout), layout.dimensions), np.float32)
+        column = jax.ShapeDtypeStruct((len(self.store.clips),), np.int32)
+        return Frames(keypoints, jax.ShapeDtypeStruct(keypoints.shape[:2], np.float32), column, column, column)
 
     def read(self, block: int) -> Frames:
         """A block's frames as NumPy arrays; `start` is right for the clips of the block."""
-        return self._read(self.videos[block])
-
-    def _read(self, videos) -> Frames:
-        store = self.store
+        store, videos = self.store, self.videos[block]
         keypoints = np.zeros((self.size, len(store.layout), store.layout.dimensions), np.float32)
         score = np.zeros(keypoints.shape[:2], np.float32)
         starts, at = np.zeros(len(store.videos), np.int64), 0
@@ -148,18 +149,17 @@ class Blocks:
 
         A block that comes again, in this call or a later one, with no other in between is not read again.
         """
-        order, ahead = list(order), None
+        turns = [(block, len(list(same))) for block, same in itertools.groupby(order)]
         with futures.ThreadPoolExecutor(1) as reader:
-            for position, block in enumerate(order):
+            ahead = None
+            for turn, (block, times) in enumerate(turns):
                 if self._held[0] != block:
                     read = ahead.result() if ahead else self.read(block)
                     self._held = None, None  # lets go of the block before
                     self._held, read = (block, place(read)), None
-                    ahead = None
-                if ahead is None:
-                    following = next((other for other in order[position + 1:] if other != block), None)
-                    ahead = None if following is None else reader.submit(self.read, following)
-                yield self._held[1]
+                ahead = reader.submit(self.read, turns[turn + 1][0]) if turn + 1 < len(turns) else None
+                for _ in range(times):
+                    yield self._held[1]
 
 
 def gather(frames: Frames, clips: jax.Array, steps: int, lengths: Callable | None = None):
@@ -231,9 +231,14 @@ def bucket_edges(lengths: np.ndarray, buckets: int = 6, multiple: int = 1) -> tu
     return tuple(sorted(edges))
 
 
+def longest_of_batches(lengths: np.ndarray, batch_size: int) -> np.ndarray:
+    """Frames of the longest clip of each of `plan`'s batches, int `[batches]`."""
+    return np.sort(lengths)[::-1][::batch_size]
+
+
 def batch_edges(lengths: np.ndarray, batch_size: int, buckets: int) -> tuple[int, ...]:
     """The padded lengths that suit `plan`'s batches best: `bucket_edges` of the longest clip of every batch."""
-    return bucket_edges(np.sort(lengths)[::-1][::batch_size], buckets)
+    return bucket_edges(longest_of_batches(lengths, batch_size), buckets)
 
 
 def plan(clips: np.ndarray, lengths: np.ndarray, edges: tuple[int, ...], batch_size: int,

@@ -11,7 +11,8 @@ from rich.console import Console
 
 @contextlib.contextmanager
 def counter(total: int, description: str, done: int = 0, every: float = 30.0):
-    """Show how much of `total` is done, on standard error; yields `advance(note="")`, to call once an item.
+    """Show how much of `total` is done, on standard error; yields `advance(note="", items=1)`, to call
+    when so many more are done.
 
     On a terminal it is a bar with the time left and the latest note; elsewhere (a log file, CI) a line at most every
     `every` seconds.
@@ -23,13 +24,13 @@ def counter(total: int, description: str, done: int = 0, every: float = 30.0):
         )
         with progress.Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task(description, total=total, completed=done, note="")
-            yield lambda note="": bar.update(task, advance=1, **({"note": note} if note else {}))
+            yield lambda note="", items=1: bar.update(task, advance=items, **({"note": note} if note else {}))
         return
     last = time.monotonic()
 
-    def advance(note=""):
+    def advance(note="", items=1):
         nonlocal done, last
-        done += 1
+        done += items
         if time.monotonic() - last > every:
             last = time.monotonic()
             print(f"{description}: {done} of {total} {note}".rstrip(), file=sys.stderr, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -43,17 +44,21 @@ def random_walks(lengths: np.ndarray, seed: int = 0) -> np.ndarray:
     return walk
 
 
-def write_store(path: str | os.PathLike, keypoints: np.ndarray, lengths: np.ndarray, clips_per_video: int = 100):
-    """A store of such clips; every joint is seen."""
-    starts = np.cumsum(lengths) - lengths
-    with StoreWriter(path, LAYOUT, unit="pixel", frames=len(keypoints), source="random walks") as writer:
+def write_store(path: str | os.PathLike, lengths: np.ndarray, keypoints_of: Callable[[int, np.ndarray], np.ndarray],
+                clips_per_video: int = 100):
+    """A store of such clips, written video by video; every joint is seen.
+
+    Args:
+        keypoints_of: the clips of a video end to end, float32 `[F, 30, 2]`, by the row of the first and their lengths.
+    """
+    with StoreWriter(path, LAYOUT, unit="pixel", frames=int(lengths.sum()), source="random walks") as writer:
         for first in range(0, len(lengths), clips_per_video):
-            rows = range(first, min(first + clips_per_video, len(lengths)))
-            begin, end = starts[rows[0]], starts[rows[-1]] + lengths[rows[-1]]
-            writer.add_video(f"video{first}", keypoints[begin:end], np.ones((end - begin, len(LAYOUT)), np.float32),
+            of_video = lengths[first:first + clips_per_video]
+            keypoints = keypoints_of(first, of_video)
+            writer.add_video(f"video{first}", keypoints, np.ones(keypoints.shape[:2], np.float32),
                              fps=FRAMES_PER_SECOND)
-            for row in rows:
-                writer.add_clip(f"video{first}", int(starts[row] - begin), int(lengths[row]))
+            for start, length in zip(np.cumsum(of_video) - of_video, of_video):
+                writer.add_clip(f"video{first}", int(start), int(length))
 
 
 def prepared_batch(keypoints: np.ndarray, lengths: np.ndarray, rows: np.ndarray, steps: int) -> np.ndarray:

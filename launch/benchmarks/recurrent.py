@@ -123,17 +123,11 @@ def _our_step(shape, x, length, repeats):
     def steps(weights, state, batch):
         return jax.lax.fori_loop(0, repeats, functools.partial(step, batch=batch), (weights, state))
 
-    return repeated(jax.jit(steps, donate_argnums=(0, 1)), (weights, adam.init(weights)), our_batch(x, length), 1)
-
-
-def repeated(step: Callable, state: tuple, batch, repeats: int) -> Callable:
-    """A contestant that calls `state = step(*state, batch)` so many times and waits for the last."""
-    held = [state]
+    train, batch = jax.jit(steps, donate_argnums=(0, 1)), our_batch(x, length)
+    held = [(weights, adam.init(weights))]
 
     def contestant():
-        for _ in range(repeats):
-            held[0] = step(*held[0], batch)
-        jax.block_until_ready(held[0])
+        held[0] = jax.block_until_ready(train(*held[0], batch))
 
     return contestant
 

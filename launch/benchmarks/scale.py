@@ -21,12 +21,11 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from benchmarks.clips import LAYOUT, imigue_lengths, random_walks  # noqa: E402
+from benchmarks.clips import imigue_lengths, random_walks, write_store  # noqa: E402
 from benchmarks.measure import Row, figure, row  # noqa: E402
-from mgjax.store import StoreWriter  # noqa: E402
 
 SUITE = "scale"
-FRAMES, CLIPS_PER_VIDEO = 4_000_000, 100
+FRAMES = 4_000_000
 IMIGUE_3K = 37_000_000  # frames of iMiGUE-3K
 
 
@@ -36,7 +35,9 @@ def run(runs: int, small: bool) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         for size in sizes:
-            write_walks(folder / f"{size}.h5", size)
+            lengths = imigue_lengths(size // 40)
+            lengths = lengths[:np.searchsorted(np.cumsum(lengths), size) + 1]
+            write_store(folder / f"{size}.h5", lengths, lambda first, of_video: random_walks(of_video, seed=first))
         found = {size: [] for size in sizes}
         for number in range(1 if small else min(runs, 2)):  # an epoch of the large one takes minutes
             for size in sizes:
@@ -50,19 +51,6 @@ def run(runs: int, small: bool) -> Iterator[Row]:
                  f"{tenth:,} frames", memory[tenth])
     yield figure(SUITE, f"one epoch of {IMIGUE_3K:,} frames at this speed", "min",
                  IMIGUE_3K * float(np.median(seconds[large])) / 60, None, None)
-
-
-def write_walks(path: pathlib.Path, frames: int):
-    """A store of at least so many frames, written video by video."""
-    lengths = imigue_lengths(frames // 40)
-    lengths = lengths[:np.searchsorted(np.cumsum(lengths), frames) + 1]
-    with StoreWriter(path, LAYOUT, unit="pixel", frames=int(lengths.sum()), source="random walks") as writer:
-        for first in range(0, len(lengths), CLIPS_PER_VIDEO):
-            of_video = lengths[first:first + CLIPS_PER_VIDEO]
-            keypoints = random_walks(of_video, seed=first)
-            writer.add_video(f"video{first}", keypoints, np.ones(keypoints.shape[:2], np.float32), fps=25)
-            for start, length in zip(np.cumsum(of_video) - of_video, of_video):
-                writer.add_clip(f"video{first}", int(start), int(length))
 
 
 def _train(store, folder, small) -> dict:

@@ -69,7 +69,8 @@ def make_trainer(keypoints: np.ndarray, lengths: np.ndarray, units: int) -> tupl
               TrainOptions(batch_size=BATCH), LAYOUT, "all", ())
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "bench.h5"
-        write_store(path, keypoints, lengths)
+        starts = np.cumsum(lengths) - lengths
+        write_store(path, lengths, lambda first, of_video: keypoints[starts[first]:starts[first] + of_video.sum()])
         with Store(path) as store:
             trainer = Trainer(run, store, jax.devices()[:1])
             (_, frames), = trainer.stream(trainer.order(0)[:1])

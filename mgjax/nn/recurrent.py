@@ -246,10 +246,12 @@ class _Loop:
     """A job and how its steps are cut into chunks of `size`."""
 
     def __init__(self, total: int, job: _Job):
-        self.total, self.job = total, job
+        self.job = job
         self.size = max(min(CHUNK, total), 1)
         self.room = max(math.ceil(total / self.size), 1) * self.size
         self.chunks = (job.steps + self.size - 1) // self.size
+        # Padded to whole chunks here, not chunk by chunk.
+        self.x = None if job.x is None else jnp.pad(job.x, ((0, self.room - len(job.x)), (0, 0), (0, 0)))
 
     def count(self, chunk):
         """Steps of a chunk."""
@@ -257,8 +259,6 @@ class _Loop:
 
     def part(self, array, chunk):
         """A chunk's part of an array over all steps."""
-        if len(array) < self.room:
-            array = jnp.pad(array, ((0, self.room - len(array)), (0, 0), (0, 0)))
         return jax.lax.dynamic_slice_in_dim(array, chunk * self.size, self.size)
 
     def moving(self, t):
@@ -280,9 +280,9 @@ class _Loop:
     def projected(self, chunk):
         """Inputs of a chunk times their weights, plus bias: a function of the step in the chunk."""
         bias = self.job.weights.bias.astype(jnp.float32)
-        if self.job.x is None:
+        if self.x is None:
             return lambda k: bias
-        rows = _product(self.part(self.job.x, chunk), self.job.weights.input) + bias
+        rows = _product(self.part(self.x, chunk), self.job.weights.input) + bias
         return lambda k: rows[k]
 
 
@@ -406,9 +406,8 @@ def _add_weight_gradients(d_weights, loop, trail, chunk, d_product, d_projected)
         d_weights = d_weights._replace(candidate_bias=d_weights.candidate_bias + d_candidate)
     else:
         d_projected = d_product
-    if job.x is not None:
-        d_weights = d_weights._replace(
-            input=d_weights.input + product(loop.part(job.x, chunk), d_projected))
+    if loop.x is not None:
+        d_weights = d_weights._replace(input=d_weights.input + product(loop.part(loop.x, chunk), d_projected))
     return d_weights._replace(
         recurrent=d_weights.recurrent + product(loop.part(trail, chunk), d_product),
         bias=d_weights.bias + d_projected.sum((0, 1)),

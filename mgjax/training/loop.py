@@ -29,7 +29,18 @@ from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from mgjax import progress
-from mgjax.batching import Blocks, Dispatch, Frames, bucket_edges, gather, group, padding_share, parts_of, plan
+from mgjax.batching import (
+    Blocks,
+    Dispatch,
+    Frames,
+    bucket_edges,
+    gather,
+    group,
+    longest_of_batches,
+    padding_share,
+    parts_of,
+    plan,
+)
 from mgjax.errors import InputError
 from mgjax.store import Store
 from mgjax.training.run import Run, RunFolder, TrainOptions, build_model, restore
@@ -104,7 +115,7 @@ class Trainer:
         self.blocks = Blocks(store, self.clips)
         block = self.blocks.block_of(self.clips)
         self.clips_of_block = [self.clips[block == number] for number in range(len(self.blocks))]
-        longest = [np.sort(self.lengths[clips])[::-1][::options.batch_size] for clips in self.clips_of_block]
+        longest = [longest_of_batches(self.lengths[clips], options.batch_size) for clips in self.clips_of_block]
         self.edges = bucket_edges(np.concatenate(longest), options.buckets)
         self.steps_per_epoch = sum(map(len, longest))
         devices = np.array(jax.devices() if devices is None else devices)
@@ -150,14 +161,14 @@ class Trainer:
         """The state before the first step."""
         model = nnx.to_pure_dict(self.empty)
         inputs = np.zeros(1, np.int32), np.ones(1, np.float32), jax.random.key(0), self.edges[0]
-        shapes = jax.eval_shape(lambda m, f: self._loss(m, f, *inputs), model, self.blocks.read_nothing())
+        shapes = jax.eval_shape(lambda m, f: self._loss(m, f, *inputs), model, self.blocks.shapes())
         sums = {name: np.zeros((), np.float32) for name in ("loss", "weight", *shapes[1])}
         return self.place(TrainState(model, self.optimiser.init(model), np.zeros((), np.int32), sums))
 
     def compile(self, state: TrainState, log: Callable[[str], None] = lambda line: None):
         """Compile the steps for every padded length, several at once."""
         frames = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.everywhere),
-                              self.blocks.read_nothing())
+                              self.blocks.shapes())
         jobs = []
         for steps in self.edges:
             shape = (self.run.training.together, self.parts(steps), self.run.training.batch_size // self.parts(steps))
@@ -263,8 +274,7 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
     folder = RunFolder(folder)
     if jax.process_index() == 0:
         folder.claim(run)
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices("claimed")
+    multihost_utils.sync_global_devices("claimed")
     with folder.checkpoints(writing=True) as manager, _signals() as stopped:
         state = _restore(manager, trainer.initial_state())
         history = folder.keep_metrics(int(state.step)) if jax.process_index() == 0 else []
@@ -301,20 +311,15 @@ class _Loop:
                 if self._settled():
                     break
                 self.epoch_began, self.seen = time.monotonic(), 0
-                position, done = 0, int(state.step) - epoch * per_epoch
-                left = []
-                for dispatch in self.trainer.order(epoch):
-                    if position >= done:
-                        left.append(dispatch)
-                    position += dispatch.count
-                position = done
+                position, order = int(state.step) - epoch * per_epoch, self.trainer.order(epoch)
+                ends = np.cumsum([dispatch.count for dispatch in order])
+                left = [dispatch for dispatch, end in zip(order, ends) if end > position]
                 for dispatch, frames in self.trainer.stream(left):
                     state = self._advance(state, epoch * per_epoch + position, dispatch, frames)
                     position += dispatch.count
                     if position == per_epoch:
                         state = self._end_epoch(state, epoch)
-                    for _ in range(dispatch.count):
-                        advance(f"loss {self.history[-1]['loss']:.5f}" if self.history else "")
+                    advance(f"loss {self.history[-1]['loss']:.5f}" if self.history else "", dispatch.count)
                     if self._asked_to_stop():
                         self._save(state)
                         self.log(f"stopped by {signal.Signals(self.stopped[0]).name} at step {int(state.step)}; "
