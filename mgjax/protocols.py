@@ -88,3 +88,66 @@ def nucla(subjects: Sequence[int], views: Sequence[int]) -> dict[str, Rows]:
         "cross_view_dev": rows(views, train=(1,), test=(2,)),
         "cross_view_dev_back": rows(views, train=(2,), test=(1,)),
     }
+
+
+# iMiGUE: 359 press interviews of 72 tennis players (36 women, 36 men) after a match, won (positive) or lost (negative).
+# Class k of the paper, C1 to C32, has label k - 1 and is row k - 1 here. C32 is what is no micro-gesture.
+IMIGUE_CLASSES = (
+    "turtle neck", "bulging face, deep breath", "touching hat", "touching or scratching head",
+    "touching or scratching forehead", "covering face", "rubbing eyes", "touching or scratching facial parts",
+    "touching ears", "biting nails", "touching jaw", "touching or scratching neck", "playing with or adjusting hair",
+    "buckling button, pulling collar, adjusting tie", "touching or covering suprasternal notch", "scratching back",
+    "folding arms", "dusting off clothes", "putting arms behind body", "moving torso", "sitting straight",
+    "scratching or touching arms", "rubbing or holding hands", "crossing fingers", "minaret gesture",
+    "playing with or manipulating objects", "holding back arms", "head up", "pressing lips", "arms akimbo",
+    "shaking shoulders", "illustrative body language",
+)
+IMIGUE_GROUPS = {  # of the paper's figure, as classes' numbers C1 to C31
+    "head and hand": tuple(range(3, 14)), "body and hand": tuple(range(14, 20)),
+    "hand": (22, 23, 24, 25, 26, 27, 30), "head": (1, 2, 28, 29), "body": (20, 21, 31),
+}
+IMIGUE_EMOTIONS = ("positive", "negative")
+IMIGUE_VIDEOS, IMIGUE_WON, IMIGUE_CLIPS = 359, 258, 18499
+# Recognition: clips that train and that test by the paper's count.
+IMIGUE_SPLIT_CLIPS = (13936, 4563)
+IMIGUE_TRAIN_SUBJECTS = (
+    2, 4, 5, 6, 9, 10, 12, 13, 14, 15, 17, 18, 20, 21, 22, 23, 25, 28, 29, 30, 31, 35, 36, 38, 39, 41, 42, 43, 44, 46,
+    47, 48, 52, 53, 59, 61, 62,
+)
+IMIGUE_TEST_SUBJECTS = (
+    1, 3, 7, 8, 11, 16, 19, 24, 26, 27, 32, 33, 34, 37, 40, 45, 49, 50, 51, 54, 55, 56, 57, 58, 60, 63, 64, 65, 66,
+    67, 68, 69, 70, 71, 72,
+)
+# Emotion, by the videos' ids: 51 won and 51 lost to train, 50 and 50 to test.
+IMIGUE_EMOTION_TRAIN = (
+    1, 7, 8, 11, 26, 27, 46, 47, 48, 53, 55, 57, 63, 66, 67, 74, 77, 84, 85, 86, 91, 96, 102, 103, 104, 105, 106, 108,
+    109, 112, 114, 117, 124, 132, 134, 140, 148, 157, 161, 162, 163, 164, 167, 169, 170, 172, 176, 186, 196, 216, 233,
+    236, 237, 239, 240, 241, 242, 243, 249, 252, 266, 290, 297, 300, 306, 310, 314, 318, 319, 320, 324, 334, 339, 359,
+    360, 365, 369, 377, 381, 385, 392, 402, 407, 410, 411, 413, 414, 415, 420, 429, 433, 435, 436, 440, 441, 445, 448,
+    449, 450, 451, 452, 453,
+)
+IMIGUE_EMOTION_TEST = (
+    9, 10, 12, 16, 28, 35, 43, 49, 50, 51, 52, 54, 56, 60, 71, 72, 83, 89, 95, 100, 107, 110, 111, 121, 131, 136, 144,
+    145, 165, 166, 168, 171, 174, 179, 185, 191, 193, 212, 220, 223, 230, 231, 232, 234, 235, 238, 244, 246, 254, 258,
+    262, 263, 268, 270, 276, 280, 282, 303, 304, 311, 312, 313, 315, 316, 317, 322, 323, 325, 327, 328, 329, 333, 337,
+    341, 343, 344, 363, 374, 400, 401, 403, 404, 405, 406, 408, 416, 417, 419, 421, 428, 430, 431, 437, 438, 439, 442,
+    443, 444, 446, 447,
+)
+
+
+def imigue(subjects: Sequence[int], videos: Sequence[int]) -> dict[str, Rows]:
+    """The official splits of iMiGUE's videos (supplementary material of the paper).
+
+    - `imigue_cross_subject`: 37 subjects train, 35 test: recognition, Tables 2 and 4.
+    - `imigue_emotion`: 102 videos train, 100 test, as many won as lost: emotion, Table 3.
+
+    Args:
+        subjects, videos: one subject (1 to 72) and one id (1 to 453) a video.
+
+    Returns:
+        Split name to rows of videos that train and that test; a video in neither takes no part.
+    """
+    return {
+        "imigue_cross_subject": rows(subjects, IMIGUE_TRAIN_SUBJECTS, IMIGUE_TEST_SUBJECTS),
+        "imigue_emotion": rows(videos, IMIGUE_EMOTION_TRAIN, IMIGUE_EMOTION_TEST),
+    }
