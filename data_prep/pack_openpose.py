@@ -24,25 +24,19 @@ Face landmarks identify a person. They are kept only with --keep_face and a layo
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import csv
 import dataclasses
 import io
 import itertools
 import math
-import multiprocessing
 import os
 import pathlib
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent import futures
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 
 from absl import app, flags
 
 from data_prep import following, openpose
+from data_prep import workers as crews
 from mgjax import errors, skeleton
 from mgjax.errors import InputError
 from mgjax.progress import track
@@ -126,8 +120,7 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
         clips: path of a CSV table with the columns video, start, stop and perhaps label.
         keep_face: store the face landmarks of a layout that has them.
         person: one of `following.CHOICES`, or a rank by size, 1 for the largest. "centre" needs the videos' widths.
-        workers: processes that read; the store is the same for any number. More than one needs a main module
-            that can be imported (`if __name__ == "__main__":`).
+        workers: processes that read; the store is the same for any number.
         max_damaged: the largest share of damaged files that is let pass.
 
     Raises:
@@ -154,8 +147,8 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     reports, damaged = [], []
     writer = StoreWriter(output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
                          source=f"OpenPose {source.model.name}, {files} frame files", labels=labels)
-    with writer, _pool(workers) as executor:
-        for followed in _follow_all(recordings, widths, source, person, workers, executor):
+    with writer, crews.start(workers) as crew:
+        for followed in _follow_all(recordings, widths, source, person, workers, crew):
             damaged += followed.damaged
             if len(damaged) > max_damaged * files:
                 path, reason = damaged[0]
@@ -175,16 +168,16 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
                   f"{damaged[0][0]} ({damaged[0][1]})" if damaged else None)
 
 
-def _follow_all(recordings, widths, source, person, workers, executor) -> Iterator[following.Followed]:
+def _follow_all(recordings, widths, source, person, workers, crew) -> Iterator[following.Followed]:
     """The followed person of each recording, in order."""
     if len(recordings) >= workers > 1:
         tasks = ((recording, source, person, width) for recording, width in zip(recordings, widths))
-        found = in_order(executor, following.read_recording, tasks, 2 * workers)
+        found = crew.in_order(following.read_recording, tasks, 2 * workers)
         yield from track(found, len(recordings), "packing videos")
         return
     # Fewer videos than processes: these share the frames of each video, and following is done here.
     tasks = ((*chunk, source) for recording in recordings for chunk in openpose.chunks(recording))
-    parts = in_order(executor, openpose.read_frames, tasks, 4 * workers)
+    parts = crew.in_order(openpose.read_frames, tasks, 4 * workers)
     counts = [_steps(recording) for recording in recordings]
     parts = track(parts, sum(counts), f"packing, {openpose.CHUNK} frames a step")
     for recording, width, count in zip(recordings, widths, counts):
@@ -193,68 +186,6 @@ def _follow_all(recordings, widths, source, person, workers, executor) -> Iterat
 
 def _steps(recording: openpose.Recording) -> int:
     return math.ceil(recording.files / openpose.CHUNK)
-
-
-def in_order(executor: futures.Executor | None, function: Callable, tasks: Iterable[tuple], ahead: int) -> Iterator:
-    """`function(*task)` of every task, in order, with at most `ahead` of them under way; here without an executor."""
-    if executor is None:
-        yield from itertools.starmap(function, tasks)
-        return
-    pending = collections.deque()
-    try:
-        for task in tasks:
-            if len(pending) == ahead:
-                yield pending.popleft().result()
-            with _interrupts_held():
-                pending.append(executor.submit(function, *task))
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool:
-        raise InputError("a worker process died while reading (out of memory?); try fewer --workers") from None
-
-
-@contextlib.contextmanager
-def _pool(workers: int) -> Iterator[futures.Executor | None]:
-    """Processes to read in, None for a single one. They end with this block, and with this process however it ends."""
-    if workers == 1:
-        yield None
-        return
-    # Spawned: a forked process would share the open store's lock, and would not see this process die.
-    context = multiprocessing.get_context("spawn")
-    lifeline, held = context.Pipe(duplex=False)
-    executor = futures.ProcessPoolExecutor(workers, context, _stay_with, (lifeline,))
-    try:
-        yield executor
-    except BaseException:
-        held.close()
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
-        held.close()
-        lifeline.close()
-
-
-def _stay_with(lifeline):
-    """In a worker: exit when the other end of the pipe closes, as it does when the parent dies in any way."""
-
-    def wait():
-        lifeline.poll(None)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _interrupts_held():
-    """Hold Ctrl-C back for a moment: processes started meanwhile never see it, their parent ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def order_labels(labels: Iterable[str]) -> list[str]:

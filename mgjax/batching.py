@@ -85,10 +85,12 @@ class Blocks:
         clips: rows of clips that will be asked for; videos without any are left out.
         block_bytes: size of a block's frames; None takes BLOCK_BYTES. A video that is longer is a block of its own.
         whole_bytes: size up to which there is one block; None takes WHOLE_BYTES.
+        share: (which, of how many): `read` reads one of so many equal shares of a block's frames.
+        multiple: a block's number of frames is rounded up to a multiple of this.
     """
 
     def __init__(self, store: Store, clips: np.ndarray, block_bytes: int | None = None,
-                 whole_bytes: int | None = None):
+                 whole_bytes: int | None = None, share: tuple[int, int] = (0, 1), multiple: int = 1):
         block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
         whole_bytes = WHOLE_BYTES if whole_bytes is None else whole_bytes
         self.store = store
@@ -110,7 +112,10 @@ class Blocks:
             self.videos[-1].append(video)
             room -= length
         self.videos = [np.sort(videos) for videos in self.videos]
-        self.size = max((int(store.videos.length[videos].sum()) for videos in self.videos), default=0)
+        longest = max((int(store.videos.length[videos].sum()) for videos in self.videos), default=0)
+        self.size = -(-longest // multiple) * multiple
+        which, shares = share
+        self._share = self.size * which // shares, self.size * (which + 1) // shares
         self._block_of_video = np.full(len(store.videos), -1)
         for number, videos in enumerate(self.videos):
             self._block_of_video[videos] = number
@@ -130,14 +135,18 @@ class Blocks:
         return Frames(keypoints, jax.ShapeDtypeStruct(keypoints.shape[:2], np.float32), column, column, column)
 
     def read(self, block: int) -> Frames:
-        """A block's frames as NumPy arrays; `start` is right for the clips of the block."""
+        """This share of a block's frames, as NumPy arrays; `start` is right for the clips of the block."""
         store, videos = self.store, self.videos[block]
-        keypoints = np.zeros((self.size, len(store.layout), store.layout.dimensions), np.float32)
+        low, high = self._share
+        keypoints = np.zeros((high - low, len(store.layout), store.layout.dimensions), np.float32)
         score = np.zeros(keypoints.shape[:2], np.float32)
         starts, at = np.zeros(len(store.videos), np.int64), 0
         for video in videos:
-            length = int(store.videos.length[video])
-            keypoints[at:at + length], score[at:at + length] = store.video(video)
+            length, shift = int(store.videos.length[video]), int(store.videos.start[video]) - at
+            first, last = max(at, low), min(at + length, high)
+            if first < last:
+                here = slice(first - low, last - low)
+                keypoints[here], score[here] = store.frames(first + shift, last + shift)
             starts[video] = at
             at += length
         start = starts[store.clips.video] + store.clips.start

@@ -132,6 +132,19 @@ def test_blocks_hold_whole_videos_and_every_clip_once(store):
     assert len(batching.Blocks(store, np.arange(20), block_bytes=1, whole_bytes=0)) == 10  # a video is never cut
 
 
+def test_shares_of_a_block_are_the_block(store):
+    sizes = {"block_bytes": 30 * 4 * 17 * 3, "whole_bytes": 0, "multiple": 8}
+    whole = batching.Blocks(store, np.arange(20), **sizes)
+    shares = [batching.Blocks(store, np.arange(20), share=(which, 4), **sizes) for which in range(4)]
+    assert whole.size % 8 == 0 and {share.size for share in shares} == {whole.size}
+    for block in range(len(whole)):
+        expected, read = whole.read(block), [share.read(block) for share in shares]
+        for column in ("keypoints", "score"):
+            np.testing.assert_array_equal(np.concatenate([getattr(one, column) for one in read]),
+                                          getattr(expected, column))
+        np.testing.assert_array_equal(read[3].start, expected.start)
+
+
 def test_a_stream_reads_ahead_and_no_block_twice_in_a_row(store, monkeypatch):
     blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * 4 * 17 * 3, whole_bytes=0)
     read, real = [], blocks.read

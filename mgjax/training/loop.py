@@ -112,13 +112,16 @@ class Trainer:
         if not len(self.clips):
             raise InputError(f"{store.path}: split {run.split!r} has no training clips")
         self.lengths = run.preparation.lengths(store.clips.length)
-        self.blocks = Blocks(store, self.clips)
+        # Process by process: each one reads the share of the frames that its devices hold before all get all of them.
+        devices = np.array(sorted(jax.devices() if devices is None else devices,
+                                  key=lambda device: (device.process_index, device.id)))
+        self.blocks = Blocks(store, self.clips, share=(jax.process_index(), jax.process_count()),
+                             multiple=len(devices))
         block = self.blocks.block_of(self.clips)
         self.clips_of_block = [self.clips[block == number] for number in range(len(self.blocks))]
         longest = [longest_of_batches(self.lengths[clips], options.batch_size) for clips in self.clips_of_block]
         self.edges = bucket_edges(np.concatenate(longest), options.buckets)
         self.steps_per_epoch = sum(map(len, longest))
-        devices = np.array(jax.devices() if devices is None else devices)
         rows = options.batch_size // self.parts(self.edges[-1])
         if rows % len(devices):
             raise InputError(f"training: {rows} rows of a batch (batch_size {options.batch_size}, computed in "
@@ -127,6 +130,8 @@ class Trainer:
         mesh = jax.sharding.Mesh(devices, ("rows",))
         self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.by_row = NamedSharding(mesh, PartitionSpec(None, None, "rows"))
+        self.by_frame = NamedSharding(mesh, PartitionSpec("rows"))
+        self.exchange = jax.jit(lambda arrays: arrays, out_shardings=self.everywhere)
         self.graph, self.empty = nnx.split(build_model(run))
         self.optimiser = make_optimiser(options, self.steps_per_epoch)
         self.rate = learning_rate(options, self.steps_per_epoch)
@@ -156,6 +161,16 @@ class Trainer:
             return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
         return jax.tree.map(put, tree)
+
+    def place_frames(self, frames: Frames) -> Frames:
+        """Put a block's frames on all devices; each of several processes has read its share of them."""
+        if jax.process_count() == 1:
+            return self.place(frames)
+        read = frames.keypoints, frames.score
+        read = jax.tree.map(functools.partial(jax.make_array_from_process_local_data, self.by_frame), read)
+        keypoints, score = self.exchange(read)
+        rest = self.place(frames._replace(keypoints=np.zeros(0), score=np.zeros(0)))
+        return rest._replace(keypoints=keypoints, score=score)
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
@@ -193,7 +208,8 @@ class Trainer:
     def stream(self, dispatches: Iterable[Dispatch]) -> Iterator[tuple[Dispatch, Frames]]:
         """Dispatches, each with the frames of its block on the devices."""
         dispatches = list(dispatches)
-        yield from zip(dispatches, self.blocks.stream([dispatch.block for dispatch in dispatches], self.place))
+        yield from zip(dispatches, self.blocks.stream([dispatch.block for dispatch in dispatches],
+                                                    self.place_frames))
 
     def _merge(self, model: dict) -> nnx.Module:
         state = jax.tree.map(lambda leaf: leaf, self.empty)  # a copy: replacing writes into it

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import os
@@ -220,7 +221,8 @@ def test_stopped_in_the_middle(tmp_path, root, number):
         [sys.executable, script, "--input", folder, "--output", output, "--layout", "body25", "--workers", "2"],
         start_new_session=True, stderr=subprocess.PIPE, text=True,
     )
-    wait_for(lambda: len(session(job.pid)) > 2 and reading(stuck))
+    wait_for(lambda: len(session(job.pid)) > 2)
+    held = writing_end(stuck)
     os.killpg(job.pid, number) if number == signal.SIGINT else os.kill(job.pid, number)
     assert job.wait(timeout=20) == (130 if number == signal.SIGINT else -signal.SIGKILL)
     wait_for(lambda: not session(job.pid))
@@ -229,15 +231,20 @@ def test_stopped_in_the_middle(tmp_path, root, number):
         assert job.stderr.read() == "interrupted\n"
         assert not list(tmp_path.glob("*.partial"))
     job.stderr.close()
+    os.close(held)
 
 
-def reading(fifo):
-    """Whether somebody waits for the pipe's content."""
-    try:
-        os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-    except OSError:
-        return False
-    return True
+def writing_end(fifo):
+    """The pipe's other end, open and silent, once somebody waits for the pipe's content: he goes on waiting."""
+    found = []
+
+    def open_it():
+        with contextlib.suppress(OSError):
+            found.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        return found
+
+    wait_for(open_it)
+    return found[0]
 
 
 def session(leader):

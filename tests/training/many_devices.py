@@ -26,7 +26,16 @@ from mgjax.store import Store  # noqa: E402
 from mgjax.training.run import RunFolder  # noqa: E402
 from mgjax.transforms import Augmentation, Preparation  # noqa: E402
 
-with Store(store_path) as store:
+read = []
+
+
+class CountingStore(Store):
+    def frames(self, start, stop):
+        read.append(stop - start)
+        return super().frames(start, stop)
+
+
+with CountingStore(store_path) as store:
     run = training.Run(
         "usvae", USVAE.Config(units=8, decoder_units=8), Preparation(), Augmentation(rotation=0.3),
         training.TrainOptions(epochs=4, batch_size=16, learning_rate=1e-2, buckets=2, longest_whole=12, together=2),
@@ -42,5 +51,8 @@ with Store(store_path) as store:
 
     assert len(jax.devices()) == count
     training.fit(run, store, folder, log=log)
+    # One block, read once, each process its share.
+    share = -(-store.frame_count // count) * count // jax.process_count()
+    assert sum(read) == min(share, store.frame_count - share * jax.process_index()), (read, store.frame_count)
 if jax.process_index() == 0:
     print(json.dumps([record["loss"] for record in RunFolder(folder).metrics()]))
