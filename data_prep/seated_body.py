@@ -5,8 +5,8 @@ they are held and what they do there, or how the torso, the shoulders or the hea
 some of them: posture drifts all the time, the gestures move torso, head and shoulders and set the hands' goals, and
 the arms follow from where the hands are to be.
 
-The gestures carry class names of iMiGUE; their forms and frequencies are this file's, without a claim to human
-behaviour. This module needs NumPy only and never imports JAX.
+The gestures carry iMiGUE's class names; their forms are this file's, without a claim to human behaviour.
+This module needs NumPy only and never imports JAX.
 """
 
 from __future__ import annotations
@@ -59,67 +59,117 @@ class Gesture:
 
     Attributes:
         name: the class.
-        positive, negative: how often it is seen in videos of either emotion, relative to the other classes.
+        tilt: 1 if it is seen more often after a defeat (hands on oneself), -1 if after a victory (large free
+            movements), 0 if as often after either.
         reach: what the hands do, or None.
         both: how often both hands do it; otherwise it is one of them.
         apart: where the other hand of two is, as an offset to the mirrored place, metres.
         opposed: whether two hands swing against each other.
-        torso, head: (pitch forward, yaw to the left, roll to the right) held, degrees.
-        torso_swing, shrug_swing: the same to and fro, and both shoulders' lift, degrees.
+        torso, head, shrug: (pitch forward, yaw to the left, roll to the right) and both shoulders' lift, held, degrees.
+        torso_swing, shrug_swing: the same, to and fro.
         hertz: range of how often.
     """
 
     name: str
-    positive: float
-    negative: float
+    tilt: int
     reach: Reach | None = None
     both: float = 0
     apart: tuple[float, float, float] = (0, 0, 0)
     opposed: bool = False
     torso: tuple[float, float, float] = (0, 0, 0)
     head: tuple[float, float, float] = (0, 0, 0)
+    shrug: float = 0
     torso_swing: tuple[float, float, float] = (0, 0, 0)
     shrug_swing: float = 0
     hertz: tuple[float, float] = (0.5, 1)
 
 
-# In the order of iMiGUE's classes. Hands on oneself are twice as frequent after a defeat, large free movements
-# twice as frequent after a victory.
+# In the order of iMiGUE's classes, all 32. What a skeleton does not show (lips, cheeks) is left with what it does:
+# a small nod, a rising chest.
 GESTURES = (
-    Gesture("touching or scratching head", 1, 2, Reach(
+    Gesture("turtle neck", 1, shrug=30, head=(14, 0, 0), torso=(6, 0, 0)),
+    Gesture("bulging face, deep breath", 1, torso=(-7, 0, 0), head=(-6, 0, 0), shrug_swing=16, hertz=(0.25, 0.45)),
+    Gesture("touching hat", 1, Reach(
+        "head", (0.04, 0.285, 0.10), (-0.5, 0.6, -0.5), (-0.2, -0.8, -0.5), 0.9, 45, 0.5, (0.006, 0.012, 0.006), (1, 2),
+    ), both=0.3, head=(6, 0, 0)),
+    Gesture("touching or scratching head", 1, Reach(
         "head", (0.05, 0.305, 0.0), (-0.6, 0.3, -0.5), (-0.4, -0.9, -0.2), 0.85, 70, 0.45, (0.025, 0.005, 0.03), (3, 5),
     ), head=(8, 0, 0)),
-    Gesture("covering face", 1, 2, Reach(
+    Gesture("touching or scratching forehead", 1, Reach(
+        "head", (0.02, 0.235, 0.12), (-0.8, 0.5, -0.2), (-0.1, -0.1, -1), 0.9, 50, 0.35, (0.035, 0.004, 0), (1.5, 3),
+    ), head=(12, 0, 0)),
+    Gesture("covering face", 1, Reach(
         "head", (0.04, 0.175, 0.13), (-0.2, 1, -0.1), (0, 0, -1), 0.65, 10, 0.1,
     ), both=0.75, torso=(10, 0, 0), head=(22, 0, 0)),
-    Gesture("touching jaw", 1, 2, Reach(
+    Gesture("rubbing eyes", 1, Reach(
+        "head", (0.034, 0.20, 0.115), (-0.3, 0.8, -0.3), (-0.3, 0.2, -1), 0.8, 25, 0.8, (0.014, 0.008, 0), (2.5, 4),
+    ), both=0.25, head=(14, 0, 0)),
+    Gesture("touching or scratching facial parts", 1, Reach(
+        "head", (0.06, 0.15, 0.085), (-0.1, 0.9, -0.3), (-0.8, 0.1, -0.6), 0.9, 15, 0.4, (0.008, 0.02, 0.008), (1, 3),
+    )),
+    Gesture("touching ears", 1, Reach(
+        "head", (0.085, 0.17, -0.01), (0.0, 0.8, -0.6), (-1, 0, 0), 0.9, 40, 0.5, (0.002, 0.016, 0.01), (1, 2),
+    ), head=(0, 0, 8)),
+    Gesture("biting nails", 1, Reach(
+        "head", (0.0, 0.115, 0.125), (-0.3, 0.7, -0.6), (-0.2, 0.5, -0.9), 0.85, 5, 0.75, (0.006, 0.008, 0), (3, 5),
+    ), head=(10, 0, 0)),
+    Gesture("touching jaw", 1, Reach(
         "head", (0.01, 0.10, 0.105), (-0.5, 0.7, -0.2), (-0.2, 0.3, -1), 0.6, 5, 0.75, (0.006, 0.006, 0), (0.5, 1),
     ), torso=(8, 0, 0), head=(4, 0, 0)),
-    Gesture("touching or covering suprasternal notch", 1, 2, Reach(
+    Gesture("touching or scratching neck", 1, Reach(
+        "head", (0.06, 0.055, -0.03), (-0.3, 0.35, -0.9), (-0.9, 0.1, 0.3), 0.85, 60, 0.35, (0.012, 0.03, 0.01), (2, 4),
+    ), head=(4, 0, 12)),
+    Gesture("playing with or adjusting hair", 1, Reach(
+        "head", (0.075, 0.25, -0.035), (-0.1, 0.5, -0.8), (-0.9, -0.3, 0), 0.8, 65, 0.25, (0.01, 0.045, 0.06), (0.5, 1),
+    ), both=0.2, head=(0, 0, 6)),
+    Gesture("buckling button, pulling collar, adjusting tie", 1, Reach(
+        "torso", (0.02, -0.11, 0.12), (-0.7, 0.7, -0.2), (0, -0.2, -1), 0.85, 40, 0.65, (0.012, 0.03, 0.02), (0.8, 1.6),
+    ), both=0.6, head=(12, 0, 0)),
+    Gesture("touching or covering suprasternal notch", 1, Reach(
         "torso", (0.01, -0.04, 0.09), (-0.9, 0.35, -0.1), (0, 0.1, -1), 0.75, 30, 0.2, (0.01, 0.005, 0), (0.5, 1),
     ), head=(6, 0, 0)),
-    Gesture("folding arms", 1.5, 1.5, Reach(
+    Gesture("scratching back", 1, Reach(
+        "torso", (0.11, 0.05, -0.10), (-0.1, -0.5, -0.9), (0, 0, 1), 0.8, 110, 0.4, (0.008, 0.035, 0.01), (2.5, 4),
+    ), torso=(8, 0, 0), head=(10, 0, 0)),
+    Gesture("folding arms", 0, Reach(
         "torso", (-0.16, -0.27, 0.17), (-1, 0.15, 0.05), (0, 0.1, -1), 0.55, 35, 0.35,
     ), both=1, apart=(0, -0.05, -0.05)),
-    Gesture("moving torso", 2, 1, torso_swing=(11, 12, 15), hertz=(0.35, 0.7)),
-    Gesture("scratching or touching arms", 1.5, 1.5, Reach(
+    Gesture("dusting off clothes", 0, Reach(
+        "torso", (-0.06, -0.20, 0.15), (-0.9, -0.2, 0.2), (0, -0.1, -1), 0.8, 35, 0.15, (0.07, 0.03, 0.02), (2, 3.5),
+    ), head=(20, 0, 0)),
+    Gesture("putting arms behind body", 0, Reach(
+        "seat", (0.04, 0.10, -0.20), (-1, -0.2, 0.1), (0, 0, 1), 0.6, 75, 0.4,
+    ), both=1, torso=(-4, 0, 0)),
+    Gesture("moving torso", -1, torso_swing=(11, 12, 15), hertz=(0.35, 0.7)),
+    Gesture("sitting straight", -1, torso=(-16, 0, 0), head=(4, 0, 0), shrug=-6),
+    Gesture("scratching or touching arms", 1, Reach(
         "torso", (-0.20, -0.15, 0.09), (-0.9, 0.15, -0.3), (-0.3, 0, -1), 0.75, 30, 0.3, (0.005, 0.045, 0.01), (1, 2),
     )),
-    Gesture("rubbing or holding hands", 1, 2, Reach(
+    Gesture("rubbing or holding hands", 1, Reach(
         "torso", (0.012, -0.31, 0.31), (-0.45, 0.2, 0.9), (-1, 0, 0), 0.65, 25, 0.25, (0, 0.02, 0.04), (1.5, 3),
     ), both=1, opposed=True),
-    Gesture("crossing fingers", 1, 2, Reach(
+    Gesture("crossing fingers", 1, Reach(
         "torso", (0.0, -0.23, 0.28), (-0.75, 0.5, 0.4), (-0.6, -0.2, -0.7), 0.75, 40, 0.65,
     ), both=1),
-    Gesture("arms akimbo", 2, 1, Reach(
+    Gesture("minaret gesture", 0, Reach(
+        "torso", (0.006, -0.13, 0.26), (-0.25, 0.95, 0.15), (-1, 0, 0), 1.0, 45, 0.05,
+    ), both=1),
+    Gesture("playing with or manipulating objects", 0, Reach(
+        "seat", (0.06, 0.21, 0.40), (-0.5, -0.1, 0.9), (-0.3, -1, 0), 0.8, 30, 0.7, (0.06, 0.025, 0.05), (0.8, 1.6),
+    ), both=0.5, head=(18, 0, 0)),
+    Gesture("holding back arms", 0, Reach(
+        "seat", (-0.14, 0.20, -0.14), (-1, 0, 0.2), (0, 0, 1), 0.6, 60, 0.5,
+    ), both=1, apart=(0.10, -0.08, 0), torso=(-6, 0, 0)),
+    Gesture("head up", -1, head=(-32, 0, 0)),
+    Gesture("pressing lips", 1, head=(7, 0, 0)),
+    Gesture("arms akimbo", -1, Reach(
         "seat", (0.20, 0.19, 0.0), (-0.5, -0.4, 0.7), (-1, 0, 0), 0.3, 85, 0.35,
     ), both=0.8),
-    Gesture("shaking shoulders", 1.5, 1.5, shrug_swing=28, hertz=(1.2, 2.2)),
-    Gesture("illustrative body language", 4, 2, Reach(
+    Gesture("shaking shoulders", -1, shrug_swing=28, hertz=(1.2, 2.2)),
+    Gesture("illustrative body language", -1, Reach(
         "torso", (0.22, -0.20, 0.30), (-0.2, 0.5, 0.8), (-0.7, 0.7, 0), 0.6, 30, 0.2, (0.09, 0.09, 0.06), (0.7, 1.5),
     ), both=0.6),
 )
-LABELS = tuple(gesture.name for gesture in GESTURES)
 
 # Where a hand rests between gestures: on the desk, on the thigh, on an arm rest.
 _RESTS = (
@@ -127,6 +177,8 @@ _RESTS = (
     Reach("seat", (0.15, 0.12, 0.34), (-0.2, -0.2, 0.9), (0, -1, 0), 0.6, 15, 0.25),
     Reach("seat", (0.29, 0.23, 0.22), (-0.2, -0.1, 1), (-0.2, -1, 0), 0.6, 25, 0.45),
 )
+
+_STAY = 30  # seconds that a hand rests in one place, at most
 
 # The hand, in hand lengths: knuckles as (along the fingers, towards the thumb), and the three bones of a finger.
 _KNUCKLES = np.array([(0.14, 0.13), (0.50, 0.13), (0.52, 0.02), (0.49, -0.08), (0.44, -0.17)])
@@ -145,7 +197,7 @@ _LEGS = {
 
 
 class Person:
-    """What a subject keeps from video to video: lengths in metres, tempo, the favoured hand."""
+    """What a subject keeps from video to video: lengths in metres, tempo, hands, and ways of doing each gesture."""
 
     def __init__(self, rng):
         self.size = np.exp(rng.normal(0, 0.05))
@@ -159,6 +211,9 @@ class Person:
         self.tempo = np.exp(rng.normal(0, 0.18))
         self.right_handed = 0.75 if rng.random() < 0.85 else 0.25
         self.slouch = rng.normal(6, 4)
+        # Habits, a row a gesture: where it is done (metres), how fast and how large.
+        self.place = rng.normal(0, 0.012, (len(GESTURES), 3))
+        self.pace, self.reach = np.exp(rng.normal(0, 0.12, (2, len(GESTURES))))
 
 
 def _smooth(s):
@@ -216,19 +271,27 @@ class _Pose:
         self.head = drift(rng, frames, 0.8, 3) * [3, 3, 2] + drift(rng, frames, 5, 3) * [4, 12, 4]
         self.shrug = 3 * drift(rng, frames, 3, 2) + 4 * drift(rng, frames, 20, 2)
         self.seat = drift(rng, frames, 10, 3) * [0.025, 0.006, 0.02] + drift(rng, frames, 1.5, 3) * 0.003
-        rests = [_RESTS[rng.integers(len(_RESTS))] for _ in _SIDE]
+        # Each hand lies somewhere for up to half a minute, then goes elsewhere within a second.
+        stays = int(np.ceil(frames / (_STAY * FPS))) + 1
+        chosen = rng.integers(len(_RESTS), size=(stays, 2))
+        stay = np.minimum((t * (stays - 1)).astype(int), stays - 2)
+        moved = _smooth((t * (stays - 1) - stay - 1) * _STAY + 1)
 
-        def rest(field, spread):
-            values = np.stack([_mirrored(getattr(r, field), side) for side, r in enumerate(rests)])
-            return values + rng.normal(0, spread, (2, 3))
+        def rest(field, spread=0.0):
+            values = np.array([[getattr(_RESTS[place], field) for place in both] for both in chosen], float)
+            if values.ndim == 3:
+                values[:, _RIGHT, 0] *= -1
+            values += rng.normal(0, spread, values.shape)
+            share = moved.reshape(-1, *[1] * (values.ndim - 1))
+            return (1 - share) * values[stay] + share * values[stay + 1]
 
         wander = drift(rng, frames, 6, 2, 3) * 0.03 + drift(rng, frames, 1, 2, 3) * 0.006
         self.goal = rest("at", 0.03) * person.size + wander
         self.fingers = rest("fingers", 0.15) + 0.15 * drift(rng, frames, 5, 2, 3)
         self.palm = rest("palm", 0.15) + 0.15 * drift(rng, frames, 5, 2, 3)
-        self.grip = np.array([[r.grip for r in rests]] * frames)
-        self.elbow = np.array([r.elbow for r in rests]) + 6 * drift(rng, frames, 8, 2)
-        self.curl = np.array([r.curl for r in rests])[:, None] + 0.1 * drift(rng, frames, 3, 2, 5)
+        self.grip = rest("grip")
+        self.elbow = rest("elbow") + 6 * drift(rng, frames, 8, 2)
+        self.curl = rest("curl")[..., None] + 0.1 * drift(rng, frames, 3, 2, 5)
 
     def place_frames(self):
         """Origin `[T, 3]` and rotation `[T, 3, 3]` of torso and head, once all of the body's angles are known."""
@@ -299,9 +362,9 @@ class _Pose:
 class _Performance:
     """One gesture as done once: where it starts, how far it goes, how fast, with which hand."""
 
-    def __init__(self, gesture: Gesture, start: int, length: int, person: Person, rng):
-        self.gesture, self.person, self.rng = gesture, person, rng
-        tempo = person.tempo * np.exp(rng.normal(0, 0.1))
+    def __init__(self, gesture: int, start: int, length: int, person: Person, rng):
+        self.gesture, self.person, self.rng = GESTURES[gesture], person, rng
+        tempo = person.tempo * person.pace[gesture] * np.exp(rng.normal(0, 0.1))
         # An annotator's clip holds most of the way there and back, of a short clip at least a fifth at the goal.
         inside = np.minimum(rng.uniform(0.25, 0.5, 2) / tempo, 0.4 * length / FPS) * FPS
         outside = rng.uniform(0.1, 0.24, 2) * FPS
@@ -312,9 +375,10 @@ class _Performance:
         go = (start + length + outside[1] - 1 - at) / (inside[1] + outside[1])
         self.share = _smooth(come) * _smooth(go)
         self.seconds = (at - start) / FPS * tempo
-        self.size = rng.uniform(0.7, 1.3)
+        self.size = person.reach[gesture] * rng.uniform(0.75, 1.25)
+        self.place = person.place[gesture] + rng.normal(0, 0.008, 3)
         lead = _RIGHT if rng.random() < person.right_handed else _LEFT
-        self.hands = (lead, 1 - lead) if rng.random() < gesture.both else (lead,)
+        self.hands = (lead, 1 - lead) if rng.random() < self.gesture.both else (lead,)
 
     def _wave(self, hertz, columns):
         """To and fro in each of some columns, `[frames, columns]`: one rhythm, nearly, and phases of their own."""
@@ -332,7 +396,8 @@ class _Performance:
         # Both shoulders, or one after the other.
         late = self.rng.choice([0, 0, np.pi]) + self.rng.normal(0, 0.3)
         phase = 2 * np.pi * self.rng.uniform(*gesture.hertz) * self.seconds[:, None] + [0, late]
-        pose.shrug[now] += (share * gesture.shrug_swing * self.size * (0.5 - 0.5 * np.cos(phase)))[:frames]
+        lift = gesture.shrug + gesture.shrug_swing * (0.5 - 0.5 * np.cos(phase))
+        pose.shrug[now] += (share * lift * self.size)[:frames]
 
     def move_hands(self, pose: _Pose):
         """Bring the hands of a pose, whose body is placed, to the gesture's goals."""
@@ -340,10 +405,9 @@ class _Performance:
         if reach is None:
             return
         wave = self._wave(reach.hertz, 3) * reach.swing * self.size
-        slip = rng.normal(0, 0.012, 3)
         for order, side in enumerate(self.hands):
             swing = -wave if order and self.gesture.opposed else wave
-            at = np.array(reach.at) + slip + rng.normal(0, 0.006, 3) + swing
+            at = np.array(reach.at) + self.place + rng.normal(0, 0.006, 3) + swing
             if order:
                 at = at + self.gesture.apart
             origin, axes = (part[self.first:self.stop] for part in pose.axes[reach.frame])
@@ -364,13 +428,14 @@ class _Performance:
                 track[...] = (1 - share) * track + share * goal
 
 
-def perform(person: Person, gestures: Sequence[Gesture], start: np.ndarray, length: np.ndarray, frames: int,
+def perform(person: Person, gestures: Sequence[int], start: np.ndarray, length: np.ndarray, frames: int,
             rng) -> np.ndarray:
     """A person who sits there for some frames and does one gesture after another.
 
     Args:
         person: who.
-        gestures, start, length: what is done, `[clips]` each; from which frame on, and for how many frames.
+        gestures, start, length: what is done, as rows of `GESTURES`; from which frame on, and for how many frames;
+            `[clips]` each.
         frames: how many in all.
         rng: NumPy's generator; the same state gives the same movement.
 

@@ -4,12 +4,23 @@ r"""Interviews that nobody gave: seated people drawn from a model of the upper b
     python data_prep/pack_openpose.py --input interviews/openpose --videos interviews/videos.csv \
         --clips interviews/clips.csv --layout body25_hands --output interviews.h5
 
+    python data_prep/simulate.py --scale imigue --store simulated.h5
+
 Every clip is one micro-gesture: the hands reach for a place on the body, stay, rub or scratch and go back, or the
-torso, the shoulders or the head move. People differ in proportions, tempo and favoured hand; videos differ in place,
-size and angle of view and in where the hands rest; and what the camera saw is then given the errors of a pose
-estimator: jitter that grows as the score falls, lost joints, lost hands, and everything below the waist hidden by a
-desk. How the body moves is in `data_prep/seated_body.py`; here are who does what and when, the camera, the pose
-estimator, and what is written.
+torso, the shoulders or the head move. People differ in proportions, tempo, favoured hand and ways of doing each
+gesture; videos differ in place, size and angle of view and in where the hands rest.
+
+--scale small is a few videos of twelve classes. --scale imigue has iMiGUE's 72 subjects, 359 videos, 18,499 clips of
+32 classes, 2,092 minutes, and its official splits, with the classes as often as in its public training labels and a
+gesture repeated as often as there.
+
+A video's emotion changes how often gestures are seen: --emotion_effect times as often hands on oneself after a
+defeat, and large movements after a victory. Nothing else depends on it, so the best possible accuracy of telling the
+emotion is known; it is printed.
+
+How the body moves is in `data_prep/seated_body.py`, the order of gestures in `data_prep/gesture_order.py`, camera and
+pose estimator in `data_prep/filming.py`, all of them together in `data_prep/interview.py`; here are who does what and
+when, and what is written.
 
 The data serves to try the toolkit and to test one's own code. It has no claim to human behaviour.
 """
@@ -18,82 +29,115 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import json
+import os
 import pathlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from absl import app, flags
 
-from data_prep.seated_body import FPS, GESTURES, LABELS, LAYOUT, Person, drift, perform, rotations, turned
+from data_prep import gesture_order, interview
+from data_prep import workers as crews
+from data_prep.filming import HEIGHT, WIDTH
+from data_prep.gesture_order import EMOTIONS
+from data_prep.interview import Session, Video
+from data_prep.seated_body import FPS, GESTURES, LAYOUT
 from mgjax import progress, protocols, skeleton, store
 from mgjax.errors import InputError, script
 
-WIDTH, HEIGHT = 1280, 720
-EMOTIONS = ("positive", "negative")
+# The classes of the small scale.
+FEW = (
+    "touching or scratching head", "covering face", "touching jaw", "touching or covering suprasternal notch",
+    "folding arms", "moving torso", "scratching or touching arms", "rubbing or holding hands", "crossing fingers",
+    "arms akimbo", "shaking shoulders", "illustrative body language",
+)
+CROSS_SUBJECT = "cross_subject"  # the small scale's split
 
-# Clip lengths in seconds: the log of the length is normal. Clips lie apart by at least GAP.
-LENGTH_MU, LENGTH_SIGMA, LENGTH_MIN, LENGTH_MAX = 0.45, 0.986, 0.18, 20.0
-GAP, GAP_MORE = 0.5, 0.35
-
-_UNSEEN = LAYOUT.index("MidHip", *LAYOUT.parts["right leg"], *LAYOUT.parts["left leg"])
-
-
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """One interview.
-
-    Attributes:
-        id, subject, emotion: names; emotion is one of `EMOTIONS`.
-        split: "train" or "test", the same for all videos of a subject.
-        keypoints: as the pose estimator found them, float32 `[T, 67, 2]`, pixels; (0, 0) where it found none.
-        score: float32 `[T, 67]`, 0 to 1.
-        truth: the same joints without noise or loss, float32 `[T, 67, 2]`, pixels.
-        body: the body itself, float32 `[T, 67, 3]`, metres from between the hips; x left, y up, z to the front.
-        start, length, label: clips, int64 `[clips]`: first frame, number of frames, index into `LABELS`.
-    """
-
-    id: str
-    subject: str
-    emotion: str
-    split: str
-    keypoints: np.ndarray
-    score: np.ndarray
-    truth: np.ndarray
-    body: np.ndarray
-    start: np.ndarray
-    length: np.ndarray
-    label: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.score)
+# Clip lengths in seconds: the log of the length is normal.
+LENGTH_MU, LENGTH_SIGMA, LENGTH_MIN, LENGTH_MAX = 0.45, 0.986, 0.18, 80.92
+SMALL_LENGTH_MAX = 20.0
+# Clips lie apart by GAP seconds and more, by so many more in the mean.
+GAP, SMALL_GAP_MORE = 0.5, 0.35
+# A video of iMiGUE lasts 350 seconds and has 51.5 clips of 2.55 seconds, which leaves 4.24 between two.
+GAP_MORE = 3.74
+# Clips a video: at least 3 as in iMiGUE's training labels, and as uneven (the log's standard deviation there).
+CLIPS_MIN, CLIPS_SIGMA = 3, 0.91
+# How many times as often; see `gesture_order.tilted`.
+SMALL_EFFECT, EFFECT = 2.0, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Simulation:
-    """Interviews, all at `FPS` frames a second in pictures of `WIDTH` by `HEIGHT`, joints as in `LAYOUT`."""
+    """Interviews, all at `FPS` frames a second in pictures of `WIDTH` by `HEIGHT`, joints as in `LAYOUT`.
 
+    Attributes:
+        scale: "small" or "imigue".
+        seed: 0 or more.
+        sessions: the interviews.
+        labels: class names, in label order.
+        order: how gestures follow each other and depend on the emotion, by label.
+        splits: split name to ids of videos that train and that test.
+        effect: how strongly they depend on it; see `gesture_order.tilted`.
+    """
+
+    scale: str
     seed: int
-    videos: tuple[Video, ...]
+    sessions: tuple[Session, ...]
+    labels: tuple[str, ...]
+    order: gesture_order.Order
+    splits: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
+    effect: float
 
     @property
     def frame_count(self) -> int:
         """Number of frames of all videos together."""
-        return sum(len(video) for video in self.videos)
+        return sum(session.frames for session in self.sessions)
 
     @property
     def clip_count(self) -> int:
         """Number of clips of all videos together."""
-        return sum(len(video.label) for video in self.videos)
+        return sum(len(session.gesture) for session in self.sessions)
+
+    def label(self, session: Session) -> np.ndarray:
+        """The labels of a session's clips, int64 `[clips]`."""
+        row = {gesture.name: row for row, gesture in enumerate(GESTURES)}
+        label = np.full(len(GESTURES), -1)
+        label[[row[name] for name in self.labels]] = np.arange(len(self.labels))
+        return label[session.gesture]
+
+    @functools.cached_property
+    def videos(self) -> tuple[Video, ...]:
+        """All interviews, filmed and kept; for a few of them."""
+        return tuple(interview.record(session) for session in self.sessions)
+
+    def film(self, workers: int = 1) -> Iterator[tuple[Session, np.ndarray, np.ndarray]]:
+        """One session after another with its keypoints and score, of which few are in memory at a time."""
+        with crews.start(workers) as crew:
+            seen = crew.in_order(interview.seen, ((session,) for session in self.sessions), 2 * workers)
+            for session, (keypoints, score) in zip(self.sessions, seen):
+                yield session, keypoints, score
+
+    def emotion_limit(self, split: str) -> tuple[float, float, int]:
+        """How well the emotions of a split's test videos could be told at best, by who knows how they were made.
+
+        Returns:
+            The expected accuracy where either emotion is as probable, the accuracy on these very videos, and their
+            number.
+        """
+        _, test = self.splits[split]
+        sessions = [session for session in self.sessions if session.id in set(test)]
+        expected = self.order.best_accuracy([len(session.gesture) for session in sessions],
+                                            np.random.default_rng([self.seed, 3]))
+        evidence = np.array([self.order.evidence(self.label(session))[-1] for session in sessions])
+        positive = np.array([session.emotion == EMOTIONS[0] for session in sessions])
+        return expected, float(((evidence > 0) == positive).mean()), len(sessions)
 
 
-def frequencies(emotion: str) -> np.ndarray:
-    """How often each class of `LABELS` occurs in videos of an emotion, float64 `[classes]`, sum 1."""
-    weights = np.array([getattr(gesture, emotion) for gesture in GESTURES], dtype=float)
-    return weights / weights.sum()
-
-
-def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_video: int = 40) -> Simulation:
-    """Simulate interviews.
+def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_video: int = 40,
+             effect: float = SMALL_EFFECT) -> Simulation:
+    """Simulate a few interviews of the classes `FEW`.
 
     Video i is of subject i modulo `subjects`; a subject's videos alternate between the emotions, and so do the
     subjects. The first half of the subjects is to train, the second half to test. The same arguments give the
@@ -104,6 +148,7 @@ def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_vide
         videos: number of videos, at least `subjects`.
         subjects: number of people, at least 2.
         clips_per_video: number of labelled clips in each, at least 1.
+        effect: of the emotion; see `gesture_order.tilted`.
 
     Raises:
         InputError: a number is out of its range.
@@ -113,110 +158,83 @@ def simulate(seed: int = 0, videos: int = 12, subjects: int = 10, clips_per_vide
             raise InputError(f"{name} is {value}, expected at least {least}")
     if videos < subjects:
         raise InputError(f"videos is {videos}, expected at least one for each of the {subjects} subjects")
-    made = []
+    rows = np.array([row for row, gesture in enumerate(GESTURES) if gesture.name in FEW])
+    often = [2 if GESTURES[row].name == FEW[-1] else 1 for row in rows]
+    order = _order(often, np.zeros(len(rows)), rows, effect, 0.5)
+    sessions, trained = [], []
     for i in range(videos):
         subject, emotion = i % subjects, EMOTIONS[(i + i // subjects) % 2]
-        split = "train" if subject < (subjects + 1) // 2 else "test"
-        person = Person(np.random.default_rng([seed, 0, subject]))
-        made.append(Video(
-            f"interview{i + 1:03}", f"subject{subject + 1:02}", emotion, split,
-            *_record(person, emotion, clips_per_video, np.random.default_rng([seed, 1, i])),
-        ))
-    return Simulation(seed, tuple(made))
+        rng = np.random.default_rng([seed, 1, i])
+        label = order.labels(emotion, 1, clips_per_video, rng)[0]
+        sessions.append(_session(f"interview{i + 1:03}", f"subject{subject + 1:02}", emotion, (seed, 0, subject),
+                                 (seed, 4, i), rows[label], SMALL_LENGTH_MAX, SMALL_GAP_MORE, rng))
+        trained.append(subject < (subjects + 1) // 2)
+    sides = tuple(tuple(session.id for session, train in zip(sessions, trained) if train == side)
+                  for side in (True, False))
+    return Simulation("small", seed, tuple(sessions), tuple(GESTURES[row].name for row in rows), order,
+                      {CROSS_SUBJECT: sides}, effect)
 
 
-def _record(person: Person, emotion: str, clips: int, rng):
-    """Everything of a `Video` from its keypoints on."""
-    label = rng.choice(len(LABELS), size=clips, p=frequencies(emotion))
-    seconds = np.clip(rng.lognormal(LENGTH_MU, LENGTH_SIGMA, clips), LENGTH_MIN, LENGTH_MAX)
+def simulate_imigue(seed: int = 0, effect: float = EFFECT) -> Simulation:
+    """Simulate as many interviews as iMiGUE has, with its classes, subjects, videos' ids and splits.
+
+    Which subject gave which interview is not public. Here the 100 test videos of the emotion protocol are those of
+    the 35 test subjects and the other 259 those of the 37 training subjects, so that no subject is on both sides of
+    either protocol; then iMiGUE's numbers of clips a side, videos a side and victories come out exactly.
+
+    Raises:
+        InputError: the seed is negative, or the effect not above 0.
+    """
+    if seed < 0:
+        raise InputError(f"seed is {seed}, expected at least 0")
+    rng = np.random.default_rng([seed, 2])
+    tested, trained = list(protocols.IMIGUE_EMOTION_TEST), list(protocols.IMIGUE_EMOTION_TRAIN)
+    others = [id for id in range(1, 454) if id not in {*tested, *trained}]
+    others = others[:protocols.IMIGUE_VIDEOS - len(tested) - len(trained)]
+    sides = []  # (video, subject, emotion, clips)
+    for videos, subjects, clips in zip((trained + others, tested),
+                                       (protocols.IMIGUE_TRAIN_SUBJECTS, protocols.IMIGUE_TEST_SUBJECTS),
+                                       protocols.IMIGUE_SPLIT_CLIPS):
+        of = np.concatenate([subjects, rng.choice(subjects, len(videos) - len(subjects))])
+        weight = rng.lognormal(0, CLIPS_SIGMA, len(videos))
+        more = rng.multinomial(clips - CLIPS_MIN * len(videos), weight / weight.sum())
+        sides += zip(videos, rng.permutation(of).tolist(), (CLIPS_MIN + more).tolist())
+    lost = {*rng.choice(trained, 51, replace=False).tolist(), *rng.choice(tested, 50, replace=False).tolist()}
+    won = sum(clips for video, _, clips in sides if video not in lost) / protocols.IMIGUE_CLIPS
+    order = _order(gesture_order.IMIGUE_COUNTS, gesture_order.IMIGUE_REPEATS, np.arange(len(GESTURES)), effect, won)
+    sessions = []
+    for video, subject, clips in sorted(sides):
+        emotion = EMOTIONS[video in lost]
+        gesture = order.labels(emotion, 1, clips, rng)[0]
+        sessions.append(_session(f"{video:04}", f"{subject:02}", emotion, (seed, 0, subject), (seed, 4, video),
+                                 gesture, LENGTH_MAX, GAP_MORE, rng))
+    rows = protocols.imigue([int(session.subject) for session in sessions], [int(session.id) for session in sessions])
+    splits = {name: tuple(tuple(sessions[row].id for row in side) for side in both) for name, both in rows.items()}
+    return Simulation("imigue", seed, tuple(sessions), protocols.IMIGUE_CLASSES, order, splits, effect)
+
+
+def _order(shares, repeat, rows, effect, positive) -> gesture_order.Order:
+    if not effect > 0:
+        raise InputError(f"the emotion's effect is {effect}, expected a ratio above 0; 1 is none")
+    return gesture_order.tilted(shares, repeat, [GESTURES[row].tilt for row in rows], effect, positive)
+
+
+def _session(id, subject, emotion, person, seed, gesture, longest, gap_more, rng) -> Session:
+    """A session in which these gestures are done one after the other, for lengths and at distances drawn here."""
+    count = len(gesture)
+    seconds = np.clip(rng.lognormal(LENGTH_MU, LENGTH_SIGMA, count), LENGTH_MIN, longest)
     length = np.ceil(seconds * FPS).astype(np.int64)
-    gap = np.ceil((GAP + rng.exponential(GAP_MORE, clips)) * FPS).astype(np.int64)
+    gap = np.ceil((GAP + rng.exponential(gap_more, count)) * FPS).astype(np.int64)
     start = np.cumsum(gap + length) - length
     frames = int(start[-1] + length[-1] + FPS * GAP)
-    body = perform(person, [GESTURES[k] for k in label], start, length, frames, rng)
-    truth, unit = _Camera(len(body), rng).project(body)
-    keypoints, score = _observe(truth, body, unit, rng)
-    return keypoints, score, truth.astype(np.float32), body.astype(np.float32), start, length, label
+    return Session(id, subject, emotion, person, seed, gesture, start, length, frames)
 
 
-class _Camera:
-    """A video's view: the body turned by some angle, seen in perspective, by somebody who pans and zooms a little."""
-
-    FOCAL = 1500.0  # pixels
-
-    def __init__(self, frames: int, rng):
-        self.turn = rotations(np.array([rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)]))
-        # The shoulders of an average body become 150 to 340 pixels wide.
-        self.distance = self.FOCAL * 0.36 / rng.uniform(150, 340)
-        self.neck = np.array([WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)])
-        self.pan = drift(rng, frames, 12, 2) * [25, 12]
-        self.zoom = np.exp(0.05 * drift(rng, frames, 12))
-
-    def project(self, body):
-        """Picture coordinates `[T, V, 2]` of joints in metres `[T, V, 3]`, and how many pixels a metre is."""
-        x = turned(self.turn, body)
-        depth = self.distance + 0.2 - x[..., 2:]
-        flat = self.FOCAL * x[..., :2] * [1, -1] / depth
-        # The camera is aimed at where the person sits on the whole.
-        flat -= flat[:, LAYOUT.joints.index("Neck")].mean(axis=0)
-        return flat * self.zoom[:, None, None] + (self.neck + self.pan)[:, None], self.FOCAL / self.distance
-
-
-def _observe(truth, body, unit, rng):
-    """What a pose estimator would say: keypoints `[T, V, 2]` and score `[T, V]`, float32, to three decimals."""
-    frames, joints = truth.shape[:2]
-    hands = np.zeros(joints, bool)
-    hands[LAYOUT.index(*LAYOUT.parts["left hand"], *LAYOUT.parts["right hand"])] = True
-    score = rng.normal(0.8, 0.05) + rng.normal(0, 0.06, joints) - 0.12 * hands
-    score = score + 0.06 * drift(rng, frames, 0.7, joints) + 0.04 * rng.normal(size=(frames, joints))
-    # What moves fast is blurred: 1 m/s costs a tenth, a hand more.
-    speed = np.linalg.norm(np.gradient(truth, axis=0), axis=-1) / unit * FPS
-    score -= speed * (0.1 + 0.05 * hands)
-    score[:, LAYOUT.index(*LAYOUT.parts["head"])] *= _face_visibility(truth, unit)
-    score = np.clip(score, 0.02, 0.98)
-    size = unit / 700
-    jitter = rng.normal(size=truth.shape) + 0.8 * drift(rng, frames, 0.3, joints, 2)
-    keypoints = truth + size * (0.8 + 5 * (1 - score[..., None]) ** 2) * jitter
-    # Now and then a joint is found somewhere else, with little conviction.
-    wrong = rng.random(score.shape) < 0.003
-    keypoints[wrong] += size * rng.normal(0, 40, (wrong.sum(), 2))
-    score[wrong] *= 0.4
-    lost = (score < 0.08) | (rng.random(score.shape) < 0.25 * np.maximum(0.45 - score, 0) + 0.004)
-    for part in ("left hand", "right hand"):
-        lost[:, LAYOUT.index(*LAYOUT.parts[part])] |= _dropouts(frames, rng)[:, None]
-    lost[:, _UNSEEN] = True
-    lost |= (keypoints < 0).any(-1) | (keypoints >= [WIDTH, HEIGHT]).any(-1)
-    keypoints = np.where(lost[..., None], 0, np.round(keypoints, 3))
-    return keypoints.astype(np.float32), np.where(lost, 0, np.round(score, 3)).astype(np.float32)
-
-
-def _face_visibility(truth, unit):
-    """Factor on the scores of the head's joints `[T, 5]`: a hand before the face and turning away lower it."""
-    index = LAYOUT.index(*LAYOUT.parts["head"])
-    palms = truth[:, LAYOUT.index("LMiddle1", "RMiddle1")]
-    near = np.linalg.norm(truth[:, index, None] - palms[:, None], axis=-1).min(axis=-1) < 0.08 * unit
-    factor = np.where(near, 0.55, 1.0)
-    # An ear goes out of sight when it comes to lie behind the eye of its side.
-    for ear, eye, sign in (("LEar", "LEye", 1), ("REar", "REye", -1)):
-        out = sign * (truth[:, LAYOUT.joints.index(ear), 0] - truth[:, LAYOUT.joints.index(eye), 0]) / unit
-        factor[:, LAYOUT.parts["head"].index(ear)] *= np.clip(0.5 + out / 0.02, 0, 1)
-    return factor
-
-
-def _dropouts(frames, rng):
-    """Frames `[T]` in which a hand is not found: about one stretch of 2 to 15 frames in eight seconds."""
-    starts = np.flatnonzero(rng.random(frames) < 1 / (8 * FPS))
-    lost = np.zeros(frames, bool)
-    for start in starts:
-        lost[start:start + rng.integers(2, 16)] = True
-    return lost
-
-
-def write_openpose(simulation: Simulation, folder) -> None:
+def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
     """Write interviews as OpenPose 1.3 would leave them, with two tables.
 
         folder/openpose/<video>/<video>_<frame, 12 digits>_keypoints.json    one person, BODY_25 and 2 x 21
-        folder/videos.csv    id, subject, emotion, fps, width, height, split_cross_subject
+        folder/videos.csv    id, subject, emotion, fps, width, height, and a column split_NAME a split
         folder/clips.csv     video, start, stop, label; frame numbers of the file names, stop not included
 
     Raises:
@@ -229,76 +247,125 @@ def write_openpose(simulation: Simulation, folder) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
-    for video in progress.track(simulation.videos, len(simulation.videos), "writing interviews"):
-        _write_frames(video, folder / "openpose" / video.id)
+    film = progress.track(simulation.film(workers), len(simulation.sessions), "writing interviews")
+    for session, keypoints, score in film:
+        _write_frames(session.id, keypoints, score, folder / "openpose" / session.id)
     with open(folder / "videos.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["id", "subject", "emotion", "fps", "width", "height", "split_cross_subject"])
-        table.writerows([v.id, v.subject, v.emotion, FPS, WIDTH, HEIGHT, v.split] for v in simulation.videos)
+        table.writerow(["id", "subject", "emotion", "fps", "width", "height",
+                        *(f"split_{name}" for name in simulation.splits)])
+        for session in simulation.sessions:
+            sides = ["train" if session.id in train else "test" if session.id in test else ""
+                     for train, test in simulation.splits.values()]
+            table.writerow([session.id, session.subject, session.emotion, FPS, WIDTH, HEIGHT, *sides])
     with open(folder / "clips.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["video", "start", "stop", "label"])
-        for video in simulation.videos:
-            for start, length, label in zip(video.start, video.length, video.label):
-                table.writerow([video.id, start, start + length, LABELS[label]])
+        for session in simulation.sessions:
+            for start, length, gesture in zip(session.start, session.length, session.gesture):
+                table.writerow([session.id, start, start + length, GESTURES[gesture].name])
 
 
-def _write_frames(video: Video, folder: pathlib.Path):
+def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pathlib.Path):
     folder.mkdir(parents=True)
-    values = np.concatenate([video.keypoints, video.score[..., None]], axis=-1).astype(np.float64).round(3)
+    values = np.concatenate([keypoints, score[..., None]], axis=-1).astype(np.float64).round(3)
     parts = {
         "pose_keypoints_2d": skeleton.BODY_25, "hand_left_keypoints_2d": skeleton.LEFT_HAND_21,
         "hand_right_keypoints_2d": skeleton.RIGHT_HAND_21,
     }
-    flat = {key: values[:, part.cut(LAYOUT)].reshape(len(video), -1).tolist() for key, part in parts.items()}
-    for frame in range(len(video)):
+    flat = {key: values[:, part.cut(LAYOUT)].reshape(len(score), -1).tolist() for key, part in parts.items()}
+    for frame in range(len(score)):
         person = {"person_id": [-1], "face_keypoints_2d": []} | {key: rows[frame] for key, rows in flat.items()}
         text = json.dumps({"version": 1.3, "people": [person]}, separators=(",", ":"))
         # Tens of thousands of small files: unbuffered, each costs the system the least.
-        with open(f"{folder}/{video.id}_{frame:012}_keypoints.json", "wb", buffering=0) as file:
+        with open(f"{folder}/{id}_{frame:012}_keypoints.json", "wb", buffering=0) as file:
             file.write(text.encode())
 
 
-def write_store(simulation: Simulation, path) -> None:
-    """Write interviews straight to a store, with the split `cross_subject` of clips.
+def write_store(simulation: Simulation, path, workers: int = 1, layout: skeleton.Layout = LAYOUT) -> None:
+    """Write interviews straight to a store.
+
+    Args:
+        simulation: what to write.
+        path: the store.
+        workers: processes that simulate; the store is the same for any number.
+        layout: whose joints to write; it must be one that can be cut out of `LAYOUT`.
 
     Raises:
-        InputError: the store cannot be written there.
+        InputError: the store cannot be written there, or the layout has other joints.
     """
+    columns = layout.cut(LAYOUT)
     writer = store.StoreWriter(
-        path, LAYOUT, unit="pixel", frames=simulation.frame_count, labels=LABELS,
-        source=f"simulated interviews, seed {simulation.seed}",
+        path, layout, unit="pixel", frames=simulation.frame_count, labels=simulation.labels,
+        source=f"simulated interviews, {simulation.scale} scale, seed {simulation.seed}, emotion effect "
+               f"{simulation.effect:g}",
     )
     with writer:
-        for video in simulation.videos:
-            writer.add_video(
-                video.id, video.keypoints, video.score, fps=FPS, width=WIDTH, height=HEIGHT, subject=video.subject,
-                emotion=video.emotion,
-            )
-            for start, length, label in zip(video.start, video.length, video.label):
-                writer.add_clip(video.id, int(start), int(length), int(label))
-        subjects = [video.subject for video in simulation.videos for _ in video.label]
-        trained = {video.subject for video in simulation.videos if video.split == "train"}
-        writer.add_split("cross_subject", *protocols.cross_subject(subjects, trained))
+        film = progress.track(simulation.film(workers), len(simulation.sessions), "simulating interviews")
+        for session, keypoints, score in film:
+            writer.add_video(session.id, keypoints[:, columns], score[:, columns], fps=FPS, width=WIDTH, height=HEIGHT,
+                             subject=session.subject, emotion=session.emotion)
+            for start, length, label in zip(session.start, session.length, simulation.label(session)):
+                writer.add_clip(session.id, int(start), int(length), int(label))
+        row = {session.id: row for row, session in enumerate(simulation.sessions)}
+        for name, sides in simulation.splits.items():
+            writer.add_split(name, *([row[id] for id in side] for side in sides), of="videos")
+
+
+def summary(simulation: Simulation) -> str:
+    """What was simulated and how well its emotions could be told, in a few lines."""
+    sessions = simulation.sessions
+    won = sum(session.emotion == EMOTIONS[0] for session in sessions)
+    lines = [f"simulated: {len(sessions)} interviews ({won} positive, {len(sessions) - won} negative) of "
+             f"{len({session.subject for session in sessions})} subjects, {simulation.frame_count} frames, "
+             f"{simulation.clip_count} clips of {len(simulation.labels)} classes"]
+    for name, sides in simulation.splits.items():
+        expected, here, count = simulation.emotion_limit(name)
+        lines.append(f"  {name}: {len(sides[0])} videos train, {len(sides[1])} test; the best possible accuracy of "
+                     f"emotion is {100 * expected:.1f} % (expected), {100 * here:.1f} % on these {count}")
+    return "\n".join(lines)
 
 
 @script
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
-    simulation = simulate(options.seed, options.videos, options.subjects, options.clips_per_video)
-    write_openpose(simulation, options.output)
-    print(f"{options.output}: {len(simulation.videos)} interviews of {options.subjects} subjects, "
-          f"{simulation.frame_count} frames, {simulation.clip_count} clips of {len(LABELS)} classes")
+    if (options.output is None) == (options.store is None):
+        raise InputError("give either --output, a folder for OpenPose's JSON, or --store, a store to write")
+    if options.layout is not None and options.store is None:
+        raise InputError("--layout is for --store; OpenPose's JSON holds all joints")
+    small = {name: options[name].value for name in ("videos", "subjects", "clips_per_video")}
+    small = {name: value for name, value in small.items() if value is not None}
+    if options.emotion_effect is not None:
+        small["effect"] = options.emotion_effect
+    if options.scale == "imigue":
+        if set(small) - {"effect"}:
+            raise InputError(f"--{sorted(set(small) - {'effect'})[0]} is for --scale small; iMiGUE's numbers are fixed")
+        simulation = simulate_imigue(options.seed, **small)
+    else:
+        simulation = simulate(options.seed, **small)
+    if options.store is not None:
+        layout = LAYOUT if options.layout is None else skeleton.get(options.layout)
+        write_store(simulation, options.store, options.workers, layout)
+    else:
+        write_openpose(simulation, options.output, options.workers)
+    print(f"{summary(simulation)}\nwrote {options.store or options.output}")
 
 
 def define_flags():
-    """The script\'s flags."""
-    flags.DEFINE_string("output", None, "Folder to write, new or empty.", required=True)
-    flags.DEFINE_integer("videos", 12, "Number of interviews.")
-    flags.DEFINE_integer("subjects", 10, "Number of people in them.")
-    flags.DEFINE_integer("clips_per_video", 40, "Number of labelled clips in each interview.")
+    """The script's flags."""
+    flags.DEFINE_string("output", None, "Folder to write as OpenPose's JSON with two tables, new or empty.")
+    flags.DEFINE_string("store", None, "Store to write instead.")
+    flags.DEFINE_string("layout", None, f"With --store: whose joints to write; by default {LAYOUT.name}.")
+    flags.DEFINE_enum("scale", "small", ["small", "imigue"], "A few interviews, or as many as iMiGUE has.")
+    flags.DEFINE_integer("videos", None, "With --scale small: number of interviews; 12 by default.")
+    flags.DEFINE_integer("subjects", None, "With --scale small: number of people in them; 10 by default.")
+    flags.DEFINE_integer("clips_per_video", None, "With --scale small: labelled clips in each; 40 by default.")
+    flags.DEFINE_float("emotion_effect", None, "How many times as often hands on oneself are seen after a defeat, and "
+                       f"large movements after a victory; {SMALL_EFFECT:g} by default, with --scale imigue {EFFECT:g}.")
     flags.DEFINE_integer("seed", 0, "The same seed gives the same interviews.")
+    flags.DEFINE_integer("workers", os.cpu_count(), "Processes that simulate; what is written is the same for any "
+                         "number.", lower_bound=1)
 
 
 if __name__ == "__main__":

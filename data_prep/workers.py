@@ -51,7 +51,7 @@ class Crew:
         """`function(*task)` of every task, in order.
 
         Args:
-            function: one that an import finds; it and the tasks are pickled.
+            function: of a module that can be imported, so not of a running script; it and the tasks are pickled.
             tasks: taken one by one as they are needed.
             ahead: how many answers may wait for an earlier one.
 
