@@ -254,11 +254,20 @@ def report(store: Store, block: int = BLOCK) -> str:
 
 
 def _samples(store: Store, count: int) -> list[tuple[str, int, int]]:
-    """Title, first frame and length of clips from all over the label table, or of videos where there are no clips."""
+    """Title, first frame and length of clips, or of videos where there are no clips.
+
+    Classes from all over the label table have as many clips each as can be, of middling length.
+    """
     videos, clips = store.videos, store.clips
     if len(clips):
-        order = np.argsort(clips.label, kind="stable")
-        rows = order[np.unique(np.linspace(0, len(order) - 1, count).round().astype(int))]
+        classes = np.unique(clips.label)
+        chosen, often = np.unique(np.linspace(0, len(classes) - 1, count).round().astype(int), return_counts=True)
+        rows = []
+        for label, number in zip(classes[chosen], often):
+            own = np.flatnonzero(clips.label == label)
+            own = own[np.argsort(clips.length[own], kind="stable")]
+            rows.append(own[np.unique(((np.arange(number) + 0.5) / number * len(own)).astype(int))])
+        rows = np.concatenate(rows)
         labels = [store.labels[label] if label >= 0 else "no label" for label in clips.label[rows]]
         return [(f"clip {row} · {label} · video {videos.id[clips.video[row]]}", int(store.clip_starts[row]),
                  int(clips.length[row])) for row, label in zip(rows, labels)]

@@ -165,9 +165,12 @@ def test_samples_come_from_all_over_the_labels(made, monkeypatch):
     monkeypatch.setattr(inspect_store, "CLIPS_ON_A_SHEET", 2)
     with Store(made) as store:
         inspect_store.draw(store, made.parent, 3)
+        inspect_store.draw(store, made.parent, 4)
     assert drawn == [
-        ("skeletons-1.png", [1, 2], ["clip 2 · no label · video b", "clip 3 · first · video b"]),
+        ("skeletons-1.png", [1, 4], ["clip 2 · no label · video b", "clip 0 · first · video a"]),
         ("skeletons-2.png", [4], ["clip 1 · second · video a"]),
+        ("skeletons-1.png", [1, 2], ["clip 2 · no label · video b", "clip 3 · first · video b"]),
+        ("skeletons-2.png", [4, 4], ["clip 0 · first · video a", "clip 1 · second · video a"]),
     ]
 
 
