@@ -151,3 +151,72 @@ def imigue(subjects: Sequence[int], videos: Sequence[int]) -> dict[str, Rows]:
         "imigue_cross_subject": rows(subjects, IMIGUE_TRAIN_SUBJECTS, IMIGUE_TEST_SUBJECTS),
         "imigue_emotion": rows(videos, IMIGUE_EMOTION_TRAIN, IMIGUE_EMOTION_TEST),
     }
+
+
+# NTU RGB+D (60 actions, setups 1 to 17) and NTU RGB+D 120 (all of it, setups 1 to 32). Action k, Akkk in the files'
+# names, has label k - 1 and is row k - 1 here; explanations that the authors add in brackets are left out.
+NTU_ACTIONS = (
+    "drink water", "eat meal/snack", "brushing teeth", "brushing hair", "drop", "pickup", "throw", "sitting down",
+    "standing up", "clapping", "reading", "writing", "tear up paper", "wear jacket", "take off jacket", "wear a shoe",
+    "take off a shoe", "wear on glasses", "take off glasses", "put on a hat/cap", "take off a hat/cap", "cheer up",
+    "hand waving", "kicking something", "reach into pocket", "hopping", "jump up", "make a phone call/answer phone",
+    "playing with phone/tablet", "typing on a keyboard", "pointing to something with finger", "taking a selfie",
+    "check time", "rub two hands together", "nod head/bow", "shake head", "wipe face", "salute",
+    "put the palms together", "cross hands in front", "sneeze/cough", "staggering", "falling", "touch head",
+    "touch chest", "touch back", "touch neck", "nausea or vomiting condition", "use a fan/feeling warm",
+    "punching/slapping other person", "kicking other person", "pushing other person", "pat on back of other person",
+    "point finger at the other person", "hugging other person", "giving something to other person",
+    "touch other person's pocket", "handshaking", "walking towards each other", "walking apart from each other",
+    "put on headphone", "take off headphone", "shoot at the basket", "bounce ball", "tennis bat swing",
+    "juggling table tennis balls", "hush", "flick hair", "thumb up", "thumb down", "make ok sign", "make victory sign",
+    "staple book", "counting money", "cutting nails", "cutting paper", "snapping fingers", "open bottle", "sniff",
+    "squat down", "toss a coin", "fold paper", "ball up paper", "play magic cube", "apply cream on face",
+    "apply cream on hand back", "put on bag", "take off bag", "put something into a bag",
+    "take something out of a bag", "open a box", "move heavy objects", "shake fist", "throw up cap/hat", "hands up",
+    "cross arms", "arm circles", "arm swings", "running on the spot", "butt kicks", "cross toe touch", "side kick",
+    "yawn", "stretch oneself", "blow nose", "hit other person with something", "wield knife towards other person",
+    "knock over other person", "grab other person's stuff", "shoot at other person with a gun", "step on foot",
+    "high-five", "cheers and drink", "carry something with other person", "take a photo of other person",
+    "follow other person", "whisper in other person's ear", "exchange things with other person",
+    "support somebody with hand", "finger-guessing game",
+)
+NTU_TWO_PEOPLE = (*range(50, 61), *range(106, 121))  # actions of two people
+NTU_SETUPS, NTU_CAMERAS, NTU_SUBJECTS = range(1, 33), range(1, 4), range(1, 107)
+NTU_60_SETUPS, NTU_60_ACTIONS = range(1, 18), 60
+# The 20 of these up to 40 are the training subjects of NTU RGB+D.
+NTU_TRAIN_SUBJECTS = (
+    1, 2, 4, 5, 8, 9, 13, 14, 15, 16, 17, 18, 19, 25, 27, 28, 31, 34, 35, 38, 45, 46, 47, 49, 50, 52, 53, 54, 55, 56,
+    57, 58, 59, 70, 74, 78, 80, 81, 82, 83, 84, 85, 86, 89, 91, 92, 93, 94, 95, 97, 98, 100, 103,
+)
+# Samples, and how many of them the authors list as having no skeleton or an incomplete one.
+NTU_60_SAMPLES, NTU_60_MISSING = 56880, 302
+NTU_120_SAMPLES, NTU_120_MISSING = 114480, 535
+
+
+def ntu(subjects: Sequence[int], cameras: Sequence[int], setups: Sequence[int]) -> dict[str, Rows]:
+    """The splits of NTU RGB+D, and those of NTU RGB+D 120 where one of the samples is of its further setups.
+
+    - `cross_subject`, `cross_view`: NTU RGB+D, setups 1 to 17 only. 20 subjects train, 20 test; cameras 2 and 3 train,
+      camera 1 tests.
+    - `cross_subject_120`, `cross_setup`: NTU RGB+D 120, all setups. 53 subjects train, 53 test; setups of even number
+      train, those of odd number test.
+
+    Args:
+        subjects, cameras, setups: a subject (1 to 106), a camera (1 to 3) and a setup (1 to 32) a clip.
+
+    Returns:
+        Split name to rows that train and rows that test; a clip in neither takes no part.
+    """
+    test_subjects = set(NTU_SUBJECTS) - set(NTU_TRAIN_SUBJECTS)
+
+    def of_sixty(values):
+        return [value if setup in NTU_60_SETUPS else None for value, setup in zip(values, setups)]
+
+    splits = {
+        "cross_subject": rows(of_sixty(subjects), NTU_TRAIN_SUBJECTS, test_subjects),
+        "cross_view": rows(of_sixty(cameras), train=(2, 3), test=(1,)),
+    }
+    if any(setup not in NTU_60_SETUPS for setup in setups):
+        splits["cross_subject_120"] = rows(subjects, NTU_TRAIN_SUBJECTS, test_subjects)
+        splits["cross_setup"] = rows(setups, train=NTU_SETUPS[1::2], test=NTU_SETUPS[::2])
+    return splits

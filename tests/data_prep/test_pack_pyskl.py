@@ -1,0 +1,368 @@
+import io
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+from data_prep import pack_pyskl
+from mgjax import skeleton, store
+from mgjax.errors import InputError
+
+NUMBERS = np.random.default_rng(0)
+
+
+def annotation(id="a", people=1, frames=3, joints=17, dimensions=2, **changes):
+    """One annotation as pyskl writes it, in float16 as in its published pickles."""
+    shape = (people, frames, joints)
+    fields = {
+        "frame_dir": id, "label": 0, "total_frames": frames,
+        "keypoint": NUMBERS.uniform(1, 500, (*shape, dimensions)).astype(np.float16),
+    }
+    if dimensions == 2:
+        fields |= {"img_shape": (720, 1280), "original_shape": (720, 1280),
+                   "keypoint_score": NUMBERS.uniform(0.1, 1, shape).astype(np.float16)}
+    fields |= changes
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def put(folder, content, name="in.pkl", protocol=4):
+    path = folder / name
+    path.write_bytes(pickle.dumps(content, protocol))
+    return path
+
+
+def run(root, *arguments):
+    return subprocess.run(
+        [sys.executable, str(root / "data_prep" / "pack_pyskl.py"), *map(str, arguments)],
+        capture_output=True, text=True,
+    )
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 3, 4, 5])
+def test_every_protocol_gives_the_same_arrays_and_containers(tmp_path, protocol):
+    content = OrderedDict(
+        single=np.float16([[1, 2, 3], [4, 5, 6]]), columns=np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        strided=np.arange(10)[::3], swapped=np.arange(3, dtype=">i4"), empty=np.empty((0, 2)),
+        words=np.array(["a", "bb"]), word=np.str_("ab"),
+        scalar=np.float32(1.5), whole=np.int64(7), flag=np.bool_(True), raw=b"\x00\xff",
+        other=[(1, 2.5, "ä", None, True), {1, 2}, frozenset([3]), bytearray(b"x"), {"deep": [{}]}],
+    )
+    found = pack_pyskl.load(put(tmp_path, content, protocol=protocol))
+    assert list(found) == list(content)
+    for name, value in content.items():
+        if isinstance(value, np.ndarray):
+            assert np.asarray(found[name]).dtype == value.dtype
+            np.testing.assert_array_equal(np.asarray(found[name]), value)
+        else:
+            assert found[name] == value and type(found[name]) is type(value)
+
+
+def test_the_names_that_old_versions_of_numpy_wrote_are_read(tmp_path):
+    content = pickle.dumps([np.arange(3.0), np.float32(2)], protocol=0)
+    assert b"numpy._core.multiarray" in content
+    (tmp_path / "in.pkl").write_bytes(content.replace(b"numpy._core.", b"numpy.core."))
+    array, number = pack_pyskl.load(tmp_path / "in.pkl")
+    assert np.asarray(array).tolist() == [0, 1, 2] and number == 2
+
+
+class Run:
+    """Pickles as a call of any function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_malicious_pickle_runs_nothing(tmp_path, protocol, deep):
+    trap = Run(os.system, f"touch {tmp_path / 'ran'}")
+    path = put(tmp_path, [annotation(keypoint=np.float32(1), label={"x": [trap]})] if deep else trap, protocol=protocol)
+    with pytest.raises(InputError, match=rf"in.pkl: refused, for it names {os.system.__module__}.system; only numbers"):
+        pack_pyskl.read(path)
+    assert not (tmp_path / "ran").exists()
+    pickle.loads(path.read_bytes())  # the trap is a real one
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content, named", [
+    (Run(eval, "1"), "builtins.eval|__builtin__.eval"),
+    (Run(getattr, "a", "upper"), "builtins.getattr|__builtin__.getattr"),
+    (np.load, "numpy.load"),
+    (np.array([{}], object), "it holds an array of 'O8'"),
+    (np.zeros(2, [("x", "f4")]), "it holds an array of 'V4'"),
+    (Run(np.ndarray, (1,), "O", b"12345678"), "it holds an array of 'O'"),
+    (skeleton.COCO_17, "mgjax.skeleton.Layout"),
+])
+def test_everything_but_arrays_and_containers_is_refused_by_name(tmp_path, content, named):
+    with pytest.raises(InputError, match=f"in.pkl: refused, for .*({named}); only numbers, text, arrays"):
+        pack_pyskl.load(put(tmp_path, content))
+
+
+def test_only_the_encoding_that_bytes_need_is_run(tmp_path):
+    (tmp_path / "in.pkl").write_bytes(b"c_codecs\nencode\n(Vabc\nVrot13\ntR.")
+    with pytest.raises(InputError, match="refused, for it names the encoding 'rot13'"):
+        pack_pyskl.load(tmp_path / "in.pkl")
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"no pickle", pickle.dumps([annotation()])[:-100], pickle.dumps(["a"])[:-1], b"PK\x03\x04", b"\x80\x63.",
+    pickle.dumps(Run(np.ndarray, (2, 2), "f4", b"123")),
+])
+def test_damaged_and_foreign_files(tmp_path, content):
+    (tmp_path / "in.pkl").write_bytes(content)
+    with pytest.raises(InputError, match="in.pkl: not a pickle, damaged or cut short"):
+        pack_pyskl.read(tmp_path / "in.pkl")
+    with pytest.raises(InputError, match=r"nowhere.pkl: cannot be read \(No such file"):
+        pack_pyskl.read(tmp_path / "nowhere.pkl")
+
+
+ZEROS = np.zeros((1, 3, 17, 2), np.float32)
+
+
+@pytest.mark.parametrize("content, message", [
+    ({"split": {}}, "expected pyskl annotations: a dict of 'split' and 'annotations', or a list"),
+    ("words", "expected pyskl annotations"),
+    ({"split": [], "annotations": [annotation()]}, "expected pyskl annotations"),
+    ([], "holds no annotation"),
+    ({"split": {"train": "a"}, "annotations": [annotation()]}, "split 'train' is not a list of frame_dirs"),
+    ({"split": {"train": [["a"]]}, "annotations": [annotation()]}, "split 'train' is not a list of frame_dirs"),
+    ([3], "annotation 0 is not a dict with a 'frame_dir'"),
+    ([annotation(), annotation(7)], "annotation 1 is not a dict with a 'frame_dir'"),
+    ([annotation(), annotation()], "annotation 1: frame_dir 'a' is there twice"),
+    ([annotation(keypoint=None)], r"annotation 0 \('a'\): it has no 'keypoint'"),
+    ([annotation(keypoint=ZEROS[0])], r"keypoint is float32 \(3, 17, 2\), expected numbers \[M, T, V, C\]"),
+    ([annotation(keypoint=ZEROS.astype(str))], "keypoint is <U32"),
+    ([annotation(total_frames=4)], "total_frames is 4, its keypoint has 3"),
+    ([annotation(keypoint_score=ZEROS)], r"keypoint_score is float32 \(1, 3, 17, 2\), expected numbers \(1, 3, 17\)"),
+    ([annotation(label="walk")], "label is 'walk'"),
+    ([annotation(label=[1, 2])], r"label is \[1, 2\]"),
+    ([annotation(label=-1)], "label is -1"),
+    ([annotation(img_shape=(1, 2, 3))], r"img_shape \(1, 2, 3\)"),
+    ([annotation(), annotation("b", joints=18)], r"'b' has keypoints of shape \(18, 2\) a frame, 'a' \(17, 2\)"),
+])
+def test_wrong_content(tmp_path, content, message):
+    with pytest.raises(InputError, match=f"in.pkl: .*{message}"):
+        pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+
+
+def test_pack_two_dimensions(tmp_path):
+    low, high = np.full((1, 3, 17), 0.25, np.float16), np.full((1, 3, 17), 0.75, np.float16)
+    high[0, 1, 5] = 0
+    content = {
+        "split": {"xsub_train": ["a", "gone"], "xsub_val": ["b", "c"], "everything": ["a", "b", "c"]},
+        "annotations": [annotation("a", label=2), annotation("b", people=2, keypoint_score=np.concatenate([low, high])),
+                        annotation("c", frames=1, label=None, img_shape=None), annotation("d", people=0)],
+    }
+    report = pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5", fps=30)
+    with store.Store(tmp_path / "out.h5") as packed:
+        assert packed.layout.name == "coco17" and packed.unit == "pixel" and packed.labels == ("0", "1", "2")
+        assert packed.videos.id.tolist() == ["a", "b", "c"] and packed.videos.length.tolist() == [3, 3, 1]
+        assert packed.videos.width.tolist() == [1280, 1280, 0] and packed.videos.height.tolist() == [720, 720, 0]
+        assert set(packed.videos.fps) == {30} and packed.clips.label.tolist() == [2, 0, -1]
+        keypoints, score = packed.clip(1)  # the second person, who has the higher score
+        expected = content["annotations"][1]["keypoint"][1].astype(np.float32)
+        expected[1, 5] = 0
+        np.testing.assert_array_equal(keypoints, expected)
+        np.testing.assert_array_equal(score, high[0])
+        assert {name: (s.of, s.train.tolist(), s.test.tolist()) for name, s in packed.splits.items()} == {
+            "xsub": ("clips", [0], [1, 2])
+        }
+    assert (report.clips, report.labelled, report.frames) == (3, 2, 7)
+    text = str(report)
+    assert "that person: 1, the first d" in text and "xsub: 1 of the frame_dirs" in text and "out: everything" in text
+
+
+def test_pack_three_dimensions_of_one_person_by_number(tmp_path):
+    keypoint = NUMBERS.normal(size=(2, 4, 25, 3)).astype(np.float32)
+    keypoint[0, 2:], keypoint[1, 0, 3] = 0, 0
+    bare = [annotation("a", keypoint=keypoint, total_frames=np.int64(4)), annotation("b", joints=25, dimensions=3)]
+    (tmp_path / "names.txt").write_text("walk\n sit \nstand")
+    path = put(tmp_path, [bare[0] | {"keypoint_score": None}, bare[1]])
+    for person, rows in ((None, [1, 0]), (1, [0, 0]), (2, [1])):
+        pack_pyskl.pack(path, tmp_path / "out.h5", person=person, labels=tmp_path / "names.txt")
+        with store.Store(tmp_path / "out.h5") as packed:
+            assert packed.layout.name == "ntu25" and packed.unit == "metre"
+            assert packed.labels == ("walk", "sit", "stand") and len(packed.clips) == len(rows)
+            found, score = packed.clip(0)
+            np.testing.assert_array_equal(found, keypoint[rows[0]])
+            np.testing.assert_array_equal(score, keypoint[rows[0]].any(axis=-1))
+
+
+def test_layouts():
+    assert pack_pyskl.layout_of(20, 3).name == "kinect20" and pack_pyskl.layout_of(18, 2).name == "coco18"
+    assert pack_pyskl.layout_of(25, 2, "body25").name == "body25"
+    assert pack_pyskl.layout_of(137, 2, "openpose137").name == "openpose137"
+    for joints, dimensions, known in ((25, 2, "body25 or body25b"), (17, 3, "none known"), (137, 2, "none known")):
+        with pytest.raises(InputError, match=f"joints {joints}, coordinates {dimensions}: .*{known}.*--layout"):
+            pack_pyskl.layout_of(joints, dimensions)
+    with pytest.raises(InputError, match="'coco17' has 17 joints of 2 coordinates, the annotations have 17 of 3"):
+        pack_pyskl.layout_of(17, 3, "coco17")
+
+
+def test_pairs_of_lists():
+    assert pack_pyskl.pair_splits(["xsub_val", "xsub_train", "xview_train", "x_y_train", "x_y_test"]) == [
+        ("xsub", "xsub_train", "xsub_val"), ("x_y", "x_y_train", "x_y_test"),
+    ]
+    assert pack_pyskl.pair_splits(["train1", "test1", "train2", "test2", "train3"]) == [
+        ("split1", "train1", "test1"), ("split2", "train2", "test2"),
+    ]
+    assert pack_pyskl.pair_splits(["train", "val", "test"]) == [
+        ("split", "train", "test"), ("split_val", "train", "val"),
+    ]
+    assert pack_pyskl.pair_splits(["retrain", "reval", "train_x", "val_x"]) == []
+
+
+@pytest.mark.parametrize("changes, options, message", [
+    ({"keypoint": np.full((1, 3, 17, 2), np.nan)}, {}, "in.pkl: 'a' has a keypoint or score that is not finite"),
+    ({"keypoint": np.full((1, 3, 17, 2), 1e300)}, {}, "not finite"),
+    ({"keypoint": np.empty((1, 0, 17, 2)), "total_frames": 0, "keypoint_score": None}, {}, "none of its 1 annotations"),
+    ({}, {"person": 2}, "none of its 1 annotations has a frame and that person"),
+    ({"label": 3}, {"labels": "names.txt"}, "names.txt: 3 class names, but .*in.pkl has label 3"),
+    ({}, {"labels": "nowhere.txt"}, "nowhere.txt: cannot be read"),
+    ({}, {"labels": "gap.txt"}, "gap.txt: line 2 is empty"),
+    ({}, {"layout": "ntu25"}, "layout 'ntu25' has 25 joints"),
+])
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_what_cannot_be_packed(tmp_path, changes, options, message):
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    (tmp_path / "gap.txt").write_text("a\n\nc\n")
+    options = {name: tmp_path / value if name == "labels" else value for name, value in options.items()}
+    with pytest.raises(InputError, match=message):
+        pack_pyskl.pack(put(tmp_path, [annotation(**changes)]), tmp_path / "out.h5", **options)
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_an_id_on_both_sides(tmp_path):
+    content = {"split": {"x_train": ["a"], "x_val": ["a"]}, "annotations": [annotation()]}
+    with pytest.raises(InputError, match="in.pkl: 'a' is both in x_train and in x_val"):
+        pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+
+
+def write_store(path, clips, layout=skeleton.COCO_17, of="clips", labels=("walk", "sit down", "wave"), **video):
+    """A store of three videos, 4, 5 and 6 frames long, 'a' to 'c', with (video, start, length, label) clips."""
+    with store.StoreWriter(path, layout, unit="pixel" if layout.dimensions == 2 else "metre", frames=15,
+                           source="test", labels=labels) as writer:
+        for id, length in zip("abc", (4, 5, 6)):
+            keypoints = NUMBERS.normal(size=(length, len(layout), layout.dimensions))
+            score = NUMBERS.integers(0, 2, (length, len(layout))) * (0.3 if layout.dimensions == 2 else 1)
+            writer.add_video(id, keypoints, score, **video)
+        for clip in clips:
+            writer.add_clip(*clip)
+        if clips:
+            writer.add_split("mine", [2, 0], [1], of)
+            writer.add_split("mine_val", [0], [], of)
+    return path
+
+
+WHOLE = [("b", 0, 5, 2), ("a", 0, 4, None), ("c", 0, 6, 0)]
+
+
+@pytest.mark.parametrize("layout", [skeleton.COCO_17, skeleton.NTU_25])
+def test_a_store_of_whole_clips_comes_back_identical(tmp_path, layout):
+    size = {"width": 640, "height": 480} if layout.dimensions == 2 else {}
+    before = write_store(tmp_path / "before.h5", WHOLE, layout, fps=25, **size)
+    report = pack_pyskl.export(before, tmp_path / "all.pkl", labels=tmp_path / "names.txt")
+    assert (report.clips, report.labelled, report.frames, report.notes) == (3, 2, 15, ())
+    assert report.splits == {"mine": (2, 1), "mine_val": (1, 0)}
+    pack_pyskl.pack(tmp_path / "all.pkl", tmp_path / "after.h5", labels=tmp_path / "names.txt", fps=25)
+    with store.Store(before) as one, store.Store(tmp_path / "after.h5") as two:
+        assert two.layout == one.layout and two.unit == one.unit and two.labels == one.labels
+        for row in range(3):
+            assert one.videos.id[one.clips.video[row]] == two.videos.id[row]
+            for before, after in zip(one.clip(row), two.clip(row)):
+                np.testing.assert_array_equal(after, before)
+        assert two.clips.label.tolist() == one.clips.label.tolist() == [2, -1, 0]
+        for column in ("fps", "width", "height"):
+            assert set(getattr(two.videos, column)) == set(getattr(one.videos, column))
+        for name in one.splits:
+            for before, after in zip(one.clip_split(name), two.clip_split(name)):
+                np.testing.assert_array_equal(after, before)
+    # And once more, now that every video is one clip: the pickles have the same content.
+    pack_pyskl.export(tmp_path / "after.h5", tmp_path / "again.pkl")
+    assert (tmp_path / "again.pkl").read_bytes() == (tmp_path / "all.pkl").read_bytes()
+
+
+def test_a_pickle_comes_back_identical(tmp_path):
+    annotations = [annotation(), annotation("b", label=1)]
+    content = {"split": {"xsub_train": ["b"], "xsub_val": ["a"]}, "annotations": annotations}
+    pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+    pack_pyskl.export(tmp_path / "out.h5", tmp_path / "out.pkl")
+    found = pickle.loads((tmp_path / "out.pkl").read_bytes())  # by anyone's reader
+    assert found["split"] == content["split"] and type(found["annotations"]) is list
+    for before, after in zip(content["annotations"], found["annotations"], strict=True):
+        assert before.keys() == after.keys()
+        for name, value in before.items():
+            np.testing.assert_array_equal(after[name], value)
+    assert found["annotations"][0]["keypoint"].flags.writeable
+
+
+def test_clips_of_one_video_are_numbered_and_splits_of_videos_expanded(tmp_path):
+    clips = [("a", 1, 2, 0), ("b", 0, 5, 1), ("a", 0, 4, 2)]
+    before = write_store(tmp_path / "before.h5", clips, of="videos")
+    report = pack_pyskl.export(before, tmp_path / "out.pkl")
+    assert "videos without a clip, left out: 1" in str(report) and "without img_shape: 3" in str(report)
+    found = pickle.loads((tmp_path / "out.pkl").read_bytes())
+    assert found["split"] == {"mine_train": ["a_1", "a_2"], "mine_val": ["b"], "mine_val_train": ["a_1", "a_2"],
+                              "mine_val_val": []}
+    assert [a["frame_dir"] for a in found["annotations"]] == ["a_1", "b", "a_2"]
+    with store.Store(before) as packed:
+        np.testing.assert_array_equal(found["annotations"][0]["keypoint"], packed.frames(1, 3)[0][None])
+    assert "img_shape" not in found["annotations"][0]
+
+
+def test_pickles_name_only_what_every_numpy_has(tmp_path):
+    pack_pyskl.export(write_store(tmp_path / "in.h5", WHOLE), tmp_path / "out.pkl")
+    named = set()
+
+    class Listener(pickle.Unpickler):
+        def find_class(self, module, name):
+            named.add(f"{module}.{name}")
+            return super().find_class(module, name)
+
+    Listener(io.BytesIO((tmp_path / "out.pkl").read_bytes())).load()
+    assert named == {"numpy.ndarray", "builtins.bytearray", "builtins.list"}
+
+
+def test_what_cannot_be_exported(tmp_path):
+    with pytest.raises(InputError, match="has no clip to export"):
+        pack_pyskl.export(write_store(tmp_path / "in.h5", []), tmp_path / "out.pkl")
+    with store.StoreWriter(tmp_path / "same.h5", skeleton.COCO_17, unit="pixel", frames=2, source="test") as writer:
+        for id in ("a", "a_1"):
+            writer.add_video(id, np.ones((1, 17, 2)), np.ones((1, 17)))
+        for id in ("a", "a", "a_1"):
+            writer.add_clip(id, 0, 1)
+    with pytest.raises(InputError, match="same.h5: clips of the videos 'a' and 'a_1' would both be called 'a_1'"):
+        pack_pyskl.export(tmp_path / "same.h5", tmp_path / "out.pkl")
+    for name in ("", "two\nlines", " blank"):
+        odd = write_store(tmp_path / "odd.h5", WHOLE, labels=("x", name, "z"))
+        with pytest.raises(InputError, match="cannot be a line of .*names.txt"):
+            pack_pyskl.export(odd, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
+    with pytest.raises(InputError, match="out.pkl: cannot be written"):
+        pack_pyskl.export(odd, tmp_path / "nowhere" / "out.pkl")
+    assert not list(tmp_path.glob("*.pkl*"))
+
+
+def test_script(tmp_path, root):
+    path = put(tmp_path, [annotation()])
+    done = run(root, "--input", path, "--output", tmp_path / "out.h5")
+    assert done.returncode == 0 and "clips: 1, labelled 1, frames 3" in done.stdout, done.stderr
+    done = run(root, "--export", tmp_path / "out.h5", "--output", tmp_path / "out.pkl")
+    assert done.returncode == 0 and (tmp_path / "out.pkl").is_file(), done.stderr
+    for arguments, message in (
+        (["--output", "x"], "give either --input"),
+        (["--input", path, "--export", "x", "--output", "y"], "give either --input"),
+        (["--input", path, "--output", path], "are the same file"),
+        (["--export", tmp_path / "out.h5", "--output", "x", "--labels", tmp_path / "out.h5"], "are the same file"),
+        (["--export", tmp_path / "out.h5", "--output", tmp_path / "x.pkl", "--fps", "0"], "--fps is for --input"),
+        (["--input", tmp_path / "out.h5", "--output", tmp_path / "x.h5"], "not a pickle"),
+    ):
+        done = run(root, *arguments)
+        assert done.returncode == 1 and done.stderr.startswith("error: ") and message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
