@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mgjax.errors import InputError
+from mgjax.nn.cudnn import KERNELS
 from mgjax.nn.recurrent import LSTM, unroll_first_input
 from mgjax.skeleton import Layout
 from mgjax.transforms import Batch, mirror, option
@@ -65,12 +66,16 @@ class USVAE(nnx.Module):
         symmetric: bool = option(False, "encode() averages the feature over a clip and its mirror image")
         feature: str = option("hidden", "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior "
                                        "'mean'")
+        kernel: str = option("xla", "what computes the LSTMs: 'xla', 'cudnn' (one NVIDIA GPU; not yet run on one), or "
+                                    "'auto', cudnn where it can be and xla elsewhere")
 
         def __post_init__(self):
             if self.loss not in ("squared", "absolute"):
                 raise InputError(f"usvae: loss is {self.loss!r}, expected squared or absolute")
             if self.feature not in FEATURES:
                 raise InputError(f"usvae: feature is {self.feature!r}, expected one of {', '.join(FEATURES)}")
+            if self.kernel not in KERNELS:
+                raise InputError(f"usvae: kernel is {self.kernel!r}, expected one of {', '.join(KERNELS)}")
             for field, least in (("units", 1), ("layers", 1), ("decoder_units", 1), ("latent", 0), ("kl", 0)):
                 if getattr(self, field) < least:
                     raise InputError(f"usvae: {field} is {getattr(self, field)}, expected at least {least}")
@@ -82,7 +87,7 @@ class USVAE(nnx.Module):
         self.shape = (len(layout), channels)
         inputs, code = len(layout) * channels, 2 * config.units
         self.encoder = LSTM(inputs, config.units, layers=config.layers, bidirectional=True,
-                            forget_bias=config.forget_bias, rngs=rngs)
+                            forget_bias=config.forget_bias, kernel=config.kernel, rngs=rngs)
         latent = config.latent or code
         if config.latent:
             self.project = nnx.Linear(code, latent, rngs=rngs)
@@ -90,7 +95,8 @@ class USVAE(nnx.Module):
             self.log_variance = nnx.Linear(
                 code, latent, bias_init=nnx.initializers.constant(FIRST_LOG_VARIANCE), rngs=rngs
             )
-        self.decoder = LSTM(latent, config.decoder_units, forget_bias=config.forget_bias, rngs=rngs)
+        self.decoder = LSTM(latent, config.decoder_units, forget_bias=config.forget_bias, kernel=config.kernel,
+                            rngs=rngs)
         self.readout = nnx.Linear(config.decoder_units, inputs, rngs=rngs)
 
     def states(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
@@ -115,7 +121,8 @@ class USVAE(nnx.Module):
 
     def decode(self, latent: jax.Array, length: jax.Array, steps: int) -> jax.Array:
         """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`, zero past each end."""
-        outputs, _ = unroll_first_input(latent, length, steps, self.decoder.direction_weights(0))
+        weights = self.decoder.direction_weights(0)
+        outputs, _ = unroll_first_input(latent, length, steps, weights, kernel=self.config.kernel)
         frames = self.readout(outputs).reshape(*outputs.shape[:2], *self.shape)
         return jnp.where((jnp.arange(steps) < length[:, None])[..., None, None], frames, 0)
 

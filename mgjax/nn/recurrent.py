@@ -29,6 +29,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.custom_derivatives import SymbolicZero
 
+from mgjax.errors import InputError
+from mgjax.nn import cudnn
+
 # Of 8 to 32 steps a chunk, 8 is the fastest on a CPU, by a few per cent: its gates stay in the cache.
 CHUNK = 8
 KEPT_BYTES = 2**28
@@ -109,7 +112,7 @@ def unroll_both(x: jax.Array, length: jax.Array, forward: Weights, backward: Wei
 
 
 def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights: Weights,
-                       initial: State | None = None) -> tuple[jax.Array, State]:
+                       initial: State | None = None, kernel: str = "xla") -> tuple[jax.Array, State]:
     """A layer that gets an input at its first step only and zeros at every later one.
 
     The zeros cost no product: later steps see the bias alone.
@@ -118,19 +121,41 @@ def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights:
         first: the input of step 0, `[batch, D]`.
         length: valid frames, int `[batch]`.
         steps: time steps T.
+        kernel: as `LSTM`; a GRU has "xla" alone.
 
     Returns:
         outputs `[batch, T, H]`, zero past each end, and the final state.
+
+    Raises:
+        InputError: a kernel that cannot compute this here.
     """
+    if kernel != "xla" and not isinstance(weights, LSTMWeights):
+        raise InputError(f"GRU: kernel is {kernel!r}, expected 'xla', as cuDNN is here for LSTMs alone")
     length = jnp.asarray(length, jnp.int32)
     initial = _first_state(first.shape[0], weights, initial)
     one = jnp.minimum(length, 1)
     start = jnp.zeros_like(length)
     _, state = _loop(1, _Job(jnp.asarray(first)[None], jnp.ones((), jnp.int32), start, one, weights, initial))
     later = length - one
+    if cudnn.taken(kernel, weights.recurrent.dtype) and steps > 1:
+        # cuDNN cannot do without inputs, but one zero a step is little.
+        silent = weights._replace(input=jnp.zeros((1, weights.input.shape[1])))
+        outputs, ((final,),) = _cudnn(jnp.zeros((len(later), steps - 1, 1)), later, [(silent,)], [(state,)])
+        trail = jnp.concatenate([state.hidden[None], outputs.swapaxes(0, 1)])
+        return _outputs(trail, length, weights), final
     # The state after the first step is the second run's initial one, with which its trail begins.
     trail, state = _loop(steps - 1, _Job(None, later.max(initial=0), start, later, weights, state))
     return _outputs(trail, length, weights), state
+
+
+def _cudnn(x, length, weights, initial):
+    """A stack by cuDNN, with every layer's weights and states before, one a direction; as `_Stack` returns it."""
+    directions = len(weights[0])
+    weights, initial = sum(map(tuple, weights), ()), sum(map(tuple, initial), ())
+    before = zip(*(_first_state(len(x), w, state) for w, state in zip(weights, initial)))
+    outputs, hidden, cell = cudnn.lstm(x, length, weights, *map(jnp.stack, before), directions == 2)
+    states = [State(*state) for state in zip(hidden, cell)]
+    return outputs, [tuple(states[i:i + directions]) for i in range(0, len(states), directions)]
 
 
 def _first_state(batch, weights, state):
@@ -484,10 +509,18 @@ class LSTM(_Stack):
         bidirectional: whether every layer also reads its sequence backwards.
         forget_bias: what the forget gates' biases start higher by, so that a fresh layer remembers for longer.
         dtype: of the matrix products and the outputs, float32 or bfloat16; weights and states are float32.
+        kernel: what computes it: "xla", the loop of this file; "cudnn", NVIDIA's own, on its GPUs and in float32
+            alone, which has so far been checked against a CPU reference only and never run on a GPU
+            (`mgjax.nn.cudnn` says more); or "auto": cudnn on a machine of one NVIDIA GPU in float32, else xla, so that
+            a model of one machine runs on another.
+
+    Raises:
+        InputError: when called, for another kernel, or "cudnn" without an NVIDIA GPU or with another dtype.
     """
 
-    def __init__(self, features: int, units: int, *, forget_bias: float = 0.0, rngs: nnx.Rngs, **how):
-        self.forget_bias = forget_bias
+    def __init__(self, features: int, units: int, *, forget_bias: float = 0.0, kernel: str = "xla", rngs: nnx.Rngs,
+                 **how):
+        self.forget_bias, self.kernel = forget_bias, kernel
         super().__init__(features, units, rngs=rngs, **how)
 
     def _direction(self, draw, inputs):
@@ -495,6 +528,14 @@ class LSTM(_Stack):
         bias = direction.bias[...]
         direction.bias = nnx.Param(bias.at[self.units:2 * self.units].add(self.forget_bias))
         return direction
+
+    def __call__(self, x: jax.Array, length: jax.Array, initial: list[tuple[State, ...]] | None = None
+                 ) -> tuple[jax.Array, list[tuple[State, ...]]]:
+        """As `_Stack`."""
+        if not cudnn.taken(self.kernel, self.dtype) or x.shape[1] == 0:
+            return super().__call__(x, length, initial)
+        weights = [[self.direction_weights(layer, d) for d in self.directions] for layer in range(self.layers)]
+        return _cudnn(x, length, weights, initial or [[None] * len(self.directions)] * self.layers)
 
     def direction_weights(self, layer: int, direction: str = "forward") -> LSTMWeights:
         """The weights of one direction of one layer, in `dtype`."""
