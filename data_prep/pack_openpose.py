@@ -24,26 +24,20 @@ Face landmarks identify a person. They are kept only with --keep_face and a layo
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 import math
 import os
-import pathlib
 from collections.abc import Iterable, Iterator
 
 from absl import app, flags
 
-from data_prep import following, openpose
+from data_prep import csv_tables, following, openpose
 from data_prep import workers as crews
 from mgjax import errors, skeleton
 from mgjax.errors import InputError
 from mgjax.progress import track
 from mgjax.store import StoreWriter
-
-SPLIT = "split_"  # what a column begins with that says which videos of a split train and which test
-_NUMBERS = {"fps": float, "width": int, "height": int, "start": int, "stop": int}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +83,6 @@ class Report:
         lines.append(f"clips: {self.clips}, labelled {self.labelled}, classes {len(self.labels)}")
         lines.append(f"wrote {self.output}")
         return "\n".join(lines)
-
-    def write_csv(self, path):
-        """Write one row a video, the fields of `following.VideoReport`."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            rows = csv.DictWriter(file, [field.name for field in dataclasses.fields(following.VideoReport)])
-            rows.writeheader()
-            rows.writerows(dataclasses.asdict(video) for video in self.videos)
 
 
 def _describe(video: following.VideoReport) -> str:
@@ -197,84 +184,23 @@ def order_labels(labels: Iterable[str]) -> list[str]:
         return labels
 
 
-def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
-               prefix: str | None = None) -> Iterator[tuple[str, dict]]:
-    """Rows of a CSV table with a header: where it is, for error messages, and its values by column.
-
-    Text is stripped; the columns of numbers are numbers, and left out of a row where they are empty and optional.
-    Columns whose names begin with the prefix are optional too.
-
-    Raises:
-        InputError: the file is missing or not text, columns are missing or unknown, or a value is wrong.
-    """
-    named = optional + ((f"{prefix}...",) if prefix else ())
-    expected = f"expected the columns {', '.join(required)} and perhaps {', '.join(named)}"
-    try:
-        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a CSV table") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text; expected a CSV table") from None
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        rows = [(f"{path}, line {reader.line_num}", row) for row in reader]
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}; expected a CSV table") from None
-    columns = [column.strip() for column in rows[0][1]] if rows else []
-    for column in required:
-        if column not in columns:
-            raise InputError(f"{path}: no column {column!r} in its first line; {expected}, separated by commas")
-    for column in columns:
-        known = column in required + optional or (prefix and column.startswith(prefix) and column != prefix)
-        if not known or columns.count(column) > 1:
-            raise InputError(f"{path}: unknown or repeated column {column!r}; {expected}")
-    for where, row in rows[1:]:
-        if not any(value.strip() for value in row):
-            continue
-        if len(row) != len(columns):
-            raise InputError(f"{where}: {len(row)} values, expected {len(columns)}")
-        values = {column: _value(where, column, text.strip()) for column, text in zip(columns, row)}
-        for column in required:
-            if values[column] in (None, ""):
-                raise InputError(f"{where}: no {column}")
-        yield where, {column: value for column, value in values.items() if value is not None}
-
-
-def _value(where: str, column: str, text: str):
-    if column not in _NUMBERS:
-        return text
-    if not text:
-        return None
-    kind = _NUMBERS[column]
-    try:
-        number = kind(text)
-    except ValueError:
-        number = -1
-    if not (math.isfinite(number) and 0 <= number < 2**31):
-        raise InputError(f"{where}: {column} is {text!r}, expected "
-                         + ("a whole number" if kind is int else "a number") + " of at least 0")
-    return number
-
-
 def read_videos(path, recordings: list[openpose.Recording]) -> tuple[dict[str, dict], dict[str, dict[str, str]]]:
     """The table of videos: what `StoreWriter.add_video` takes, by video id, and the side of every video in each split.
 
     Raises:
-        InputError: as `read_table`, a video is not among the recordings, or is listed twice, or a side is neither
-            train, test nor empty.
+        InputError: as `csv_tables.read_table`, a video is not among the recordings, or is listed twice, or a side is
+            neither train, test nor empty.
     """
     known, about, splits = {recording.id for recording in recordings}, {}, {}
-    for where, row in read_table(path, ("id",), ("subject", "emotion", "fps", "width", "height"), SPLIT):
+    optional = ("subject", "emotion", "fps", "width", "height")
+    for where, row in csv_tables.read_table(path, ("id",), optional, csv_tables.SPLIT):
         id = row.pop("id")
         if id not in known:
             raise InputError(f"{where}: unknown video {id!r}: the input has no such folder")
         if id in about:
             raise InputError(f"{where}: video {id!r} is there twice")
-        for column in [column for column in row if column.startswith(SPLIT)]:
-            side = row.pop(column)
-            if side not in ("train", "test", ""):
-                raise InputError(f"{where}: {column} is {side!r}, expected train, test or nothing")
-            splits.setdefault(column.removeprefix(SPLIT), {})[id] = side
+        for name, side in csv_tables.pop_sides(where, row).items():
+            splits.setdefault(name, {})[id] = side
         about[id] = row
     return about, splits
 
@@ -283,10 +209,10 @@ def read_clips(path, recordings: list[openpose.Recording]) -> list[tuple[str, in
     """The table of clips: (video, start counted from the video's first frame, length, label or None) of each.
 
     Raises:
-        InputError: as `read_table`, a clip is of an unknown video or not within it, or there is none.
+        InputError: as `csv_tables.read_table`, a clip is of an unknown video or not within it, or there is none.
     """
     known, clips = {recording.id: recording for recording in recordings}, []
-    for where, row in read_table(path, ("video", "start", "stop"), ("label",)):
+    for where, row in csv_tables.read_table(path, ("video", "start", "stop"), ("label",)):
         if row["video"] not in known:
             raise InputError(f"{where}: unknown video {row['video']!r}: the input has no such folder")
         recording, start, stop = known[row["video"]], row["start"], row["stop"]
@@ -332,17 +258,14 @@ def define_flags():
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
-    if options.report is not None and not pathlib.Path(options.report).absolute().parent.is_dir():
-        raise InputError(f"{options.report}: no such folder to write the report into")
-    if options.report is not None and os.path.abspath(options.report) == os.path.abspath(options.output):
-        raise InputError(f"{options.report}: --report and --output are the same file")
+    csv_tables.check_report(options.report, options.output)
     report = pack(
         options.input, options.output, options.layout, model_pose=options.model_pose, videos=options.videos,
         clips=options.clips, keep_face=options.keep_face, person=options.person, workers=options.workers,
         max_damaged=options.max_damaged,
     )
     if options.report is not None:
-        report.write_csv(options.report)
+        csv_tables.write_report(options.report, report.videos)
     print(report)
 
 

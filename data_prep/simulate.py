@@ -65,7 +65,7 @@ GAP_MORE = 3.74
 # Clips a video: at least 3 as in iMiGUE's training labels, and as uneven (the log's standard deviation there).
 CLIPS_MIN, CLIPS_SIGMA = 3, 0.91
 # How many times as often; see `gesture_order.tilted`.
-SMALL_EFFECT, EFFECT = 2.0, 2.0
+SMALL_EFFECT, EFFECT = 2.0, 2.5
 
 
 @dataclasses.dataclass(frozen=True)
