@@ -78,6 +78,19 @@ def embed_clips(model: nnx.Module, source: Blocks | Frames, clips, preparation: 
     )
 
 
+@functools.partial(jax.jit, static_argnames=("steps", "graph", "preparation", "layout"))
+def _logits(state, frames, rows, *, steps, graph, preparation, layout):
+    return nnx.merge(graph, state).logits(prepared_batch(frames, rows, steps, preparation, layout))
+
+
+def logits_of_clips(model: nnx.Module, source: Blocks | Frames, clips, preparation: Preparation, layout: Layout,
+                    **how) -> np.ndarray:
+    """A classifier's logits of some clips, float32 `[N, classes]`; `how` goes to `map_clips`."""
+    graph, state = nnx.split(model)
+    step = functools.partial(_logits, state, graph=graph, preparation=preparation, layout=layout)
+    return map_clips(step, source, clips, preparation, **how)
+
+
 @functools.partial(jax.jit, static_argnames=("steps", "preparation", "layout", "points"))
 def _resample(frames, rows, *, steps, preparation, layout, points):
     batch = prepared_batch(frames, rows, steps, preparation, layout)

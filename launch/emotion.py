@@ -1,0 +1,90 @@
+r"""Judge how well the emotion of videos is told from the micro-gestures in them.
+
+    python launch/emotion.py --workdir runs/imigue --store imigue.h5 --split imigue_emotion --output emotion.json
+
+A 3-layer LSTM reads the vectors of a video's clips in the order of time and says positive (won) or negative (lost).
+Prints it beside a logistic regression on the mean vector and the majority, and writes --output. Exactly one flag says
+where the vectors come from:
+
+--workdir RUN         a trained run: class probabilities of a classifier, features of an encoder
+--labels              the store's true labels: what perfect recognition would give
+--probabilities FILE  made elsewhere, by any model of any kind of data. For every clip of every video of the split:
+                      video   the store's id of the video, as text ("0187")
+                      clip    the clip's number in its video, in the order of time, the first being 0; of clips that
+                              start together the shorter one comes first
+                      vector  its D numbers, class probabilities or others
+                      .h5, .hdf5 (HDF5) or .npz: three arrays of those names, of shape [N], [N] and [N, D].
+                      .csv: a first line "video,clip,p0,p1,..." with any D names after "video,clip", then a line a clip.
+
+With --folds=10 all videos of the split are judged by cross-validation, no subject being in two folds; --split=all then
+takes every video of the store.
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+
+from absl import app, flags
+
+from mgjax.errors import InputError, script
+from mgjax.evaluation import emotion
+from mgjax.models.emotion import EmotionLSTM
+from mgjax.store import Store
+from mgjax.training.run import replace_text
+
+FLAGS = flags.FLAGS
+SOURCES = ("workdir", "probabilities", "labels")
+
+
+def define_flags():
+    """The script's flags."""
+    flags.DEFINE_string("store", None, "the store whose videos are judged", required=True)
+    flags.DEFINE_string("split", None, "the store's split of videos", required=True)
+    flags.DEFINE_string("output", None, "the JSON file to write", required=True)
+    flags.DEFINE_string("workdir", None, "take vectors from the run in this folder")
+    flags.DEFINE_string("probabilities", None, "take vectors from this file (.h5, .hdf5, .npz or .csv), see above")
+    flags.DEFINE_bool("labels", False, "take the clips' true labels as vectors")
+    flags.DEFINE_string("feature", None, "with --workdir: what to take from the encoder; by default what the run was "
+                                         "trained for")
+    flags.DEFINE_integer("step", None, "with --workdir: which checkpoint; by default the newest")
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float}
+    for field in (*dataclasses.fields(EmotionLSTM.Config), *dataclasses.fields(emotion.EmotionOptions)):
+        define[type(field.default)](field.name, field.default, field.metadata["help"])
+
+
+def source(store):
+    """The function of clips that gives the vectors the flags ask for."""
+    if sum(bool(FLAGS[name].value) for name in SOURCES) != 1:
+        raise InputError("give exactly one of --workdir, --probabilities and --labels: where clips' vectors come from")
+    if not FLAGS.workdir and (FLAGS.feature or FLAGS.step is not None):
+        raise InputError("--feature and --step belong to --workdir")
+    if FLAGS.workdir:
+        return functools.partial(emotion.run_vectors, FLAGS.workdir, store, feature=FLAGS.feature, step=FLAGS.step)
+    if FLAGS.probabilities:
+        return functools.partial(emotion.file_vectors, FLAGS.probabilities, store)
+    return functools.partial(emotion.label_vectors, store)
+
+
+def options(kind):
+    """A dataclass of options with the flags' values."""
+    return kind(**{field.name: FLAGS[field.name].value for field in dataclasses.fields(kind)})
+
+
+@script
+def main(argv):
+    """Read the flags, make the call, say what was done."""
+    output = pathlib.Path(FLAGS.output)
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    with Store(FLAGS.store) as store:
+        result = emotion.judge(store, FLAGS.split, source(store), options(EmotionLSTM.Config),
+                               options(emotion.EmotionOptions))
+    print(emotion.result_table(result))
+    replace_text(output, json.dumps(result, indent=1) + "\n")
+    print(f"\nwrote {output}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

@@ -1,0 +1,84 @@
+"""The emotion of a video from its micro-gestures: an LSTM over the vectors of its clips (the iMiGUE paper, Sec. 5.4).
+
+Every clip of a video, in the order of time, is one step: its class probabilities, or what an encoder made of it. Three
+LSTM layers read them all, and the last hidden state says whether the player has won or lost.
+
+The paper gives no sizes. With a hundred videos to learn from the layers are small, they read vectors through a linear
+map to as few units, and training drops what a layer reads at random, and whole clips: half of a video's gestures
+should still tell its emotion.
+
+It reads clips' vectors, not keypoints, and so is not one of `mgjax.models.MODELS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from mgjax.errors import InputError
+from mgjax.nn.recurrent import LSTM
+from mgjax.transforms import option
+
+
+class EmotionLSTM(nnx.Module):
+    """Log odds of a positive emotion from the vectors of a video's clips.
+
+    Args:
+        config: the model's options.
+        features: size D of a clip's vector.
+    """
+
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        """Options of the emotion LSTM."""
+
+        units: int = option(16, "units of every LSTM layer")
+        layers: int = option(3, "LSTM layers; the paper's are three")
+        dropout: float = option(0.3, "share of what every layer reads that training drops")
+        clip_dropout: float = option(0.5, "share of a video's clips that training drops")
+
+        def __post_init__(self):
+            for field in ("units", "layers"):
+                if getattr(self, field) < 1:
+                    raise InputError(f"emotion: {field} is {getattr(self, field)}, expected at least 1")
+            for field in ("dropout", "clip_dropout"):
+                if not 0 <= getattr(self, field) < 1:
+                    raise InputError(f"emotion: {field} is {getattr(self, field)}, expected 0 or more and less than 1")
+
+    def __init__(self, config: Config, features: int, *, rngs: nnx.Rngs):
+        self.config = config
+        self.project = nnx.Linear(features, config.units, use_bias=False, rngs=rngs)
+        for layer in range(config.layers):
+            setattr(self, f"lstm{layer}", LSTM(config.units, config.units, forget_bias=1.0, rngs=rngs))
+        self.readout = nnx.Linear(config.units, 1, rngs=rngs)
+
+    def __call__(self, vectors: jax.Array, length: jax.Array, rng: jax.Array | None = None) -> jax.Array:
+        """The log odds.
+
+        Args:
+            vectors: of every video's clips in the order of time, `[B, T, D]` float32; what lies past its end counts
+                for nothing.
+            length: clips of every video, int `[B]`; one without any gets the same odds as every other such video.
+            rng: of what is dropped; None drops nothing.
+
+        Returns:
+            float32 `[B]`, above 0 where a positive emotion is the likelier one.
+        """
+        layers = self.config.layers
+        keys = [None] * (layers + 2) if rng is None else jax.random.split(rng, layers + 2)
+        vectors = _drop(vectors, self.config.clip_dropout, keys[0], (*vectors.shape[:2], 1))
+        x = self.project(vectors)
+        for layer in range(layers):
+            x, finals = getattr(self, f"lstm{layer}")(_drop(x, self.config.dropout, keys[layer + 1], x.shape), length)
+        hidden = finals[0][0].hidden
+        return self.readout(_drop(hidden, self.config.dropout, keys[-1], hidden.shape))[:, 0]
+
+
+def _drop(x, share, key, shape):
+    """Zero a share of an array, by entries of `shape`, and scale the rest up to keep the mean."""
+    if key is None or not share:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - share, shape), x / (1 - share), 0)
