@@ -28,7 +28,7 @@ import pathlib
 from absl import app, flags
 
 from mgjax.errors import InputError, script
-from mgjax.evaluation import emotion
+from mgjax.evaluation import clip_vectors, emotion
 from mgjax.models.emotion import EmotionLSTM
 from mgjax.store import Store
 from mgjax.training.run import replace_text
@@ -60,10 +60,10 @@ def source(store):
     if not FLAGS.workdir and (FLAGS.feature or FLAGS.step is not None):
         raise InputError("--feature and --step belong to --workdir")
     if FLAGS.workdir:
-        return functools.partial(emotion.run_vectors, FLAGS.workdir, store, feature=FLAGS.feature, step=FLAGS.step)
+        return functools.partial(clip_vectors.run_vectors, FLAGS.workdir, store, feature=FLAGS.feature, step=FLAGS.step)
     if FLAGS.probabilities:
-        return functools.partial(emotion.file_vectors, FLAGS.probabilities, store)
-    return functools.partial(emotion.label_vectors, store)
+        return functools.partial(clip_vectors.file_vectors, FLAGS.probabilities, store)
+    return functools.partial(clip_vectors.label_vectors, store)
 
 
 def options(kind):

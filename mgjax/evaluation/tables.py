@@ -29,7 +29,7 @@ import numpy as np
 from mgjax import models, protocols
 from mgjax.batching import Blocks
 from mgjax.errors import InputError
-from mgjax.evaluation import emotion, probe
+from mgjax.evaluation import clip_vectors, emotion, probe
 from mgjax.evaluation.embed import logits_of_clips
 from mgjax.evaluation.metrics import classification, wilson_interval
 from mgjax.store import Store
@@ -278,7 +278,8 @@ def _chosen(table: Table, keys: Sequence[str]) -> list[Row]:
 
 def _judge_videos(row: Row, study: Study, folder: pathlib.Path) -> dict:
     """What the vectors of a trained run say about the emotion of videos."""
-    return emotion.judge(study.store, study.emotion_split, functools.partial(emotion.run_vectors, folder, study.store))
+    vectors_of = functools.partial(clip_vectors.run_vectors, folder, study.store)
+    return emotion.judge(study.store, study.emotion_split, vectors_of)
 
 
 def _judge_clips(row: Row, study: Study, folder: pathlib.Path) -> dict:

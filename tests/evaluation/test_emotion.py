@@ -8,7 +8,7 @@ import pytest
 
 from mgjax import skeleton, training
 from mgjax.errors import InputError
-from mgjax.evaluation import emotion
+from mgjax.evaluation import clip_vectors, emotion
 from mgjax.models.emotion import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
@@ -47,7 +47,7 @@ def store(tmp_path_factory):
 
 
 def labels_of(store):
-    return lambda clips: emotion.label_vectors(store, clips)
+    return lambda clips: clip_vectors.label_vectors(store, clips)
 
 
 def test_the_whole_way_on_true_labels(store):
@@ -68,7 +68,7 @@ def test_the_whole_way_on_true_labels(store):
 
 def test_order_is_that_of_time(store):
     """Clips were added last first."""
-    clips = emotion.clips_in_time(store)
+    clips = clip_vectors.clips_in_time(store)
     assert [store.clips.start[rows].tolist() for rows in clips[:2]] == [[0, 2, 4, 6]] * 2
     np.testing.assert_array_equal(store.clips.label[clips[0]], [1, 2, 1, 2])
 
@@ -189,8 +189,8 @@ def test_vectors_from_a_file_come_to_their_clips(ending, store, tmp_path):
     video, clip, vector = columns(store)
     order = np.random.default_rng(5).permutation(len(clip))
     path = put(tmp_path / f"other{ending}", [video[i] for i in order], [clip[i] for i in order], vector[order])
-    clips = np.concatenate(emotion.clips_in_time(store)[2:4])
-    found, what = emotion.file_vectors(path, store, clips)
+    clips = np.concatenate(clip_vectors.clips_in_time(store)[2:4])
+    found, what = clip_vectors.file_vectors(path, store, clips)
     np.testing.assert_array_equal(found, vector[8:16])
     assert what == {"probabilities": str(path)}
 
@@ -209,7 +209,7 @@ def test_a_wrong_file_is_said(spoil, message, ending, store, tmp_path):
     if ending == ".csv" and "expected" in message:
         path.write_text("video,clip\n")
     with pytest.raises(InputError, match=message):
-        emotion.file_vectors(path, store, np.arange(40))
+        clip_vectors.file_vectors(path, store, np.arange(40))
 
 
 @pytest.mark.parametrize("name, content, message", [
@@ -222,22 +222,22 @@ def test_a_wrong_file_is_said(spoil, message, ending, store, tmp_path):
 def test_a_file_that_cannot_be_read(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
-        emotion.read_vectors(tmp_path / name)
+        clip_vectors.read_vectors(tmp_path / name)
     with pytest.raises(InputError, match="no such file"):
-        emotion.read_vectors(tmp_path / "absent.csv")
+        clip_vectors.read_vectors(tmp_path / "absent.csv")
 
 
 def test_clips_without_a_label_have_no_true_vector(tmp_path):
     path = write(tmp_path / "labels.h5", [("s0", "positive", [0, None])], ((0,), ()))
     with Store(path) as opened, pytest.raises(InputError, match="a clip of video '0000' has no label"):
-        emotion.label_vectors(opened, np.arange(2))
+        clip_vectors.label_vectors(opened, np.arange(2))
 
 
 def test_vectors_of_a_run(store, tmp_path):
     run = training.Run("usvae", USVAE.Config(units=4, decoder_units=4), Preparation(), Augmentation(),
                        training.TrainOptions(epochs=1, batch_size=8), store.layout, "mine", store.labels)
     training.fit(run, store, tmp_path / "run", log=lambda line: None)
-    vectors, what = emotion.run_vectors(tmp_path / "run", store, np.arange(5))
+    vectors, what = clip_vectors.run_vectors(tmp_path / "run", store, np.arange(5))
     assert vectors.shape == (5, 8) and what["model"] == "usvae" and what["feature"] == "hidden"
-    cell, _ = emotion.run_vectors(tmp_path / "run", store, np.arange(5), feature="cell")
+    cell, _ = clip_vectors.run_vectors(tmp_path / "run", store, np.arange(5), feature="cell")
     assert cell.shape == (5, 8) and not np.allclose(cell, vectors)
