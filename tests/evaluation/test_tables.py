@@ -2,6 +2,7 @@ import dataclasses
 import json
 import signal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -11,7 +12,7 @@ from flax import nnx
 from mgjax import models, skeleton
 from mgjax.batching import Frames
 from mgjax.errors import InputError
-from mgjax.evaluation import tables
+from mgjax.evaluation import clip_vectors, tables
 from mgjax.evaluation.embed import prepared_batch
 from mgjax.evaluation.metrics import classification
 from mgjax.evaluation.tables import IMIGUE, NTU_SUBJECT, NTU_VIEW, TABLES, Study
@@ -255,3 +256,10 @@ def test_a_classifier_is_judged_by_its_logits(study, monkeypatch):
     by_hand = classification(np.arange(7), np.argsort(-np.array(logits), axis=1), 7)
     assert {name: found["each"][0][name] for name in ("top1", "top5")} == {
         name: by_hand[name] for name in ("top1", "top5")}
+    # To the emotion judge it gives class probabilities.
+    folder = study.workdir / "stgcn" / "seed4"
+    probabilities, what = clip_vectors.run_vectors(folder, study.store, np.arange(7, 14))
+    np.testing.assert_allclose(probabilities, jax.nn.softmax(jnp.array(logits)), atol=1e-6)
+    assert what["feature"] == "class probabilities"
+    with pytest.raises(InputError, match="feature 'cell' is asked for"):
+        clip_vectors.run_vectors(folder, study.store, np.arange(7, 14), feature="cell")
