@@ -14,7 +14,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-POSITIVE, NEGATIVE = EMOTIONS = ("positive", "negative")
+from mgjax.protocols import IMIGUE_EMOTIONS
+
+POSITIVE, NEGATIVE = EMOTIONS = IMIGUE_EMOTIONS
 
 # iMiGUE's public training labels, 13,670 clips in 251 videos, by class: how many there are, and the probability that
 # one is followed by another of its class, beyond what their number explains.

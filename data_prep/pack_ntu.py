@@ -46,7 +46,7 @@ from data_prep import ntu
 from data_prep import workers as processes
 from data_prep.ntu import FPS, Sample
 from mgjax import progress, protocols, skeleton, store
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, script, writable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +114,7 @@ def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> R
         raise InputError(f"bodies is {bodies}, workers {workers}; expected 1 or 2, and at least 1")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of .skeleton files")
-    if not output.parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    writable(output)
     listed = ntu.read_missing(missing) if missing is not None else set()
     found = sorted(folder.rglob("*.skeleton"), key=lambda path: path.name)
     if not found:

@@ -126,8 +126,8 @@ class Simulation:
             The expected accuracy where either emotion is as probable, the accuracy on these very videos, and their
             number.
         """
-        _, test = self.splits[split]
-        sessions = [session for session in self.sessions if session.id in set(test)]
+        test = set(self.splits[split][1])
+        sessions = [session for session in self.sessions if session.id in test]
         expected = self.order.best_accuracy([len(session.gesture) for session in sessions],
                                             np.random.default_rng([self.seed, 3]))
         evidence = np.array([self.order.evidence(self.label(session))[-1] for session in sessions])

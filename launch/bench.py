@@ -21,7 +21,7 @@ import pathlib
 from absl import app, flags
 from benchmarks.measure import number
 
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, script, writable
 
 FLAGS = flags.FLAGS
 SUITES = ("recurrent", "train", "batching", "pack", "knn", "scale")
@@ -78,9 +78,7 @@ def bench(suites: list[str], output: str | os.PathLike, runs: int = 3, small: bo
 
 
 def _rows_in(output: pathlib.Path) -> list[dict]:
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
-    if not output.exists():
+    if not writable(output).exists():
         return []
     try:
         rows = json.loads(output.read_text())

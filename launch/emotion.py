@@ -20,14 +20,13 @@ With --folds=10 all videos of the split are judged by cross-validation, no subje
 takes every video of the store.
 """
 
-import dataclasses
 import functools
 import json
-import pathlib
 
+import run_flags
 from absl import app, flags
 
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, script, writable
 from mgjax.evaluation import clip_vectors, emotion
 from mgjax.models.emotion import EmotionLSTM
 from mgjax.store import Store
@@ -35,6 +34,7 @@ from mgjax.training.run import replace_text
 
 FLAGS = flags.FLAGS
 SOURCES = ("workdir", "probabilities", "labels")
+OPTIONS = EmotionLSTM.Config, emotion.EmotionOptions
 
 
 def define_flags():
@@ -48,9 +48,9 @@ def define_flags():
     flags.DEFINE_string("feature", None, "with --workdir: what to take from the encoder; by default what the run was "
                                          "trained for")
     flags.DEFINE_integer("step", None, "with --workdir: which checkpoint; by default the newest")
-    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float}
-    for field in (*dataclasses.fields(EmotionLSTM.Config), *dataclasses.fields(emotion.EmotionOptions)):
-        define[type(field.default)](field.name, field.default, field.metadata["help"])
+    for kind in OPTIONS:
+        run_flags.define_options(kind)
+    flags.adopt_module_key_flags(run_flags)  # so that --help lists them too
 
 
 def source(store):
@@ -66,20 +66,12 @@ def source(store):
     return functools.partial(clip_vectors.label_vectors, store)
 
 
-def options(kind):
-    """A dataclass of options with the flags' values."""
-    return kind(**{field.name: FLAGS[field.name].value for field in dataclasses.fields(kind)})
-
-
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
-    output = pathlib.Path(FLAGS.output)
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    output = writable(FLAGS.output)
     with Store(FLAGS.store) as store:
-        result = emotion.judge(store, FLAGS.split, source(store), options(EmotionLSTM.Config),
-                               options(emotion.EmotionOptions))
+        result = emotion.judge(store, FLAGS.split, source(store), *map(run_flags.read_options, OPTIONS))
     print(emotion.result_table(result))
     replace_text(output, json.dumps(result, indent=1) + "\n")
     print(f"\nwrote {output}")

@@ -8,11 +8,10 @@ embeddings and an animation of a re-generated clip.
 """
 
 import json
-import pathlib
 
 from absl import app, flags
 
-from mgjax.errors import InputError, script
+from mgjax.errors import script, writable
 from mgjax.evaluation import probe
 from mgjax.store import Store
 from mgjax.training.run import replace_text
@@ -37,9 +36,7 @@ def define_flags():
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
-    output = pathlib.Path(FLAGS.output)
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    output = writable(FLAGS.output)
     with Store(FLAGS.store) as store:
         result = probe.probe_run(FLAGS.workdir, store, FLAGS.split, k=FLAGS.k, metric=FLAGS.metric,
                                  weighted=FLAGS.weighted, feature=FLAGS.feature, step=FLAGS.step)

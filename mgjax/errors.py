@@ -3,11 +3,24 @@
 import functools
 import logging
 import os
+import pathlib
 import sys
 
 
 class InputError(ValueError):
     """Something the user gave is wrong; the message is one clear sentence that names it."""
+
+
+def writable(path: str | os.PathLike) -> pathlib.Path:
+    """The path of a file to write, if its folder is there.
+
+    Raises:
+        InputError: it is not.
+    """
+    path = pathlib.Path(path)
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder to write {path.name} into")
+    return path
 
 
 def script(main):

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mgjax.errors import InputError
+from mgjax.errors import InputError, writable
 from mgjax.skeleton import Layout
 
 DOTS_PER_INCH = 160
@@ -77,16 +77,8 @@ def _new_figure(width, height):
     return figure
 
 
-def _writable(path) -> pathlib.Path:
-    """The path of a picture, if its folder is there to write it into."""
-    path = pathlib.Path(path)
-    if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: no such folder to write {path.name} into")
-    return path
-
-
 def _save(figure, path, **options) -> pathlib.Path:
-    path = _writable(path)
+    path = writable(path)
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
         raise InputError(f"{path}: cannot be written, its ending is none of {', '.join(sorted(known))}")
@@ -270,7 +262,7 @@ def reconstruction_gif(path: str | os.PathLike, layout: Layout, original: np.nda
     """
     with _extra():
         from PIL import Image
-    path = _writable(path)
+    path = writable(path)
     if path.suffix.lower() != ".gif":
         raise InputError(f"{path}: an animation is written as a .gif file")
     if not fps > 0:

@@ -31,7 +31,7 @@ import h5py
 import numpy as np
 
 from mgjax import skeleton
-from mgjax.errors import InputError
+from mgjax.errors import InputError, writable
 
 FORMAT = "mgjax-store"
 VERSION = 1
@@ -299,8 +299,7 @@ class StoreWriter:
             raise InputError(f"unit is {unit!r}, expected one of {', '.join(UNITS)}")
         if frames < 0:
             raise InputError(f"{self.path}: frames is {frames}, expected 0 or more")
-        if not self.path.parent.is_dir():
-            raise InputError(f"{self.path.parent}: no such folder to write {self.path.name} into")
+        writable(self.path)
         if self.path.is_dir():
             raise InputError(f"{self.path}: is a folder, expected the path of a store file to write")
         self._partial = self.path.with_name(self.path.name + ".partial")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import pathlib
 from collections.abc import Callable
 
 import h5py
@@ -15,7 +14,7 @@ import numpy as np
 from flax import nnx
 
 from mgjax.batching import Blocks, Frames, batch_edges, gather, plan
-from mgjax.errors import InputError
+from mgjax.errors import InputError, writable
 from mgjax.skeleton import Layout
 from mgjax.store import Store
 from mgjax.training import load_model
@@ -122,9 +121,7 @@ def write_embeddings(folder: str | os.PathLike, store: Store, output: str | os.P
     Raises:
         InputError: run, store and output do not fit together.
     """
-    output = pathlib.Path(output)
-    if not output.absolute().parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    output = writable(output)
     model, run, step = load_model(folder, step)
     run.check_store(store)
     if not len(store.clips):
