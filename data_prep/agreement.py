@@ -30,13 +30,13 @@ import re
 from collections.abc import Iterable
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from scipy.optimize import linear_sum_assignment
 
 from data_prep.csv_tables import read_table
 from data_prep.imigue import read_labels
 from data_prep.pack_openpose import order_labels
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, run_script, script
 from mgjax.protocols import IMIGUE_CLASSES
 from mgjax.store import Store
 
@@ -305,5 +305,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

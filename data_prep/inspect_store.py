@@ -13,7 +13,7 @@ import pathlib
 import textwrap
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from mgjax import errors, plots
 from mgjax.store import Split, Store
@@ -318,5 +318,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    errors.run_script(main, define_flags)

@@ -24,7 +24,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from data_prep import csv_tables, following, imigue, openpose
 from data_prep import workers as crews
@@ -312,5 +312,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    errors.run_script(main, define_flags)

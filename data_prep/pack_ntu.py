@@ -40,13 +40,13 @@ import tempfile
 from collections.abc import Iterable
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from data_prep import ntu
 from data_prep import workers as processes
 from data_prep.ntu import FPS, Sample
-from mgjax import progress, protocols, skeleton, store
-from mgjax.errors import InputError, script, writable
+from mgjax import files, progress, protocols, skeleton, store
+from mgjax.errors import InputError, run_script, script
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +114,7 @@ def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> R
         raise InputError(f"bodies is {bodies}, workers {workers}; expected 1 or 2, and at least 1")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of .skeleton files")
-    writable(output)
+    files.writable(output)
     listed = ntu.read_missing(missing) if missing is not None else set()
     found = sorted(folder.rglob("*.skeleton"), key=lambda path: path.name)
     if not found:
@@ -192,5 +192,4 @@ def define_flags():
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

@@ -18,10 +18,10 @@ import pathlib
 import re
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from mgjax import progress, protocols, skeleton, store
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, run_script, script
 
 FPS = 30  # Kinect v1
 _NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)")
@@ -152,5 +152,4 @@ def define_flags():
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

@@ -30,7 +30,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 
-from absl import app, flags
+from absl import flags
 
 from data_prep import csv_tables, following, openpose
 from data_prep import workers as crews
@@ -270,5 +270,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    errors.run_script(main, define_flags)

@@ -33,10 +33,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from mgjax import progress, skeleton, store
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, run_script, script
 
 PROTOCOL = 4  # read by Python 3.4 and later
 _TRAIN = re.compile(r"(?:(.+)_)?train(\d*)")
@@ -504,5 +504,4 @@ def define_flags():
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

@@ -36,7 +36,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from data_prep import gesture_order, interview
 from data_prep import workers as crews
@@ -45,7 +45,7 @@ from data_prep.gesture_order import EMOTIONS
 from data_prep.interview import Session, Video
 from data_prep.seated_body import FPS, GESTURES, LAYOUT
 from mgjax import progress, protocols, skeleton, store
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, run_script, script
 
 # The classes of the small scale.
 FEW = (
@@ -369,5 +369,4 @@ def define_flags():
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

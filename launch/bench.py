@@ -18,10 +18,11 @@ import json
 import os
 import pathlib
 
-from absl import app, flags
+from absl import flags
 from benchmarks.measure import number
 
-from mgjax.errors import InputError, script, writable
+from mgjax import files
+from mgjax.errors import InputError, run_script, script
 
 FLAGS = flags.FLAGS
 SUITES = ("recurrent", "train", "batching", "pack", "knn", "scale")
@@ -67,18 +68,17 @@ def bench(suites: list[str], output: str | os.PathLike, runs: int = 3, small: bo
     rows = _rows_in(output)
     # Peers need memory of the accelerator too, of which JAX would otherwise take most at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    from mgjax.training.run import replace_text
 
     for suite in suites:
         module = importlib.import_module(f"benchmarks.{suite}")
         measured = [dataclasses.asdict(row) for row in module.run(runs, small)]
         rows = [row for row in rows if row["suite"] != suite] + measured
-        replace_text(output, json.dumps(rows, indent=1) + "\n")
+        files.write_json(output, rows)
     return [row for row in rows if row["suite"] in suites]
 
 
 def _rows_in(output: pathlib.Path) -> list[dict]:
-    if not writable(output).exists():
+    if not files.writable(output).exists():
         return []
     try:
         rows = json.loads(output.read_text())
@@ -110,5 +110,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

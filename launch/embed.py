@@ -6,9 +6,9 @@ The output holds a row a clip: embedding [N, D] float32, video (id), start, leng
 folder, model, feature and checkpoint, the store and its class names.
 """
 
-from absl import app, flags
+from absl import flags
 
-from mgjax.errors import script
+from mgjax.errors import run_script, script
 from mgjax.evaluation import embed
 from mgjax.store import Store
 
@@ -33,5 +33,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

@@ -21,16 +21,15 @@ takes every video of the store.
 """
 
 import functools
-import json
 
 import run_flags
-from absl import app, flags
+from absl import flags
 
-from mgjax.errors import InputError, script, writable
+from mgjax import files
+from mgjax.errors import InputError, run_script, script
 from mgjax.evaluation import clip_vectors, emotion
 from mgjax.models.emotion import EmotionLSTM
 from mgjax.store import Store
-from mgjax.training.run import replace_text
 
 FLAGS = flags.FLAGS
 SOURCES = ("workdir", "probabilities", "labels")
@@ -69,14 +68,13 @@ def source(store):
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
-    output = writable(FLAGS.output)
+    output = files.output(FLAGS.output)
     with Store(FLAGS.store) as store:
         result = emotion.judge(store, FLAGS.split, source(store), *map(run_flags.read_options, OPTIONS))
     print(emotion.result_table(result))
-    replace_text(output, json.dumps(result, indent=1) + "\n")
+    files.write_json(output, result)
     print(f"\nwrote {output}")
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

@@ -7,14 +7,12 @@ classes, and writes --output. With --pictures it also draws the loss curves, the
 embeddings and an animation of a re-generated clip.
 """
 
-import json
+from absl import flags
 
-from absl import app, flags
-
-from mgjax.errors import script, writable
+from mgjax import files
+from mgjax.errors import run_script, script
 from mgjax.evaluation import probe
 from mgjax.store import Store
-from mgjax.training.run import replace_text
 
 FLAGS = flags.FLAGS
 
@@ -36,12 +34,12 @@ def define_flags():
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
-    output = writable(FLAGS.output)
+    output = files.output(FLAGS.output)
     with Store(FLAGS.store) as store:
         result = probe.probe_run(FLAGS.workdir, store, FLAGS.split, k=FLAGS.k, metric=FLAGS.metric,
                                  weighted=FLAGS.weighted, feature=FLAGS.feature, step=FLAGS.step)
         print(probe.result_table(result), probe.class_table(result), sep="\n\n")
-        replace_text(output, json.dumps(result.summary, indent=1) + "\n")
+        files.write_json(output, result.summary)
         print(f"\nwrote {output}")
         if FLAGS.pictures:
             for picture in probe.draw(result, FLAGS.workdir, store, FLAGS.split, FLAGS.pictures):
@@ -49,5 +47,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

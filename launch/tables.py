@@ -18,13 +18,12 @@ import pathlib
 import sys
 
 import run_flags
-from absl import app, flags
+from absl import flags
 
-from mgjax import models
-from mgjax.errors import InputError, script
+from mgjax import files, models
+from mgjax.errors import InputError, run_script, script
 from mgjax.evaluation import tables
 from mgjax.store import Store
-from mgjax.training.run import replace_text
 
 FLAGS = flags.FLAGS
 FOLDER = pathlib.Path(__file__).resolve().parent / "recipes"
@@ -125,11 +124,10 @@ def main(argv):
                 sys.exit(128 + stopped)
         result = tables.read_table(table, study)
     for path, text in zip(written, (tables.markdown(result), tables.to_json(result))):
-        replace_text(path, text)
+        files.write_text(path, text)
     print(tables.markdown(result))
     print(f"wrote {written[0]} and {written[1]}")
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

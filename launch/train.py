@@ -15,10 +15,10 @@ import sys
 
 import jax
 import run_flags
-from absl import app, flags
+from absl import flags
 
 from mgjax import training
-from mgjax.errors import InputError, script
+from mgjax.errors import InputError, run_script, script
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -73,5 +73,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    define_flags()
-    app.run(main)
+    run_script(main, define_flags)

@@ -7,8 +7,8 @@ Submodules are imported when first used, so that `import mgjax` (and packing, wh
 import importlib
 
 __version__ = "0.1.0"
-__all__ = ["batching", "errors", "evaluation", "models", "nn", "plots", "progress", "protocols", "skeleton", "store",
-           "training", "transforms"]
+__all__ = ["batching", "errors", "evaluation", "files", "models", "nn", "plots", "progress", "protocols", "skeleton",
+           "store", "training", "transforms"]
 
 
 def __getattr__(name):

@@ -21,7 +21,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mgjax.errors import InputError, writable
+from mgjax.errors import InputError
+from mgjax.files import writable
 from mgjax.skeleton import Layout
 
 DOTS_PER_INCH = 160

@@ -31,7 +31,8 @@ import h5py
 import numpy as np
 
 from mgjax import skeleton
-from mgjax.errors import InputError, writable
+from mgjax.errors import InputError
+from mgjax.files import writable
 
 FORMAT = "mgjax-store"
 VERSION = 1

@@ -14,7 +14,8 @@ import numpy as np
 from flax import nnx
 
 from mgjax.batching import Blocks, Frames, batch_edges, gather, plan
-from mgjax.errors import InputError, writable
+from mgjax.errors import InputError
+from mgjax.files import writable
 from mgjax.skeleton import Layout
 from mgjax.store import Store
 from mgjax.training import load_model

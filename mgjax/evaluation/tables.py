@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mgjax import models, protocols
+from mgjax import files, models, protocols
 from mgjax.batching import Blocks
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, emotion, probe
@@ -34,7 +34,7 @@ from mgjax.evaluation.embed import logits_of_clips
 from mgjax.evaluation.metrics import classification, wilson_interval
 from mgjax.store import Store
 from mgjax.training import Run, fit, load_model
-from mgjax.training.run import RunFolder, replace_text
+from mgjax.training.run import RunFolder
 
 IMIGUE, NTU_VIEW, NTU_SUBJECT = "iMiGUE", "NTU RGB+D 60, C-View", "NTU RGB+D 60, C-Sub"
 # What a store's source begins with, and a split: whose published figures may stand beside what is measured on it.
@@ -262,7 +262,7 @@ def run_rows(table: Table, study: Study, run_of: Callable[[str], Run], keys: Seq
             if stopped:
                 return stopped
             found = (_judge_videos if table.videos else _judge_clips)(row, study, folder)
-            replace_text(result, json.dumps(found, indent=1) + "\n")
+            files.write_json(result, found)
     return 0
 
 

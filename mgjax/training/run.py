@@ -21,7 +21,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
-from mgjax import __version__, models
+from mgjax import __version__, files, models
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
 from mgjax.store import Store
@@ -136,7 +136,7 @@ class RunFolder:
         if self.path.exists() and any(p.suffix != ".partial" for p in self.path.iterdir()):
             raise InputError(f"{self.path}: is not empty and holds no run; choose a new folder")
         self.path.mkdir(parents=True, exist_ok=True)
-        replace_text(described, json.dumps({"mgjax": __version__, **run.to_dict()}, indent=1) + "\n")
+        files.write_json(described, {"mgjax": __version__, **run.to_dict()})
 
     def load(self) -> Run:
         """The run whose folder this is."""
@@ -172,7 +172,7 @@ class RunFolder:
     def keep_metrics(self, step: int) -> list[dict]:
         """Drop records past a step, which the run is about to repeat; returns the ones kept."""
         kept = [record for record in self.metrics() if record["step"] <= step]
-        replace_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+        files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
         return kept
 
     def add_metrics(self, record: dict):
@@ -198,13 +198,6 @@ def restore(manager: ocp.CheckpointManager, step: int, items: ocp.args.Composite
                              "mgjax; without this folder the checkpoint before it is used") from None
     sys.stderr.write(written.getvalue())
     return restored
-
-
-def replace_text(path: pathlib.Path, text: str):
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def _flat(values: dict, prefix: str = "") -> dict:

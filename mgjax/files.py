@@ -1,0 +1,205 @@
+"""Files: may I write here, whole or not at all, one writer at a time; plain files read, JSON both ways.
+
+Imports the standard library and `mgjax.errors` only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import pathlib
+import stat
+import sys
+import warnings
+from collections.abc import Iterator
+
+from mgjax.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+def writable(path: str | os.PathLike) -> pathlib.Path:
+    """The path of a file to write, if it can be one: its folder is there, and nothing but a plain file stands in its
+    place.
+
+    Raises:
+        InputError: it cannot.
+    """
+    path = pathlib.Path(path)
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: cannot be the path of a file, for its NUL byte")
+    try:
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"{path.parent}: no such folder to write {path.name} into")
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, expected the path of a file to write")
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a plain file (a pipe or a device?), expected the path of a file to write")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def output(path: str | os.PathLike) -> pathlib.Path:
+    """As `writable`, for a script to call before its work: says on standard error where a file will be replaced."""
+    path = writable(path)
+    if path.exists():
+        print(f"note: {path} is there and will be replaced", file=sys.stderr, flush=True)
+    return path
+
+
+@contextlib.contextmanager
+def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A file that gets its name when it is whole; yields the path to write it under until then.
+
+        with files.whole("table.csv") as partial:
+            partial.write_text("id\\n")
+
+    That path is `<path>.partial`, which this process holds locked until the file has its name, so that of two writers
+    the second one is refused, whenever it comes. When the block raises, the partial file is deleted and what was there
+    before stays. A killed process leaves at most the partial file, which the next writer replaces.
+
+    Raises:
+        InputError: the path cannot be written, another writer is at it, or the disk is full.
+    """
+    path = writable(path)
+    partial = path.with_name(path.name + ".partial")
+    held = _hold(partial, os.O_RDWR | os.O_CREAT)
+    try:
+        yield partial
+        os.fsync(held)
+        os.replace(partial, path)
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            raise InputError(f"{path}: cannot be written ({os.strerror(error.errno)})") from None
+        raise
+    finally:
+        os.close(held)
+
+
+@contextlib.contextmanager
+def one_writer(folder: str | os.PathLike) -> Iterator[None]:
+    """Hold a folder, which must be there, for this process alone until the block ends.
+
+    Raises:
+        InputError: another process, or another block of this one, holds it.
+    """
+    held = _hold(pathlib.Path(folder), os.O_RDONLY)
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def _hold(path: pathlib.Path, flags: int) -> int:
+    """Open a file or folder and lock it; the lock goes with the descriptor, however the process ends."""
+    while True:
+        try:
+            held = os.open(path, flags | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+        try:
+            _lock(held, path)
+            # Whoever held it may have renamed or deleted it meanwhile: then this is no longer what has the name.
+            if os.path.samestat(os.fstat(held), os.stat(path)):
+                return held
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(held)
+            raise
+        os.close(held)
+
+
+def _lock(descriptor: int, path: pathlib.Path):
+    if fcntl is None:
+        warnings.warn(f"{path}: this system has no locks; nothing keeps a second process from writing it", stacklevel=2)
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InputError(f"{path}: another process is writing it; wait until it has ended, or write elsewhere") from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(f"{path}: its file system has no locks; nothing keeps a second process from writing it",
+                      stacklevel=2)
+
+
+def write_text(path: str | os.PathLike, text: str):
+    """Write a text file whole or not at all, as `whole`."""
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, value):
+    """Write plain values as a JSON file, whole or not at all; NaN and infinities are refused, as JSON has none."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_bytes(path: str | os.PathLike, expected: str, most: int = 2**30) -> bytes:
+    """All of a plain file of at most `most` bytes; a pipe or a device is refused at once, not waited for.
+
+    Args:
+        expected: what it should be, as in "a CSV table", for the error messages.
+
+    Raises:
+        InputError: it cannot be read, is no plain file, or is larger.
+    """
+    try:
+        # Opening a pipe would otherwise wait for its writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(f"{path}: is not a plain file; expected {expected}")
+            if status.st_size > most:
+                raise InputError(f"{path}: has {status.st_size} bytes, too many for {expected}")
+            return file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
+    except ValueError as error:  # a NUL byte in the name
+        raise InputError(f"{str(path)!r}: cannot be the path of a file ({error})") from None
+
+
+def read_text(path: str | os.PathLike, expected: str) -> str:
+    """All of a UTF-8 text file, with or without a byte order mark.
+
+    Raises:
+        InputError: as `read_bytes`, or it is not such text.
+    """
+    try:
+        return read_bytes(path, expected).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; expected {expected}") from None
+
+
+def read_json(path: str | os.PathLike, expected: str):
+    """What a JSON file holds.
+
+    Raises:
+        InputError: as `read_text`, or it is not JSON, nested too deeply, or holds a number of thousands of digits.
+    """
+    return parse_json(read_text(path, expected), str(path), expected)
+
+
+def parse_json(text: str | bytes, source: str, expected: str):
+    """What a JSON text holds; `source` names it in the error message.
+
+    Raises:
+        InputError: as `read_json`.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise InputError(f"{source}: nested too deeply; expected {expected}") from None
+    except ValueError as error:  # not JSON, not UTF-8, or a whole number of more digits than Python reads
+        raise InputError(f"{source}: not JSON ({str(error)[:200]}); expected {expected}") from None
