@@ -68,8 +68,7 @@ class TrainState(NamedTuple):
 
 def learning_rate(options: TrainOptions, steps_per_epoch: int) -> Callable:
     """The learning rate as a function of the step."""
-    warmup = round(options.warmup_epochs * steps_per_epoch)
-    total = options.epochs * steps_per_epoch
+    warmup, total = options.warmup(steps_per_epoch), options.length(steps_per_epoch)
     if options.schedule == "cosine":
         schedule = optax.cosine_decay_schedule(options.learning_rate, max(total - warmup, 1))
     elif options.schedule == "steps":
@@ -90,6 +89,20 @@ def make_optimiser(options: TrainOptions, steps_per_epoch: int) -> optax.Gradien
     rate = learning_rate(options, steps_per_epoch)
     chain.append(optax.adamw(rate, weight_decay=options.weight_decay) if options.weight_decay else optax.adam(rate))
     return optax.chain(*chain)
+
+
+def between(dispatches: Iterable[Dispatch], first: int, last: int) -> Iterator[Dispatch]:
+    """The steps `first` to `last` - 1 of some dispatches, those that reach beyond being cut."""
+    end = 0
+    for dispatch in dispatches:
+        begin, end = end, end + dispatch.count
+        start, stop = max(first, begin) - begin, min(last, end) - begin
+        if stop - start == dispatch.count:
+            yield dispatch
+        elif start < stop:
+            clips, weight = np.zeros_like(dispatch.clips), np.zeros_like(dispatch.weight)
+            clips[:stop - start], weight[:stop - start] = dispatch.clips[start:stop], dispatch.weight[start:stop]
+            yield dispatch._replace(count=stop - start, clips=clips, weight=weight)
 
 
 class Trainer:
@@ -122,6 +135,7 @@ class Trainer:
         longest = [longest_of_batches(self.lengths[clips], options.batch_size) for clips in self.clips_of_block]
         self.edges = bucket_edges(np.concatenate(longest), options.buckets)
         self.steps_per_epoch = sum(map(len, longest))
+        self.length = options.length(self.steps_per_epoch)
         rows = options.batch_size // self.parts(self.edges[-1])
         if rows % len(devices):
             raise InputError(f"training: {rows} rows of a batch (batch_size {options.batch_size}, computed in "
@@ -273,7 +287,7 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         run: what to train.
         store: the opened store.
         folder: the run's working folder, new or holding the same run; one that all processes see.
-        log: gets a line an epoch when standard error is no terminal.
+        log: gets a line an epoch when standard error is no terminal, of a long run some 200 in all.
         devices: which devices; None takes all. A run may go on with another number of them.
 
     Returns:
@@ -293,17 +307,20 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
     multihost_utils.sync_global_devices("claimed")
     with folder.checkpoints(writing=True) as manager, _signals() as stopped:
         state = _restore(manager, trainer.initial_state())
-        history = folder.keep_metrics(int(state.step)) if jax.process_index() == 0 else []
+        step = int(state.step)
+        ended = step % trainer.steps_per_epoch == 0 or step >= trainer.length
+        history = folder.keep_metrics(step, ended) if jax.process_index() == 0 else []
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("metrics kept")
             history = folder.metrics()
         read, held = padding_share(trainer.order(0), trainer.lengths)
-        log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, padded lengths "
+        log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, {trainer.length} steps in all, "
+            "padded lengths "
             f"{list(trainer.edges)} ({read:.1%} padding in recurrences, {held:.1%} elsewhere)"
             + (f", {len(trainer.blocks)} blocks of {trainer.blocks.size} frames" if len(trainer.blocks) > 1 else "")
             + (f", {trainer.everywhere.mesh.size} devices" if trainer.everywhere.mesh.size > 1 else "")
-            + (f"; resuming at step {int(state.step)}" if int(state.step) else ""))
-        if int(state.step) < run.training.epochs * trainer.steps_per_epoch:
+            + (f"; resuming at step {step}" if step else ""))
+        if step < trainer.length:
             trainer.compile(state, log)
         loop = _Loop(trainer, folder, manager, history, log, stopped)
         return loop.go(state)
@@ -320,21 +337,18 @@ class _Loop:
         self.seen = 0
 
     def go(self, state: TrainState) -> int:
-        options, per_epoch = self.trainer.run.training, self.trainer.steps_per_epoch
-        first = int(state.step)
-        with progress.counter(options.epochs * per_epoch, "training", done=first, every=120) as advance:
-            for epoch in range(first // per_epoch, options.epochs):
-                if self._settled():
-                    break
+        length, per_epoch = self.trainer.length, self.trainer.steps_per_epoch
+        step = int(state.step)
+        with progress.counter(length, "training", done=step, every=120) as advance:
+            while step < length and not self._settled():
+                epoch, first = divmod(step, per_epoch)
                 self.epoch_began, self.seen = time.monotonic(), 0
-                position, order = int(state.step) - epoch * per_epoch, self.trainer.order(epoch)
-                ends = np.cumsum([dispatch.count for dispatch in order])
-                left = [dispatch for dispatch, end in zip(order, ends) if end > position]
+                left = between(self.trainer.order(epoch), first, min(per_epoch, length - epoch * per_epoch))
                 for dispatch, frames in self.trainer.stream(left):
-                    state = self._advance(state, epoch * per_epoch + position, dispatch, frames)
-                    position += dispatch.count
-                    if position == per_epoch:
-                        state = self._end_epoch(state, epoch)
+                    state = self._advance(state, step, dispatch, frames)
+                    step += dispatch.count
+                    if step % per_epoch == 0:
+                        state = self._end_epoch(state, epoch, step)
                     advance(f"loss {self.history[-1]['loss']:.5f}" if self.history else "", dispatch.count)
                     if self._asked_to_stop():
                         self._save(state)
@@ -343,6 +357,8 @@ class _Loop:
                         return self.stopped[0]
                     if self._time_to_save():
                         self._save(state)
+        if step % per_epoch and (not self.history or self.history[-1]["step"] != step):
+            state = self._end_epoch(state, step // per_epoch, step)
         self._save(state)
         return 0
 
@@ -385,23 +401,33 @@ class _Loop:
                 + (f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet")
             )
 
-    def _end_epoch(self, state, epoch):
+    def _end_epoch(self, state, epoch, step):
+        """Write the epoch's record: its means over the clips it had."""
         self._check()
         sums = {name: float(value) for name, value in state.sums.items()}
         weight = sums.pop("weight")
         seconds = time.monotonic() - self.epoch_began
-        record = {"epoch": epoch, "step": int(state.step)}
+        record = {"epoch": epoch, "step": step}
         record |= {name: value / weight for name, value in sums.items()}
-        record |= {"learning_rate": float(self.trainer.rate(int(state.step) - 1)),
+        record |= {"learning_rate": float(self.trainer.rate(step - 1)),
                    "frames_per_second": round(self.seen / seconds),
                    "seconds": round(seconds, 3)}
         if jax.process_index() == 0:
             self.folder.add_metrics(record)
         self.history.append(record)
-        if not sys.stderr.isatty():
+        length = self.trainer.length
+        if not sys.stderr.isatty() and self._worth_a_line(step):
             parts = "  ".join(f"{name} {record[name]:.5f}" for name in sums)
-            self.log(f"epoch {epoch + 1:4d}/{self.trainer.run.training.epochs}  {parts}  {seconds:.1f} s")
+            self.log(f"step {step:{len(str(length))}d}/{length}  epoch {epoch + 1:4d}  {parts}  {seconds:.1f} s")
+        if step % self.trainer.steps_per_epoch:
+            return state  # of an epoch that the run, given more steps, would go on with
         return state._replace(sums=self.trainer.place({name: np.zeros((), np.float32) for name in state.sums}))
+
+    def _worth_a_line(self, step: int) -> bool:
+        """Whether an epoch that ends with this step is logged: every one of a short run, some 200 of a long one."""
+        length, per_epoch = self.trainer.length, self.trainer.steps_per_epoch
+        share = max(length, 200 * per_epoch) / 200
+        return step == length or step // share > (step - per_epoch) // share
 
     def _settled(self) -> bool:
         """Whether the training loss has been stable for `plateau` epochs."""

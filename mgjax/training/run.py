@@ -33,6 +33,7 @@ class TrainOptions:
     """How a model is trained."""
 
     epochs: int = option(100, "passes over the training clips")
+    steps: int = option(0, "optimiser steps, whatever the number of clips; 0 trains for `epochs`")
     batch_size: int = option(64, "clips of a step")
     learning_rate: float = option(2e-4, "Adam's step size, at its highest")
     schedule: str = option("steps", "learning rate over time: 'constant', 'cosine' to zero, or 'steps': times "
@@ -40,6 +41,7 @@ class TrainOptions:
     decay_factor: float = option(0.999, "factor of the 'steps' schedule")
     decay_epochs: int = option(5, "epochs between two steps of the 'steps' schedule")
     warmup_epochs: float = option(0.0, "epochs over which the learning rate rises linearly from zero")
+    warmup_steps: int = option(0, "the same in optimiser steps; 0 takes `warmup_epochs`")
     weight_decay: float = option(0.0, "decoupled weight decay (AdamW)")
     clip_norm: float = option(0.0, "scale gradients down to at most this global norm; 0 leaves them")
     plateau: int = option(0, "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
@@ -54,13 +56,29 @@ class TrainOptions:
     def __post_init__(self):
         if self.schedule not in ("constant", "cosine", "steps"):
             raise InputError(f"training: schedule is {self.schedule!r}, expected constant, cosine or steps")
-        for field, least in (("epochs", 1), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1), ("seed", 0),
+        for field, least in (("epochs", 0), ("steps", 0), ("warmup_steps", 0), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1), ("seed", 0),
                              ("longest_whole", 1), ("together", 1), ("plateau", 0), ("warmup_epochs", 0),
                              ("weight_decay", 0), ("clip_norm", 0)):
             if getattr(self, field) < least:
                 raise InputError(f"training: {field} is {getattr(self, field)}, expected at least {least}")
         if self.learning_rate <= 0:
             raise InputError(f"training: learning_rate is {self.learning_rate}, expected more than 0")
+        if not self.steps and not self.epochs:
+            raise InputError("training: epochs is 0 and steps is 0; one of them must say how long to train")
+        if self.steps and self.epochs not in (0, type(self).epochs):
+            raise InputError(f"training: steps={self.steps} and epochs={self.epochs} both say how long to train; "
+                             "leave one of them out, or give epochs=0 with steps")
+        if self.warmup_steps and self.warmup_epochs:
+            raise InputError(f"training: warmup_steps={self.warmup_steps} and warmup_epochs={self.warmup_epochs} both "
+                             "say how long the learning rate rises; give one of them")
+
+    def length(self, steps_per_epoch: int) -> int:
+        """Optimiser steps of the whole run."""
+        return self.steps or self.epochs * steps_per_epoch
+
+    def warmup(self, steps_per_epoch: int) -> int:
+        """Optimiser steps over which the learning rate rises."""
+        return self.warmup_steps or round(self.warmup_epochs * steps_per_epoch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,9 +187,14 @@ class RunFolder:
                     raise InputError(f"{path}: line {number} is not JSON") from None
         return records
 
-    def keep_metrics(self, step: int) -> list[dict]:
-        """Drop records past a step, which the run is about to repeat; returns the ones kept."""
-        kept = [record for record in self.metrics() if record["step"] <= step]
+    def keep_metrics(self, step: int, ended: bool = True) -> list[dict]:
+        """Drop records past a step, which the run is about to repeat; returns the ones kept.
+
+        Args:
+            ended: whether an epoch or the run ended with that step; else a record of it is dropped too, being of an
+                epoch that the run, given more steps, goes on with.
+        """
+        kept = [record for record in self.metrics() if record["step"] < step + ended]
         files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
         return kept
 

@@ -20,7 +20,7 @@ from mgjax.errors import InputError
 from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store, StoreWriter
-from mgjax.training.loop import Trainer, learning_rate
+from mgjax.training.loop import Trainer, between, learning_rate
 from mgjax.training.run import RunFolder
 from mgjax.transforms import Augmentation, Preparation
 
@@ -154,6 +154,72 @@ def test_schedules():
     assert rate(4) == pytest.approx(1) and rate(40) == pytest.approx(0, abs=1e-6) and rate(22) == pytest.approx(0.5)
     constant = learning_rate(training.TrainOptions(learning_rate=0.1, schedule="constant"), 4)
     assert constant(1000) == pytest.approx(0.1)
+
+
+def arrays_of(folder):
+    """Every array of a run's newest checkpoint."""
+    with RunFolder(folder).checkpoints() as manager:
+        step = manager.latest_step()
+        return step, jax.tree.map(np.asarray, dict(manager.restore(step).items()))
+
+
+def assert_same_run(one, other):
+    """Two folders' last checkpoints have the same bits, and their records too, but for the time they took."""
+    (step, arrays), (other_step, others) = arrays_of(one), arrays_of(other)
+    assert step == other_step and len(jax.tree.leaves(arrays)) > 20
+    jax.tree.map(np.testing.assert_array_equal, arrays, others)
+    records = [[{name: value for name, value in record.items() if name not in ("seconds", "frames_per_second")}
+                for record in RunFolder(folder).metrics()] for folder in (one, other)]
+    assert records[0] == records[1]
+
+
+def test_steps_are_epochs_said_otherwise(tmp_path):
+    with Store(write_store(tmp_path / "clips.h5", clips=20)) as store:  # three steps an epoch
+        options = {"schedule": "cosine", "buckets": 2}
+        epochs = make_run(store, epochs=4, warmup_epochs=1.0, **options)
+        steps = make_run(store, epochs=0, steps=12, warmup_steps=3, **options)
+        for run, folder in ((epochs, "epochs"), (steps, "steps")):
+            assert training.fit(run, store, tmp_path / folder, log=quiet) == 0
+    assert_same_run(tmp_path / "epochs", tmp_path / "steps")
+    assert [record["step"] for record in RunFolder(tmp_path / "steps").metrics()] == [3, 6, 9, 12]
+
+
+def test_training_may_end_in_the_middle_of_an_epoch(tmp_path):
+    """Its last record is of the steps there were, which are those of a longer run."""
+    with Store(write_store(tmp_path / "clips.h5", clips=20)) as store:
+        for steps in (5, 9):
+            run = make_run(store, epochs=0, steps=steps, schedule="constant", together=8, checkpoint_seconds=0.0)
+            lines = []
+            assert training.fit(run, store, tmp_path / str(steps), log=lines.append) == 0
+            assert f"{steps} steps in all" in lines[0] and f"step {steps}/{steps}" in lines[-1]
+            assert len([line for line in lines if line.startswith("step ")]) == -(-steps // 3)
+    (five,), nine = (RunFolder(tmp_path / "5").metrics()[1:], RunFolder(tmp_path / "9").metrics())
+    assert five["epoch"] == 1 and five["step"] == 5 and nine[1]["step"] == 6 and five["loss"] != nine[1]["loss"]
+    _, _, step = training.load_model(tmp_path / "5")
+    assert step == 5
+
+
+def test_dispatches_are_cut_where_asked():
+    rng = np.random.default_rng(0)
+    dispatches = [batching.Dispatch(0, 8, count, rng.integers(1, 9, (4, 1, 2)), np.ones((4, 1, 2), np.float32))
+                  for count in (4, 1, 3)]
+    rows = lambda cut: [dispatch.clips[i].tolist() for dispatch in cut for i in range(dispatch.count)]
+    for first in range(9):
+        for last in range(first, 9):
+            cut = list(between(dispatches, first, last))
+            assert rows(cut) == rows(dispatches)[first:last]
+            for dispatch in cut:
+                assert dispatch.clips.shape == (4, 1, 2) and dispatch.count
+                assert not dispatch.weight[dispatch.count:].any() or dispatch in dispatches
+
+
+def test_what_says_how_long_to_train_must_not_contradict_itself():
+    for options in ({"epochs": 40, "steps": 100}, {"epochs": 0}, {"steps": -1}, {"warmup_steps": -1},
+                    {"warmup_steps": 5, "warmup_epochs": 1.0}):
+        with pytest.raises(InputError, match="training: .*(epochs|steps)"):
+            training.TrainOptions(**options)
+    assert training.TrainOptions(steps=100).length(7) == 100
+    assert training.TrainOptions(epochs=3).length(7) == 21
 
 
 def test_impossible_options_are_refused():
