@@ -91,13 +91,18 @@ def logits_of_clips(model: nnx.Module, source: Blocks | Frames, clips, preparati
     return map_clips(step, source, clips, preparation, **how)
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "preparation", "layout", "points"))
-def _resample(frames, rows, *, steps, preparation, layout, points):
-    batch = prepared_batch(frames, rows, steps, preparation, layout)
+def at_even_times(batch: Batch, points: int = 32) -> jax.Array:
+    """A batch's inputs at so many evenly spread times, interpolated, flattened: `[B, points·V·channels]`."""
     place = jnp.linspace(0, 1, points) * (batch.length[:, None] - 1)
     everything = jnp.ones(batch.inputs.shape[:3], bool)
-    keypoints, _ = interpolate_frames(batch.inputs, everything, place, batch.length, jnp.full(len(rows), points))
-    return keypoints.reshape(len(rows), -1)
+    count = jnp.full(len(batch.length), points)
+    keypoints, _ = interpolate_frames(batch.inputs, everything, place, batch.length, count)
+    return keypoints.reshape(len(batch.length), -1)
+
+
+@functools.partial(jax.jit, static_argnames=("steps", "preparation", "layout", "points"))
+def _resample(frames, rows, *, steps, preparation, layout, points):
+    return at_even_times(prepared_batch(frames, rows, steps, preparation, layout), points)
 
 
 def resampled_keypoints(source: Blocks | Frames, clips, preparation: Preparation, layout: Layout, points: int = 32,

@@ -1,0 +1,80 @@
+"""The check that asks no label: what is found again, and what is said of a run that has unlearnt something."""
+
+import numpy as np
+import pytest
+
+from mgjax import training
+from mgjax.evaluation.label_free import LabelFreeCheck, check_run, found_again
+from mgjax.models.usvae import USVAE
+from mgjax.skeleton import COCO_17
+from mgjax.store import Store, StoreWriter
+from mgjax.transforms import Augmentation, Preparation
+
+
+def test_found_again_by_hand():
+    first = np.array([[1, 0], [0, 1], [-1, 0.0]])
+    second = np.array([[2, 0.1], [1, 0], [-3, 1.0]])
+    # The second row's own view points where the first row does, and so is nearer to that one than its own.
+    assert found_again(first, second) == 1
+    assert found_again(first, first) == 3
+
+
+def test_a_tie_is_a_miss():
+    assert found_again(np.ones((4, 3)), np.ones((4, 3))) == 0
+    assert found_again(np.zeros((4, 3)), np.zeros((4, 3))) == 0
+
+
+def test_it_equals_scikit_learns_nearest_neighbour():
+    neighbors = pytest.importorskip("sklearn.neighbors")
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=(50, 8))
+    second = first + rng.normal(size=(50, 8))
+    nearest = neighbors.NearestNeighbors(n_neighbors=1, metric="cosine").fit(second)
+    own = nearest.kneighbors(first, return_distance=False)[:, 0] == np.arange(50)
+    assert 0 < found_again(first, second) == own.sum() < 50
+
+
+def test_what_is_said():
+    better = LabelFreeCheck(100, 90, 60, 40, 0.2, 0.5)
+    assert better.worse == [] and "WORSE" not in str(better)
+    assert "trained 90.0% (82.6% – 94.5%), untrained 60.0%" in str(better)
+    assert LabelFreeCheck(100, 50, 60, 40, 0.2, 0.5).worse == ["the clips it finds again"]
+    assert LabelFreeCheck(100, 70, 60, 40, float("nan"), 0.5).worse == ["its training loss"]
+    assert "WORSE THAN UNTRAINED by its training loss and by the clips" in str(
+        LabelFreeCheck(100, 50, 60, 40, 0.6, 0.5))
+    assert "found again" not in str(LabelFreeCheck(100, None, None, None, 0.2, 0.5))
+
+
+@pytest.fixture(scope="module")
+def store_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "a.h5"
+    rng = np.random.default_rng(0)
+    time = np.arange(10)[:, None, None]
+    body = rng.uniform(100, 500, (17, 2))
+    with StoreWriter(path, COCO_17, unit="pixel", frames=240, source="test") as writer:
+        for i in range(24):
+            sway = 50 * np.sin(time * rng.uniform(0.2, 1)) * rng.normal(size=(17, 2))
+            writer.add_video(f"v{i}", body + sway, np.ones((10, 17)))
+            writer.add_clip(f"v{i}", 0, 10)
+    return path
+
+
+def run_of(store, **options):
+    return training.Run(
+        "usvae", USVAE.Config(units=16, decoder_units=16), Preparation(frames=8, velocity=1.0),
+        Augmentation(rotation=0.3, denoise=True),
+        training.TrainOptions(batch_size=8, buckets=1, clip_norm=1.0, **options),
+        store.layout, "all", store.labels)
+
+
+def test_a_run_that_learns_is_not_worse_and_one_that_breaks_is(store_path, tmp_path):
+    with Store(store_path) as store:
+        training.fit(run_of(store, epochs=40, learning_rate=1e-2), store, tmp_path / "good", log=str)
+        good = check_run(tmp_path / "good", store)
+        assert good.n == 24 and good.loss < good.first_loss and good.worse == []
+        assert check_run(tmp_path / "good", store) == good
+        training.fit(run_of(store, epochs=2, learning_rate=1.0), store, tmp_path / "bad", log=str)
+        bad = check_run(tmp_path / "bad", store)
+        assert bad.untrained == good.untrained and bad.first_loss == pytest.approx(good.first_loss)
+        assert bad.trained < bad.untrained and "its training loss" in bad.worse
+        assert check_run(tmp_path / "good", store, clips=10).n == 10
