@@ -121,7 +121,7 @@ def test_the_options_are_the_quickstart_recipe(root, executed):
         name, _, value = flag.removeprefix("--").partition("=")
         group, field = name.split(".")
         expected[group][field] = type(expected[group][field])(value) if value else True
-    expected["train"]["epochs"] = 2  # the small way
+    expected["train"]["steps"] = 2  # the small way
     assert {group: options[key] for group, (_, key) in groups.items()} == expected
 
 
