@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+from hypothesis import example, given, settings, strategies
 from openpose_frames import SOURCE, frames, standing
 
 from data_prep import following, openpose
 from mgjax import skeleton
 from mgjax.errors import InputError
+
+settings.register_profile("whenever", deadline=None)
+settings.load_profile("whenever")
 
 
 def followed(folder, **options):
@@ -242,93 +246,233 @@ def scene(seed, frames=400):
     return numbers, np.array([len(some) for some in points]), np.concatenate(points)
 
 
-def state(tracker):
-    """All that a tracker goes by: where joints lie that it has forgotten is nothing of it."""
-    names = ("people", "_id", "_known", "_velocity", "_size", "_last", "_seen")
-    return {name: getattr(tracker, name) for name in names} | {"pose": tracker._pose[tracker._known >= 0]}
+def track(numbers, counts, pose, parts=1, model=skeleton.BODY_25):
+    """Who each detection is, the frames given in so many parts."""
+    tracker, stops, who = following.Tracker(model), np.cumsum(counts), []
+    for part in np.array_split(np.arange(len(numbers)), parts):
+        start, stop = (stops[part[0]] - counts[part[0]], stops[part[-1]]) if len(part) else (0, 0)
+        who.append(tracker.track(numbers[part], counts[part], pose[start:stop]))
+    return np.concatenate(who)
 
 
-def check_walking(numbers, counts, pose):
-    """Following frames at once leaves what following them one by one leaves, to the last bit; frames walked through."""
-    one_by_one, at_once = following.Tracker(25), following.Tracker(25)
-    walked, walk = 0, at_once.walk
+def stepped(monkeypatch, *arguments, **options):
+    """As `track`, every frame by itself."""
+    with monkeypatch.context() as patch:
+        patch.setattr(following, "MANY", 0)
+        return track(*arguments, **options)
+
+
+def test_many_frames_at_once_are_followed_as_one_by_one(monkeypatch):
+    taken, walk = [], following.Tracker._walk
 
     def count(*arguments):
-        nonlocal walked
-        taken = walk(*arguments)
-        walked += taken[0]
-        return taken
+        taken.append(walk(*arguments))
+        return taken[-1]
 
-    at_once.walk = count
-    size, stops = np.hypot(*following.extents(pose)), np.cumsum(counts)
-    for part in np.array_split(np.arange(len(numbers)), max(1, len(numbers) // 150)):
-        start, stop = stops[part[0]] - counts[part[0]], stops[part[-1]]
-        who = np.full(stop - start, -1)
-        following._track(at_once, numbers[part], counts[part], pose[start:stop], size[start:stop], who)
-        ours = [slice(stops[i] - counts[i], stops[i]) for i in part]
-        expected = [one_by_one.step(numbers[i], pose[rows], size[rows]) for i, rows in zip(part, ours) if counts[i]]
-        np.testing.assert_array_equal(who, np.concatenate([*expected, np.zeros(0, np.int64)]))
-        left = state(at_once)
-        for name, value in state(one_by_one).items():
-            np.testing.assert_array_equal(left[name], value, err_msg=name)
-    return walked
+    monkeypatch.setattr(following.Tracker, "_walk", count)
+    scenes = [scene(seed) for seed in range(30)]
+    for each in scenes:
+        np.testing.assert_array_equal(track(*each), stepped(monkeypatch, *each))
+    assert sum(taken) > 0.5 * sum(len(numbers) for numbers, *_ in scenes)
 
 
-def test_walking_is_stepping():
-    scenes = [scene(seed) for seed in range(40)]
-    walked = [check_walking(*each) for each in scenes]
-    alone = [(counts == 1).sum() for _, counts, _ in scenes]
-    assert sum(walked) > 0.5 * sum(alone)
-    assert sum(0 < frames < 0.9 * len(numbers) for frames, (numbers, *_) in zip(walked, scenes)) > 10
+def test_it_does_not_matter_where_a_recording_is_cut_into_parts():
+    for seed in range(10):
+        whole = track(*scene(seed))
+        for parts in (3, 400, 500):
+            np.testing.assert_array_equal(track(*scene(seed), parts=parts), whole)
 
 
-def test_walking_by_hand():
-    pose = np.array([shift(standing(500, seed=1), 2 * t) for t in range(40)], np.float32)
-    pose[20:] = shift(pose[0], 2000)  # somebody else
-    pose[5:8, :12] = 0
-    size = np.hypot(*following.extents(pose))
-    tracker = following.Tracker(25)
-    assert tracker.walk(3, pose, size) == (0, -1)
-    assert tracker.step(3, pose[:1]).tolist() == [0]
-    assert tracker.walk(5, pose[1:], size[1:]) == (0, -1)  # frame 4 is not there
-    assert tracker.walk(4, pose[1:], size[1:]) == (19, 0)
-    assert tracker.step(23, pose[20:21]).tolist() == [1]
-    assert tracker.walk(24, pose[21:], size[21:]) == (19, 1)
-    assert tracker._seen.tolist() == [20, 20] and tracker._last.tolist() == [22, 42]
-    tracker.step(43, np.stack([shift(pose[0], 500), pose[39]]).astype(np.float32))
-    assert tracker.walk(44, pose[21:], size[21:]) == (0, -1)  # two people were seen a frame ago
+def test_somebody_out_of_sight_who_is_liker():
+    """Of two people side by side one goes; then somebody stands where that one stood, and not where the other did."""
+    here, there = standing(500, seed=1), standing(530, seed=1)
+    people = [[here, there]] * 20 + [[here]] * 5 + [[there]] * 5
+    who = track(np.arange(30), np.array([len(some) for some in people]), np.array(sum(people, []), np.float32))
+    assert who[40:].tolist() == [who[0]] * 5 + [who[1]] * 5 and who[0] != who[1]
 
 
-def test_walking_past_somebody_out_of_sight():
-    """Of two people side by side one goes; the other then stands where that one was expected: left to `step`."""
-    here = standing(500, seed=1)
-    for x, taken in ((0, 20), (14, 20), (16, 0)):  # 30 pixels apart: from 15 on it is nearer to where the other was
-        tracker = following.Tracker(25)
-        for frame in range(5):
-            tracker.step(frame, np.array([here, shift(here, 30)], np.float32))
-        tracker.step(5, here[None])
-        pose = np.array([shift(here, x)] * 20, np.float32)
-        assert tracker.walk(6, pose, np.hypot(*following.extents(pose)))[0] == taken
+# --- where the detector errs
+
+GROUPS = {"arms": "Shoulder Elbow Wrist", "legs": "Hip Knee Ankle BigToe SmallToe Heel", "head": "Eye Ear"}
+LIMBS = [skeleton.BODY_25.index(*joints) for part, joints in skeleton.BODY_25.parts.items() if part[0] in "rl"]
+some_frames = strategies.sets(strategies.integers(1, 39), max_size=30)
+
+
+def swapped(pose, group):
+    """Left and right exchanged in one of GROUPS, or in all of them."""
+    names = {side + joint for joint in GROUPS.get(group, " ".join(GROUPS.values())).split() for side in "LR"}
+    chosen = np.array([joint in names for joint in skeleton.BODY_25.joints])
+    return np.where(chosen[:, None], pose[skeleton.BODY_25.mirror_permutation], pose)
+
+
+def walker(rng, frames=40):
+    """Somebody with a wide stance who walks, [frames, 25, 3]."""
+    pose = standing(0, seed=rng.integers(100))
+    pose[:, 0] *= 3
+    steps = np.cumsum(rng.normal(0, 2, (frames, 2)) + rng.uniform(-8, 8, 2), axis=0) + rng.uniform(0, 2000, 2)
+    return pose + np.pad(steps, ((0, 0), (0, 1)))[:, None] + rng.normal(0, 1, (frames, 25, 3)) * (1, 1, 0)
+
+
+def ghost(rng, pose):
+    """A stray detection of few joints, small, of low score, beside a person."""
+    stray = pose[rng.integers(25)] * (1, 1, 0) + np.append(rng.uniform(-60, 60, 2), 0)
+    stray = stray + rng.uniform(-25, 25, (25, 3)) * (1, 1, 0) + (0, 0, 0.24)
+    return np.where((rng.permutation(25) < rng.integers(6, 11))[:, None], stray, 0)
+
+
+def who_by_frame(people):
+    counts = np.array([len(some) for some in people])
+    who = track(np.arange(len(people)), counts, np.array(sum(people, []), np.float32))
+    return np.split(who, np.cumsum(counts)[:-1])
+
+
+@given(strategies.integers(0, 999), strategies.dictionaries(
+    strategies.integers(1, 39), strategies.sampled_from([*GROUPS, "all"]), max_size=39), some_frames)
+@example(0, {t: "all" for t in range(5, 20)}, set(range(8, 30)))
+@example(0, {12: "legs"}, {9, 12})
+def test_swapped_sides_and_ghosts_beside(seed, swaps, ghosts):
+    """However left and right are exchanged, and for how long: the same person, and the ghosts are never that one."""
+    rng = np.random.default_rng(seed)
+    truth = walker(rng)
+    people = [[swapped(pose, swaps[t]) if t in swaps else pose] for t, pose in enumerate(truth)]
+    for t in ghosts:
+        people[t].append(ghost(rng, truth[t]))
+    for found in who_by_frame(people):
+        assert found[0] == 0 and 0 not in found[1:]
+
+
+@given(strategies.integers(0, 999), some_frames)
+def test_a_limb_that_fails(seed, frames):
+    """An arm or a leg is anywhere, in any frames and another one each time."""
+    rng = np.random.default_rng(seed)
+    people = [[pose] for pose in walker(rng)]
+    for t in frames:
+        limb = LIMBS[rng.integers(len(LIMBS))]
+        people[t][0][limb, :2] += rng.normal(0, 400, (len(limb), 2))
+    assert all(found.tolist() == [0] for found in who_by_frame(people))
+
+
+@given(strategies.integers(0, 999))
+def test_joints_that_come_and_go(seed):
+    """Up to half of the joints are not seen, others in every frame."""
+    rng = np.random.default_rng(seed)
+    people = [[pose] for pose in walker(rng)]
+    for (pose,) in people:
+        pose[rng.random(25) < rng.uniform(0, 0.5)] = 0
+    assert all(found.tolist() == [0] for found in who_by_frame(people))
+
+
+@given(strategies.lists(strategies.booleans(), min_size=40, max_size=40))
+def test_in_profile(sides):
+    """Of somebody in profile only one side is seen, and OpenPose calls it now left, now right."""
+    layout = skeleton.BODY_25
+    right = np.isin(np.arange(25), layout.index("Nose", "Neck", *(pair[1] for pair in layout.mirror)))[:, None]
+    seen = [np.where(right, pose, 0) for pose in walker(np.random.default_rng(0))]
+    people = [[pose[layout.mirror_permutation] if left else pose] for left, pose in zip(sides, seen)]
+    assert all(found.tolist() == [0] for found in who_by_frame(people))
+
+
+def test_of_two_detections_of_one_person_the_surer():
+    pose = standing(500)
+    sure, unsure = shift(pose, 3), pose * (1, 1, 0.3)
+    people = [[pose]] * 5 + [[unsure, sure]] * 5 + [[sure, unsure]] * 5
+    assert [found.tolist() for found in who_by_frame(people)] == [[0]] * 5 + [[-1, 0]] * 5 + [[0, -1]] * 5
+
+
+def test_nobody_small_takes_over_from_somebody_long_out_of_sight():
+    pose = standing(500, seed=1)
+    small = standing(500, height=120, seed=1)
+    people = [[pose]] * 60 + [[]] * 30 + [[small]] * 5 + [[pose]] * 5
+    assert [found.tolist() for found in who_by_frame(people)] == [[0]] * 60 + [[]] * 30 + [[1]] * 5 + [[0]] * 5
+
+
+@given(strategies.integers(0, 999), some_frames)
+def test_a_ghost_where_the_person_is_not_found(seed, frames):
+    """Frames in which there is a ghost only, seldom or in a row, do not make the ghost the person, who comes back."""
+    rng = np.random.default_rng(seed)
+    frames = [t for t in frames if t > 20 and not {t - 1, t - 2, t - 3} <= frames]
+    truth = walker(rng)
+    found = who_by_frame([[ghost(rng, pose)] if t in frames else [pose] for t, pose in enumerate(truth)])
+    assert [t for t in range(40) if found[t][0] == 0] == [t for t in range(40) if t not in frames]
+
+
+@given(strategies.integers(0, 999), some_frames)
+def test_a_person_in_two_parts(seed, frames):
+    """Torn into upper and lower body: one part is that person, the other one nobody, who comes back whole."""
+    rng = np.random.default_rng(seed)
+    lower = np.isin(np.arange(25), skeleton.BODY_25.index(*sum((
+        joints for part, joints in skeleton.BODY_25.parts.items() if "leg" in part), ()), "MidHip"))[:, None]
+    people = [[np.where(lower, 0, pose), np.where(lower, pose, 0)] if t in frames else [pose]
+              for t, pose in enumerate(walker(rng))]
+    assert all(found.tolist() == [0, -1][: len(found)] for found in who_by_frame(people))
+
+
+@given(strategies.integers(0, 30), strategies.integers(0, 999))
+def test_the_order_of_people_changes_nothing(seed, order):
+    numbers, counts, pose = scene(seed, frames=60)
+    rows = np.split(np.arange(len(pose)), np.cumsum(counts)[:-1])
+    rng = np.random.default_rng(order)
+    mixed = np.concatenate([rng.permutation(some) for some in rows])
+    one, two = track(numbers, counts, pose)[mixed], track(numbers, counts, pose[mixed])
+    # Numbers are given in the order of the detections; who is the same person as whom is not changed.
+    assert len({*zip(one.tolist(), two.tolist())}) == len(set(one.tolist())) == len(set(two.tolist()))
+
+
+@given(strategies.floats(0, 2 * np.pi), strategies.floats(0, 3), strategies.integers(0, 99))
+def test_how_far_a_person_can_go_in_one_frame(angle, far, seed):
+    """As the module says: by GATE of the size and no farther."""
+    pose = standing(1000, seed=seed)
+    size = np.hypot(*np.ptp(pose[:, :2], axis=0))
+    moved = shift(pose, *(far * size * np.array([np.cos(angle), np.sin(angle)])))
+    same = track(np.arange(6), np.ones(6, int), np.array([pose] * 5 + [moved], np.float32))[-1] == 0
+    # Left and right count as one joint, so that the nearer of two places counts and the median is less than the way.
+    assert same or far > 0.499
+    assert not same or far < 1.1
 
 
 # --- real recordings
 
 
-def test_walking_through_real_recordings(shared_data):
-    (recording,), _ = openpose.find_recordings(shared_data / "openpose_body25b_two_people")
-    parts = [openpose.read_frames(*chunk, SOURCE) for chunk in openpose.chunks(recording)]
-    numbers, counts = (np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "counts"))
-    points = np.concatenate([part.points for part in parts])
-    check_walking(numbers, counts, points)
-    # Each of the two alone, as if the other had not been found: whoever is farther to the left or to the right.
-    stops = np.cumsum(counts)
-    x = (points[..., 0] * (points[..., 2] > 0)).sum(axis=1) / (points[..., 2] > 0).sum(axis=1)
-    for sign in (1, -1):
-        alone = [stop - count + np.argmin(sign * x[stop - count : stop]) for stop, count in zip(stops, counts)]
-        assert check_walking(numbers, np.ones_like(counts), points[alone]) > 50
-    hidden = points[alone]
-    hidden[np.random.default_rng(0).random(hidden.shape[:2]) < 0.2] = 0
-    assert check_walking(numbers, np.ones_like(counts), hidden) > 50
+def points_of(recording, source):
+    parts = [openpose.read_frames(*chunk, source) for chunk in openpose.chunks(recording)]
+    return [np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "counts", "points")]
+
+
+@pytest.mark.parametrize("folder", [
+    "openpose_body25b_two_people", "openpose_speaker/o1", "openpose_speaker/o2", "openpose_ghost_and_leg_swap"])
+def test_real_recordings_at_once_and_frame_by_frame(shared_data, monkeypatch, folder):
+    (recording,), _ = openpose.find_recordings(shared_data / folder)
+    model = skeleton.BODY_25B if "25b" in folder else skeleton.BODY_25
+    numbers, counts, points = points_of(recording, openpose.source_of(model))
+    who = track(numbers, counts, points, model=model)
+    np.testing.assert_array_equal(stepped(monkeypatch, numbers, counts, points, model=model), who)
+    assert np.bincount(who[who >= 0])[0] == recording.length
+
+
+@pytest.mark.parametrize("person", ["largest", 1, "leftmost", "rightmost"])
+def test_ghosts_and_swapped_legs(shared_data, person):
+    """The person in all frames, also where the legs are swapped (frame 12), and in none a ghost of 6 to 10 joints."""
+    (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
+    found = following.read_recording(recording, SOURCE, person)
+    assert found.report.missing == 0 and found.report.people == 1 and found.report.several == 13
+    assert (found.score > 0).sum(axis=1).min() >= 21 and 0 < found.report.jump < 15
+
+
+def test_a_ghost_is_no_second_person(shared_data):
+    (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
+    with pytest.raises(InputError, match="person 2 by size was asked for, and only 1 was found"):
+        following.read_recording(recording, SOURCE, 2)
+
+
+def test_ghosts_where_the_person_is_left_out(shared_data):
+    """Real ghosts, alone in their frames because the person's detection is taken out, are not taken for the person."""
+    (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
+    numbers, counts, points = points_of(recording, SOURCE)
+    stray = (points[..., 2] > 0).sum(axis=1) < 12
+    frame = np.repeat(numbers, counts)
+    out = np.isin(frame, frame[stray]) & ~stray
+    who = track(numbers, np.bincount(frame[~out], minlength=len(numbers)), points[~out])
+    assert (who[~stray[~out]] == 0).all() and not (who[stray[~out]] == 0).any()
 
 
 def test_one_of_two_people(shared_data):
@@ -338,6 +482,8 @@ def test_one_of_two_people(shared_data):
     found = following.read_recording(recording, source)
     assert found.report.missing == 0 and found.report.several == 100
     assert 0 < found.report.jump < 15
+    # Of the two parts the upper one is kept, though the legs and feet have more joints.
+    assert (found.score[:, [5, 6]] > 0).all()
     shoulders = found.keypoints[:, [5, 6]].mean(axis=1)
     assert shoulders[0, 0] < 460 and shoulders[-1, 0] > 690
     other = following.read_recording(recording, source, "leftmost")
