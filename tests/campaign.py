@@ -89,8 +89,10 @@ def run_case(target: hostile.Target, name: str, seed: int, case: int, folder: pa
 
 def _fault(sentence: str, folder: pathlib.Path | None) -> str:
     """What is wrong with the sentence of a refusal."""
-    if not sentence.strip() or len(sentence) > SENTENCE or "Traceback" in sentence:
+    if not sentence.strip() or "Traceback" in sentence:
         return "refused without a sentence"
+    if len(sentence) > SENTENCE:
+        return "refused in thousands of characters"
     if folder is not None and folder.name not in sentence:
         return "refused without naming the file"
     return ""

@@ -382,7 +382,10 @@ def _with_streams(name, command, how, folder, token):
         code, _, _ = ended(process)
         said.seek(0)
         text = said.read()
-    return _after(name, code, text, folder, token, whole=code == 0)
+    bad = _after(name, code, text, folder, token, whole=code == 0)
+    if code and how.endswith("-"):  # a closed stream is no reason not to do the work
+        bad.append(f"ended with {code}: {text.strip()[-300:]!r}")
+    return bad
 
 
 def _signalled(name, command, number, after, folder, token):
