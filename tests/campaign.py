@@ -19,10 +19,12 @@ import argparse
 import collections
 import contextlib
 import dataclasses
+import faulthandler
 import multiprocessing
 import os
 import pathlib
 import random
+import re
 import resource
 import shutil
 import sys
@@ -38,11 +40,13 @@ for place in (ROOT, ROOT / "tests"):
         sys.path.insert(0, str(place))
 
 import hostile  # noqa: E402
+from hostile import report, rounds  # noqa: E402
 from mgjax.errors import InputError  # noqa: E402
 
 HANG = 10.0  # seconds that a case may take
 START = 300.0  # seconds that a worker may take to import and to make its sound material
 MEMORY = 2**31  # bytes that a case may take beside what a worker has when it starts
+PRODUCT = ("mgjax", "data_prep", "launch")
 SENTENCE = 2000  # characters that a refusal may have
 
 
@@ -102,9 +106,13 @@ def _product_line(error: BaseException) -> str:
     """File and line of the innermost code of ours that an exception came through, that of tests being the last resort."""
     lines = [(pathlib.Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)
              if frame.name != "need"]
+    return _innermost(lines, () if isinstance(error, hostile.Nonsense) else PRODUCT)
+
+
+def _innermost(lines, preferred=PRODUCT) -> str:
+    """The last of (path, line) that is in the checkout, in one of the preferred folders if there is any."""
     ours = [(path.relative_to(ROOT), line) for path, line in lines if path.is_relative_to(ROOT)]
-    if not isinstance(error, hostile.Nonsense):
-        ours = [place for place in ours if place[0].parts[0] in ("mgjax", "data_prep", "launch")] or ours
+    ours = [place for place in ours if place[0].parts[0] in preferred] or ours
     return f"{ours[-1][0]}:{ours[-1][1]}" if ours else ""
 
 
@@ -112,7 +120,7 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def work(pipe, modules, seed: int, scratch: str, needed: list[str]):
+def work(pipe, modules, seed: int, scratch: str, needed: list[str], hang: float):
     """A worker: makes ready, then runs the cases it is told, one at a time, until its parent is gone."""
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -126,6 +134,7 @@ def work(pipe, modules, seed: int, scratch: str, needed: list[str]):
     with open("/proc/self/status") as status:
         held = next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmData")), 0)
     resource.setrlimit(resource.RLIMIT_DATA, (held + MEMORY, resource.RLIM_INFINITY))
+    trace = open(scratch / f"trace-{os.getpid()}", "w+")
     pipe.send("ready")
     while True:
         try:
@@ -133,7 +142,11 @@ def work(pipe, modules, seed: int, scratch: str, needed: list[str]):
         except EOFError:
             return
         folder = scratch / f"{name}-{case}"
+        trace.seek(0)
+        trace.truncate()
+        faulthandler.dump_traceback_later(0.8 * hang, file=trace)  # where it hangs, for the parent to read
         result = run_case(targets[name], name, seed, case, folder, scratch / "good")
+        faulthandler.cancel_dump_traceback_later()
         if result.outcome in ("accepted", "refused"):
             shutil.rmtree(folder, ignore_errors=True)
         pipe.send(result)
@@ -171,13 +184,13 @@ def run_cases(plan: list[tuple[str, int]], seed: int, *, modules=hostile.MODULES
     results, waiting = [], list(reversed(plan))
     needed = sorted({name for name, _ in plan})
     with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as scratch:
-        about = (modules, seed, scratch, needed)
+        about = (modules, seed, scratch, needed, hang)
         crew = [Worker(*about)]  # the first one makes the sound material that the others find
         try:
             while waiting or any(worker.case for worker in crew):
                 spoke = connection.wait([worker.pipe for worker in crew], timeout=0.5)
                 for place, worker in enumerate(crew):
-                    answer = _answer(worker) if worker.pipe in spoke else _late(worker, hang)
+                    answer = _answer(worker) if worker.pipe in spoke else _late(worker, hang, pathlib.Path(scratch))
                     if answer is None:
                         continue
                     worker.ready, worker.case = True, None
@@ -211,14 +224,16 @@ def _answer(worker):
                       seconds=time.monotonic() - worker.since)
 
 
-def _late(worker, hang):
+def _late(worker, hang, scratch):
     """A hang, where a worker is over its time; else None."""
     seconds = time.monotonic() - worker.since
     if not worker.ready and seconds > START:
         raise RuntimeError(f"a worker was not ready after {seconds:.0f} s")
     if worker.case is None or seconds < hang:
         return None
-    return Result(*worker.case, "hang", f"killed after {seconds:.0f} s", seconds=seconds)
+    trace = (scratch / f"trace-{worker.process.pid}").read_text()
+    lines = [(pathlib.Path(path), line) for path, line in re.findall(r'File "(.+)", line (\d+)', trace)]
+    return Result(*worker.case, "hang", "killed", _innermost(lines[::-1]), seconds)
 
 
 def _keep(scratch, result, folder):
@@ -241,45 +256,14 @@ def share_out(cases: int, targets: dict[str, hostile.Target], seed: int) -> list
     return plan
 
 
-# What is printed
-
-
-def table(results: list[Result]):
-    """A row a target."""
-    from rich.table import Table
-    rows = Table("target", "cases", "accepted", "refused", "escapes", "hangs", "slowest, s", "mean, s", "memory, MB")
-    by_target = collections.defaultdict(list)
-    for result in results:
-        by_target[result.target].append(result)
-    for name, some in [*sorted(by_target.items()), ("all", results)]:
-        count = collections.Counter(result.outcome for result in some)
-        slowest = max((result.seconds for result in some), default=0)
-        mean = sum(result.seconds for result in some) / max(len(some), 1)
-        grown = max((result.grown for result in some), default=0) / 2**20
-        rows.add_row(name, *map(str, (len(some), count["accepted"], count["refused"], count["escape"], count["hang"])),
-                     f"{slowest:.2f}", f"{mean:.3f}", f"{grown:.0f}")
-    return rows
-
-
-def findings(results: list[Result]) -> list[str]:
-    """A line for every kind of finding: how often, what, where, and the first case."""
-    kinds = collections.defaultdict(list)
-    for result in results:
-        if result.outcome in ("escape", "hang"):
-            kind = result.detail.split(":")[0] if result.place else result.detail
-            kinds[result.target, result.outcome, kind if result.outcome == "escape" else "", result.place].append(result)
-    lines = []
-    for (name, outcome, _, place), some in sorted(kinds.items()):
-        first = min(some, key=lambda result: result.case)
-        lines.append(f"{name} {outcome} x{len(some)}, case {first.case}: {first.detail}" + (f" at {place}" if place else ""))
-    return lines
-
-
 def main():
     """Read the options, run cases and rounds, print, and say by the exit code whether anything was found."""
     from rich.console import Console
     options = read_options()
     targets = hostile.load()
+    unknown = set(options.only or ()) - set(targets)
+    if unknown:
+        sys.exit(f"error: no target {min(unknown)!r}; there are: {', '.join(sorted(targets))}")
     chosen = {name: targets[name] for name in options.only or targets}
     if options.case is not None:
         return replay(chosen, options)
@@ -297,10 +281,9 @@ def main():
                       file=sys.stderr, flush=True)
 
         results = run_cases(plan, options.seed, workers=options.workers, folder=options.folder, told=told)
-        console.print(table(results))
+        console.print(report.table(results))
         print(f"{len(results)} cases of seed {options.seed} in {time.monotonic() - began:.0f} s")
-        bad += findings(results)
-    from hostile import rounds
+        bad += report.findings(results)
     bad += rounds.run(options, print)
     for line in bad:
         print(line)
@@ -323,7 +306,6 @@ def replay(chosen, options):
 
 def read_options(arguments=None):
     """The command line."""
-    from hostile import rounds
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=300, help="hostile inputs, of all targets together")
     parser.add_argument("--seed", type=int, default=0)

@@ -82,7 +82,7 @@ def _recording(chance, folder):
             path = video / name.format(n=number)
             if not os.path.lexists(path):
                 damage.place(chance, path, data)
-    person = chance.choice(("largest", "1", "2", "3", "leftmost", "rightmost", "9999"))
+    person = chance.choice(("largest", "1", "leftmost", "rightmost"))
     sound.packed(folder / "out.h5", lambda out: pack_openpose.pack(
         root, out, chance.choice(("body25", "imigue22", "body25_hands")), model_pose=chance.choice(("body25", None)),
         person=person, max_damaged=chance.choice((0.05, 0.5, 1))))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
+import sys
 
 import h5py
 import numpy as np
@@ -140,4 +140,4 @@ def options(chosen):
         elif isinstance(default, int):
             need(type(given) is int and abs(given) < 2**63, f"{name} is {str(given)[:60]}")
         elif isinstance(default, float):
-            need(type(given) in (int, float) and math.isfinite(given), f"{name} is {str(given)[:60]}")
+            need(type(given) in (int, float) and abs(given) <= sys.float_info.max, f"{name} is {str(given)[:60]}")

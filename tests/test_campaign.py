@@ -1,0 +1,111 @@
+"""The campaign against every reader, writer and run: a small one, and the campaign itself on faulty readers."""
+
+import json
+
+import pytest
+
+import campaign
+import hostile
+from hostile import damage, report, sound
+from mgjax.errors import InputError
+
+FAULTY = ("hostile.faulty",)
+# Targets whose files are text, which has no place for the time of day.
+TEXT = ("openpose", "csv", "ntu", "nucla", "layouts")
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A folder for sound material."""
+    return tmp_path_factory.mktemp("good")
+
+
+def found(target, tmp_path, cases=1, hang=60.0):
+    """The results of a faulty target, and the names of the inputs that were kept."""
+    results = campaign.run_cases([(target, case) for case in range(cases)], 0, modules=FAULTY, folder=tmp_path / "found",
+                                 hang=hang, workers=1)
+    kept = tmp_path / "found"
+    return results, sorted(path.name for path in kept.iterdir()) if kept.exists() else []
+
+
+@pytest.mark.parametrize("target, detail", [
+    ("escapes", "KeyError: 'absent'"), ("nonsense", "Nonsense: a score of -1"), ("grows", "MemoryError"),
+    ("dies", "the process died, exit code 3"), ("mute", "refused without a sentence"),
+    ("nameless", "refused without naming the file"), ("wordy", "refused in thousands of characters"),
+])
+def test_an_escape_is_found_and_its_input_is_kept(tmp_path, target, detail):
+    results, kept = found(target, tmp_path, cases=2)
+    assert [(result.outcome, result.case) for result in results] == [("escape", 0), ("escape", 1)]
+    assert all(result.detail.startswith(detail) for result in results)
+    assert kept == [f"{target}-0", f"{target}-1"]
+    assert results[0].place.startswith("tests/hostile/faulty.py:") or target == "dies"
+    line, = report.findings(results)
+    assert line.startswith(f"{target} escape x2, case 0: {detail}")
+
+
+def test_a_hang_is_found_with_its_place_and_the_next_case_runs(tmp_path):
+    plan = [("hangs", 0), ("well", 0)]
+    results = campaign.run_cases(plan, 0, modules=FAULTY, hang=2.0, workers=1)
+    assert {result.target: result.outcome for result in results}["hangs"] == "hang"
+    assert {result.target: result.outcome for result in results}["well"] in ("accepted", "refused")
+    assert results[0].place.startswith("tests/hostile/faulty.py:") and results[0].seconds >= 2
+
+
+def test_a_sound_reader_gives_no_finding(tmp_path):
+    results, kept = found("well", tmp_path, cases=40)
+    assert {result.outcome for result in results} == {"accepted", "refused"} and len(results) == 40
+    assert report.findings(results) == [] and kept == []
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.suffix != ".h5"}
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_a_case_is_a_function_of_target_seed_and_number(tmp_path, good, name):
+    target = hostile.load()[name]
+    if target.prepare is not None:
+        target.prepare(good)
+    for case in range(8):
+        outcomes = []
+        for again in ("one", "other"):
+            result = campaign.run_case(target, name, 3, case, tmp_path / again / f"{name}-{case}", good)
+            outcomes.append(result.outcome)
+        assert outcomes[0] == outcomes[1]
+    assert tree(tmp_path / "one") == tree(tmp_path / "other")
+    different = campaign.run_case(target, name, 4, 0, tmp_path / "seed" / f"{name}-0", good)
+    assert different.target == name and tree(tmp_path / "seed" / f"{name}-0") != tree(tmp_path / "one" / f"{name}-0")
+
+
+@pytest.mark.parametrize("name", ["openpose", "csv", "imigue", "nucla", "layouts", "runs", "tables", "hdf5_bytes"])
+def test_what_is_not_spoilt_is_accepted(tmp_path, good, monkeypatch, name):
+    """Else a campaign would only try how the first of all checks refuses."""
+    monkeypatch.setattr(damage, "json_of", lambda chance, value: json.dumps(value).encode())
+    monkeypatch.setattr(damage, "table_of", lambda chance, rows: "".join(",".join(row) + "\n" for row in rows).encode())
+    monkeypatch.setattr(damage, "bytes_of", lambda chance, data: data)
+    monkeypatch.setattr(damage, "place", lambda chance, path, data: path.write_bytes(data) and path)
+    target = hostile.load()[name]
+    if target.prepare is not None:
+        target.prepare(good)
+    results = [campaign.run_case(target, name, 1, case, tmp_path / f"{name}-{case}", good) for case in range(12)]
+    accepted = sum(result.outcome == "accepted" for result in results)
+    assert accepted >= 8, [result for result in results if result.outcome != "accepted"]
+
+
+def test_cases_are_shared_out_by_the_shares():
+    targets = hostile.load()
+    plan = campaign.share_out(1000, targets, 0)
+    counts = {name: sum(target == name for target, _ in plan) for name in targets}
+    assert counts["checkpoint_bits"] == 0 and all(counts[name] >= 30 for name in targets if targets[name].share)
+    assert plan == campaign.share_out(1000, targets, 0) != campaign.share_out(1000, targets, 1)
+    assert len(set(plan)) == len(plan) and abs(len(plan) - 1000) <= len(targets)
+
+
+def test_a_refusal_that_leaves_something_is_nonsense(tmp_path):
+    def pack(path):
+        path.with_name("out.h5.partial").write_text("half")
+        raise InputError(f"{path}: no")
+
+    with pytest.raises(hostile.Nonsense, match="left .*out.h5.partial"):
+        sound.packed(tmp_path / "out.h5", pack)
