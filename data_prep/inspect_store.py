@@ -34,7 +34,6 @@ class Frames:
         low, high: the smallest and largest coordinate of seen joints, `[C]`; NaN where none is seen.
         scores: the smallest and largest score of seen joints.
         outside: seen joints outside their video's picture, of the `placed` ones whose picture's size is known.
-        not_finite: coordinates and scores that are not finite; the ranges and the size leave such joints out.
         not_zero: joints with score 0 whose keypoint is not at the origin.
         size: mean distance of the layout's two `scale` joints over the frames that show both; NaN if none does.
     """
@@ -46,7 +45,6 @@ class Frames:
     scores: tuple[float, float]
     outside: int
     placed: int
-    not_finite: int
     not_zero: int
     size: float
 
@@ -55,17 +53,15 @@ def look_at_frames(store: Store, block: int = BLOCK) -> Frames:
     """Read all frames of a store once, `block` frames at a time."""
     layout = store.layout
     found = Frames(np.zeros(len(layout), np.int64), 0, np.full(layout.dimensions, np.inf),
-                   np.full(layout.dimensions, -np.inf), (np.inf, -np.inf), 0, 0, 0, 0, np.nan)
+                   np.full(layout.dimensions, -np.inf), (np.inf, -np.inf), 0, 0, 0, np.nan)
     first, second = layout.index(*layout.scale)
     distance, pairs = 0.0, 0
     for start in range(0, store.frame_count, block):
         keypoints, score = store.frames(start, min(start + block, store.frame_count))
-        found.not_finite += int((~np.isfinite(keypoints)).sum() + (~np.isfinite(score)).sum())
         seen = score > 0
         found.missing += (~seen).sum(0)
         found.nobody += int((~seen.any(1)).sum())
         found.not_zero += int((keypoints[~seen] != 0).any(-1).sum())
-        seen &= np.isfinite(keypoints).all(-1) & np.isfinite(score)  # a bad number must not hide the others' range
         if seen.any():
             found.low = np.minimum(found.low, keypoints[seen].min(0))
             found.high = np.maximum(found.high, keypoints[seen].max(0))
@@ -125,7 +121,8 @@ def _about_file(store: Store) -> list[str]:
     layout = store.layout
     return _rows(
         ("layout", f"{layout.name}: {len(layout)} joints, {len(layout.bones)} bones, {layout.dimensions}D"),
-        ("unit", store.unit), *store.attributes.items(), ("size", f"{store.path.stat().st_size / 1e6:,.1f} MB"),
+        ("unit", store.unit), ("y points", store.y), ("source", store.attributes["source"]),
+        ("fingerprint", store.fingerprint), ("size", f"{store.path.stat().st_size / 1e6:,.1f} MB"),
     )
 
 
@@ -233,7 +230,6 @@ def _about_sanity(store: Store, found: Frames) -> list[str]:
                             else "unknown, no video has its width and height"),
         ("score if seen", " to ".join(map(_figure, found.scores))),
         ("body size", f"{_figure(found.size, unit)} on average, {first} to {second}"),
-        ("not finite", f"{found.not_finite:,} numbers (expected 0)"),
         ("unseen, not at 0", f"{found.not_zero:,} joints (expected 0)"),
     )
 

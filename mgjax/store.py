@@ -1,7 +1,7 @@
 """The store: one HDF5 file that holds every frame, video, clip and split of a dataset.
 
     root attributes          format, version, layout (name), skeleton (the layout as JSON), joints, bones,
-                             unit ("pixel" or "metre"), source, created, command
+                             unit ("pixel" or "metre"), y ("down" or "up": which way y points), source, frames_digest
     frames/keypoints         float32 [F, V, C], all videos end to end, contiguous
     frames/score             float32 [F, V], 0 where a joint was not seen
     videos/                  id, start, length, fps, width, height, subject, emotion: one row a video
@@ -14,29 +14,38 @@ twice. A joint that was not seen has score 0 and, by OpenPose's convention, keyp
 Repairing such joints is the transforms' work, not the store's. An unknown subject is "", an unknown emotion
 "", an unknown fps, width or height 0, and a clip without a label has label -1.
 
+Nothing in a store says who made it, when or where. `frames_digest` is the SHA-256 of two: of all keypoints and of
+all scores, as float32 little endian. Version 1 of the format, without `y` and `frames_digest`, is still read.
+
+A store is a plain file: what HDF5 would fetch from elsewhere is refused, and so is what is damaged (`mgjax/hdf5.py`).
+
 This module needs NumPy and h5py only and never imports JAX.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
-import datetime
+import functools
+import hashlib
+import json
 import os
 import pathlib
-import shlex
-import sys
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import h5py
 import numpy as np
 
-from mgjax import skeleton
+from mgjax import files, hdf5, skeleton
 from mgjax.errors import InputError
-from mgjax.files import writable
 
 FORMAT = "mgjax-store"
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, 2)
 UNITS = ("pixel", "metre")
+Y_POINTS = {"pixel": "down", "metre": "up"}  # which way y points where nobody says it
 ALL = "all"  # the split that every store has
 
 _VIDEO_COLUMNS = {
@@ -45,8 +54,16 @@ _VIDEO_COLUMNS = {
 }
 _CLIP_COLUMNS = {"video": np.int32, "start": np.int64, "length": np.int64, "label": np.int32}
 
+_BLOCK = 8192  # frames digested at a time: 13 MB of the largest layout
 
-@dataclasses.dataclass(frozen=True)
+# Files that this process wrote or has tried out, as `_identity` says.
+_known: set[tuple[int, ...]] = set()
+
+# What NumPy, h5py and the HDF5 library raise over damaged files.
+_DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError, ArithmeticError)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Videos:
     """One row a video; every column is an array of the same length."""
 
@@ -62,8 +79,11 @@ class Videos:
     def __len__(self) -> int:
         return len(self.id)
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} videos>"
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Clips:
     """One row a clip: int arrays of the same length. `start` counts from the first frame of the clip's video."""
 
@@ -75,8 +95,11 @@ class Clips:
     def __len__(self) -> int:
         return len(self.video)
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} clips>"
 
-@dataclasses.dataclass(frozen=True)
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Split:
     """Rows of clips or of videos (`of`) that train and that test, int64 arrays."""
 
@@ -85,6 +108,9 @@ class Split:
     train: np.ndarray
     test: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"<split {self.name!r}: {len(self.train)} {self.of} train, {len(self.test)} test>"
+
 
 class Store:
     """Reads a store. Frames are read when asked for; the tables are small and read on opening.
@@ -92,13 +118,19 @@ class Store:
         with Store("nucla.h5") as store:
             keypoints, score = store.clip(0)        # [T, V, C], [T, V]
 
+    A damaged file can keep the HDF5 library busy for ever, or crash it. So a file that this process did not write is
+    opened in a process of its own first, once, which takes about 0.2 s.
+
     Attributes:
+        path: of the file.
+        version: of the format, 1 or 2.
         layout: the `skeleton.Layout` of the joints.
         unit: "pixel" or "metre".
+        y: which way y points, "down" or "up".
         videos, clips: the tables.
         labels: class names, tuple of str.
         splits: split name to `Split`.
-        attributes: source, created and command, as written.
+        attributes: source, as written.
 
     Raises:
         InputError: the file is missing, is not a store, has another version, or its parts do not fit together.
@@ -106,65 +138,108 @@ class Store:
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such store file")
+        hdf5.check_file(self.path, "store file")
+        identity = _identity(self.path)
+        if identity not in _known:
+            hdf5.rehearse(self.path, "from mgjax import store; store.rehearse(sys.argv[1])")
+        self._file = hdf5.opened(self.path)
         try:
-            self._file = h5py.File(self.path, "r")
-        except OSError:
-            raise InputError(
-                f"{self.path}: not a readable HDF5 file (damaged, cut short, or another format)"
-            ) from None
-        try:
-            self._read_tables()
-        except InputError:
+            with self._damage("its tables cannot be read"):
+                self._read_tables()
+        except BaseException:
             self.close()
             raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            self.close()
-            raise InputError(f"{self.path}: damaged store: {error.args[0]}") from None
-        except OSError:
-            self.close()
-            raise InputError(f"{self.path}: damaged store: its tables cannot be read") from None
+        _known.add(identity)
+
+    @contextlib.contextmanager
+    def _damage(self, what) -> Iterator[None]:
+        """Say in one sentence what the libraries raise over damaged files."""
+        try:
+            yield
+        except InputError:
+            raise
+        except MemoryError:
+            raise InputError(f"{self.path}: damaged store: {what}, for want of memory") from None
+        except ValueError as error:
+            raise InputError(f"{self.path}: damaged store: {str(error)[:300]}") from None
+        except _DAMAGE as error:
+            raise InputError(f"{self.path}: damaged store: {what} ({str(error)[:300]})") from None
 
     def _read_tables(self):
-        attributes = self._file.attrs
-        if attributes.get("format") != FORMAT:
+        file = self._file
+        if "format" not in file.attrs or hdf5.attribute(file, "format", str) != FORMAT:
             raise InputError(f"{self.path}: an HDF5 file, but not a {FORMAT} (its format attribute is missing)")
-        if attributes["version"] != VERSION:
+        self.version = hdf5.attribute(file, "version", int)
+        if self.version not in READ_VERSIONS:
             raise InputError(
-                f"{self.path}: store version {attributes['version']}; this mgjax reads version {VERSION}, pack it again"
+                f"{self.path}: store version {self.version}; this mgjax reads versions "
+                f"{' and '.join(map(str, READ_VERSIONS))}, pack it again"
             )
-        self.layout = skeleton.Layout.from_json(attributes["skeleton"], f"{self.path}: skeleton")
-        self.unit = attributes["unit"]
-        if self.unit not in UNITS:
-            raise InputError(f"{self.path}: damaged store: unit is {self.unit!r}, expected one of {', '.join(UNITS)}")
-        self.attributes = {name: attributes[name] for name in ("source", "created", "command")}
-        self._keypoints, self._score = self._file["frames/keypoints"], self._file["frames/score"]
-        for data in (self._keypoints, self._score):
-            if data.dtype != np.float32:
-                raise TypeError(f"{data.name} is {data.dtype}, expected float32")
-        self.videos = Videos(**{name: self._column("videos", name, kind) for name, kind in _VIDEO_COLUMNS.items()})
-        self.clips = Clips(**{name: self._column("clips", name, kind) for name, kind in _CLIP_COLUMNS.items()})
-        self.labels = tuple(self._file["labels"].asstr()[:].tolist())
+        self._skeleton = hdf5.attribute(file, "skeleton", str)
+        self.layout = skeleton.Layout.from_json(self._skeleton, f"{self.path}: skeleton")
+        self.unit = self._one_of("unit", UNITS)
+        self.y = Y_POINTS[self.unit] if self.version == 1 else self._one_of("y", ("down", "up"))
+        self.attributes = {"source": hdf5.attribute(file, "source", str)}
+        self._frames_digest = None if self.version == 1 else hdf5.attribute(file, "frames_digest", str)
+        if self._frames_digest is not None and not re.fullmatch("[0-9a-f]{64}", self._frames_digest):
+            raise ValueError(f"frames_digest is {self._frames_digest[:80]!r}, expected 64 hexadecimal digits")
+        frames = hdf5.group(file, "frames")
+        self._keypoints, self._score = (hdf5.dataset(frames, name, np.float32) for name in ("keypoints", "score"))
+        videos, clips = hdf5.group(file, "videos"), hdf5.group(file, "clips")
+        self.videos = Videos(**{name: hdf5.column(videos, name, kind) for name, kind in _VIDEO_COLUMNS.items()})
+        self.clips = Clips(**{name: hdf5.column(clips, name, kind) for name, kind in _CLIP_COLUMNS.items()})
+        self.labels = tuple(hdf5.column(file, "labels", str).tolist())
         self.splits = {}
-        for name, group in self._file["splits"].items():
-            self.splits[name] = Split(name, group.attrs["of"], group["train"][:], group["test"][:])
-        self._check()
-
-    def _column(self, table, name, kind):
-        data = self._file[f"{table}/{name}"]
-        if kind is str:
-            return data.asstr()[:]
-        if data.dtype != kind:
-            raise TypeError(f"{table}/{name} is {data.dtype}, expected {np.dtype(kind)}")
-        return data[:]
-
-    def _check(self):
-        problem = _inconsistency(
-            self.layout, self._keypoints.shape, self._score.shape, self.videos, self.clips, self.labels, self.splits
-        )
+        splits = hdf5.group(file, "splits")
+        for name in splits:
+            split = hdf5.group(splits, name)
+            rows = (hdf5.column(split, side, np.int64) for side in ("train", "test"))
+            self.splits[name] = Split(name, hdf5.attribute(split, "of", str), *rows)
+        problem = _inconsistency(self.layout, self._keypoints.shape, self._score.shape, self.videos, self.clips,
+                                 self.labels, self.splits, self.attributes["source"])
         if problem:
-            raise InputError(f"{self.path}: damaged store: {problem}")
+            raise ValueError(problem)
+
+    def _one_of(self, name, values):
+        value = hdf5.attribute(self._file, name, str)
+        if value not in values:
+            raise ValueError(f"{name} is {value[:80]!r}, expected one of {', '.join(values)}")
+        return value
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """What tells this store's contents from others', 32 hexadecimal digits.
+
+        Stores have the same one exactly if their layout, unit, direction of y, videos, clips, class names, splits and
+        frames are the same. The source does not matter, nor how the file came to be. Of a store of version 1 all
+        frames are read for it; of others `frames_digest` is believed.
+        """
+        def columns(rows):
+            return {field.name: getattr(rows, field.name).tolist() for field in dataclasses.fields(rows)}
+
+        contents = {
+            "skeleton": json.loads(self._skeleton), "unit": self.unit, "y": self.y, "labels": self.labels,
+            "videos": columns(self.videos), "clips": columns(self.clips),
+            "splits": [[name, split.of, split.train.tolist(), split.test.tolist()]
+                       for name, split in sorted(self.splits.items())],
+            "frames": self._frames_digest or self.digest_frames(),
+        }
+        text = json.dumps(contents, sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def digest_frames(self) -> str:
+        """The digest of all frames, read anew: what `frames_digest` says in a store that nobody has changed."""
+        digest = _FramesDigest()
+        for start in range(0, self.frame_count, _BLOCK):
+            digest.update(*self.frames(start, min(start + _BLOCK, self.frame_count)))
+        return digest.hexdigest()
+
+    def described(self) -> dict[str, str | int]:
+        """What a run notes about its store: fingerprint, layout, and numbers of videos, clips, frames and classes."""
+        return {
+            "fingerprint": self.fingerprint, "layout": self.layout.name, "videos": len(self.videos),
+            "clips": len(self.clips), "frames": self.frame_count, "classes": len(self.labels),
+        }
 
     @property
     def frame_count(self) -> int:
@@ -172,11 +247,20 @@ class Store:
         return self._keypoints.shape[0]
 
     def frames(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Frames [start, stop) of the whole store: keypoints `[T, V, C]` and score `[T, V]`, float32."""
-        try:
-            return self._keypoints[start:stop], self._score[start:stop]
-        except OSError:
-            raise InputError(f"{self.path}: damaged store: frames {start} to {stop} cannot be read") from None
+        """Frames [start, stop) of the whole store: keypoints `[T, V, C]` and score `[T, V]`, float32.
+
+        Raises:
+            InputError: they cannot be read, a number is not finite, or a score is negative.
+        """
+        with self._damage(f"frames {start} to {stop} cannot be read"):
+            keypoints, score = self._keypoints[start:stop], self._score[start:stop]
+        if not _sound(keypoints, score):
+            wrong = ~np.isfinite(keypoints).all((1, 2)) | ~((score >= 0) & (score < np.inf)).all(1)
+            if wrong.any():
+                frame = range(self.frame_count)[start:stop][int(np.flatnonzero(wrong)[0])]
+                raise InputError(f"{self.path}: damaged store: frame {frame} has a keypoint or score that is not finite, "
+                                 "or a negative score")
+        return keypoints, score
 
     def video(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """All frames of a video: keypoints `[T, V, C]` and score `[T, V]`, float32."""
@@ -215,7 +299,8 @@ class Store:
 
     def close(self):
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError, RuntimeError):  # of a damaged one
+            self._file.close()
 
     def __enter__(self) -> Store:
         return self
@@ -224,8 +309,59 @@ class Store:
         self.close()
 
 
-def _inconsistency(layout, keypoints_shape, score_shape, videos, clips, labels, splits) -> str | None:
-    """What does not fit together in a store's parts, or None."""
+def rehearse(path: str):
+    """Open a store and read its first and last frame, whatever comes of it: for a process of its own."""
+    _known.add(_identity(path))
+    with Store(path) as store:
+        store.frames(0, 1)
+        store.frames(max(0, store.frame_count - 1), store.frame_count)
+
+
+def _identity(path) -> tuple[int, ...]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _sound(keypoints, score) -> bool:
+    """Whether frames are finite and scores not negative for certain: a look at all numbers that costs next to nothing.
+
+    As whole numbers, the bits of a float32 are in order, below those of infinity; NaN and the negative come after it.
+    A product with NaN or infinity is never finite again.
+    """
+    infinity = 0x7F800000
+    flat = keypoints.ravel()
+    return score.view(np.uint32).max(initial=0) < infinity and np.isfinite(np.dot(flat, flat))
+
+
+class _FramesDigest:
+    """The digest of frames that come in pieces, however they are cut."""
+
+    def __init__(self):
+        self._keypoints, self._score = hashlib.sha256(), hashlib.sha256()
+
+    def update(self, keypoints, score):
+        self._keypoints.update(np.ascontiguousarray(keypoints, "<f4"))
+        self._score.update(np.ascontiguousarray(score, "<f4"))
+
+    def hexdigest(self) -> str:
+        return hashlib.sha256(self._keypoints.digest() + self._score.digest()).hexdigest()
+
+
+def _text_problem(text) -> str | None:
+    """Why a text cannot be stored, or None."""
+    if not isinstance(text, str):
+        return f"is {text!r}, expected text"
+    if "\0" in text:
+        return f"is {text!r}, with a NUL byte"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"is {text!r}, which is not UTF-8"
+    return None
+
+
+def _inconsistency(layout, keypoints_shape, score_shape, videos, clips, labels, splits, source) -> str | None:
+    """What is wrong in a store's parts or does not fit together, or None."""
     frames = keypoints_shape[0] if keypoints_shape else 0
     if tuple(keypoints_shape[1:]) != (len(layout), layout.dimensions):
         return (f"frames/keypoints has shape {tuple(keypoints_shape)}, expected "
@@ -236,30 +372,61 @@ def _inconsistency(layout, keypoints_shape, score_shape, videos, clips, labels, 
         lengths = {len(getattr(rows, field.name)) for field in dataclasses.fields(rows)}
         if len(lengths) > 1:
             return f"the columns of {table} differ in length: {sorted(lengths)}"
+    texts = [("source", [source]), ("a video's id", videos.id), ("a video's subject", videos.subject),
+             ("a video's emotion", videos.emotion), ("a class name", labels), ("a split's name", splits)]
+    for what, column in texts:
+        for text in column:
+            if problem := _text_problem(text):
+                return f"{what} {problem}"
+    return _videos_problem(videos, frames) or _clips_problem(clips, videos, labels) or _splits_problem(
+        splits, {"clips": len(clips), "videos": len(videos)}
+    )
+
+
+def _videos_problem(videos, frames):
     if len(videos) and videos.length.min() < 0:
         return "a video has a negative length"
-    if len(videos) and not np.array_equal(videos.start, np.cumsum(videos.length) - videos.length):
+    together = sum(videos.length.tolist())  # of Python's numbers, which do not overflow
+    if together <= np.iinfo(np.int64).max and not np.array_equal(videos.start, videos.length.cumsum() - videos.length):
         return "videos/start is not the running sum of videos/length"
-    if videos.length.sum() != frames:
-        return f"the videos have {videos.length.sum()} frames together, frames/keypoints has {frames}"
+    if together != frames:
+        return f"the videos have {together} frames together, frames/keypoints has {frames}"
     if len(set(videos.id)) != len(videos):
         return "two videos have the same id"
-    if len(clips):
-        if clips.video.min() < 0 or clips.video.max() >= len(videos):
-            return "a clip names a video that is not there"
-        bad = (clips.start < 0) | (clips.length < 1) | (clips.start + clips.length > videos.length[clips.video])
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            return (f"clip {row} (start {clips.start[row]}, length {clips.length[row]}) lies outside its video "
-                    f"{videos.id[clips.video[row]]!r} of {videos.length[clips.video[row]]} frames")
-        if clips.label.min() < -1 or clips.label.max() >= len(labels):
-            return f"a clip's label lies outside the {len(labels)} class names"
+    if not ((videos.fps >= 0) & (videos.fps < np.inf)).all():
+        return "a video's fps is negative or not finite"
+    if (videos.width < 0).any() or (videos.height < 0).any():
+        return "a video's width or height is negative"
+    return None
+
+
+def _clips_problem(clips, videos, labels):
+    if len(set(labels)) != len(labels):
+        return "two classes have the same name"
+    if not len(clips):
+        return None
+    if clips.video.min() < 0 or clips.video.max() >= len(videos):
+        return "a clip names a video that is not there"
+    # The last comparison cannot overflow where the first one holds.
+    rest = videos.length[clips.video] - np.maximum(clips.start, 0)
+    bad = (clips.start < 0) | (clips.length < 1) | (clips.length > rest)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        return (f"clip {row} (start {clips.start[row]}, length {clips.length[row]}) lies outside its video "
+                f"{videos.id[clips.video[row]]!r} of {videos.length[clips.video[row]]} frames")
+    if clips.label.min() < -1 or clips.label.max() >= len(labels):
+        return f"a clip's label lies outside the {len(labels)} class names"
+    return None
+
+
+def _splits_problem(splits, counts):
     for name, split in splits.items():
-        if split.of not in ("clips", "videos"):
+        if name == ALL:
+            return f"a split cannot be called {ALL!r}: every store has that one, of all its clips"
+        if split.of not in counts:
             return f"split {name!r} is of {split.of!r}, expected clips or videos"
-        count = len(clips) if split.of == "clips" else len(videos)
         rows = np.concatenate([split.train, split.test])
-        if len(rows) and (rows.min() < 0 or rows.max() >= count):
+        if len(rows) and (rows.min() < 0 or rows.max() >= counts[split.of]):
             return f"split {name!r} names {split.of} that are not there"
         if len(np.unique(rows)) != len(rows):
             return f"split {name!r} names a row of {split.of} twice"
@@ -275,8 +442,8 @@ class StoreWriter:
             writer.add_split("mine", train=[0], test=[1])
 
     The frames go to `<path>.partial`, which is renamed to `<path>` when the block ends without an error and
-    every check of the reader holds; otherwise it is deleted. A killed process leaves at most the .partial file,
-    which the next writer of the same path replaces.
+    every check of the reader holds; otherwise it is deleted. Until then no second writer can start at the same path.
+    A killed process leaves at most the .partial file, which the next writer of the same path replaces.
 
     Args:
         path: the store to write; an existing one is replaced at the end.
@@ -285,79 +452,120 @@ class StoreWriter:
         frames: the number of frames of all videos together.
         source: where the data came from, a sentence.
         labels: class names in label order; None takes them from `add_clip` in order of first use.
-        command: how the store was made; the running command line by default.
+        y_points: which way y points, "down" or "up"; None is down for pixels and up for metres.
 
     Raises:
-        InputError: the folder is missing, another process is writing the same path, `frames` is negative, or the parts
-            do not fit.
+        InputError: the folder is missing, another process is writing the same path, `frames` is negative, the parts
+            do not fit, or the disk is full.
     """
 
     def __init__(self, path, layout: skeleton.Layout, *, unit: str, frames: int, source: str,
-                 labels: Sequence[str] | None = None, command: str | None = None):
+                 labels: Sequence[str] | None = None, y_points: str | None = None):
         self.path = pathlib.Path(path)
         self.layout = layout
         if unit not in UNITS:
             raise InputError(f"unit is {unit!r}, expected one of {', '.join(UNITS)}")
+        y_points = y_points or Y_POINTS[unit]
+        if y_points not in Y_POINTS.values():
+            raise InputError(f"y_points is {y_points!r}, expected down or up")
         if frames < 0:
             raise InputError(f"{self.path}: frames is {frames}, expected 0 or more")
-        writable(self.path)
-        if self.path.is_dir():
-            raise InputError(f"{self.path}: is a folder, expected the path of a store file to write")
-        self._partial = self.path.with_name(self.path.name + ".partial")
-        self._refuse_if_busy()
-        try:
-            self._file = h5py.File(self._partial, "w")
-        except OSError as error:
-            problem = f"cannot be written, or another process is writing it ({error})"
-            raise InputError(f"{self._partial}: {problem}") from None
-        self._file.attrs.update({
-            "format": FORMAT, "version": VERSION, "layout": layout.name, "skeleton": layout.to_json(),
-            "joints": list(layout.joints), "bones": layout.bone_indices, "unit": unit, "source": source,
-            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "command": command if command is not None else shlex.join(sys.argv),
-        })
-        shape = (frames, len(layout))
-        self._keypoints = self._file.create_dataset("frames/keypoints", shape + (layout.dimensions,), np.float32)
-        self._score = self._file.create_dataset("frames/score", shape, np.float32)
+        for what, text in [("source", source), *(("a class name", label) for label in labels or ())]:
+            if problem := _text_problem(text):
+                raise InputError(f"{self.path}: {what} {problem}")
+        self._source = source
         self._written = 0
         self._videos: dict[str, dict] = {}
         self._clips: list[tuple[int, int, int, int]] = []
         self._splits: dict[str, Split] = {}
         self._labels = list(labels) if labels is not None else []
         self._fixed_labels = labels is not None
+        self._digest, self._digesting = _FramesDigest(), None
+        with contextlib.ExitStack() as ends:
+            partial = ends.enter_context(files.whole(self.path))
+            self._digester = ends.enter_context(concurrent.futures.ThreadPoolExecutor(1))
+            self._disk = ends.enter_context(hdf5.Disk(partial, "wb+"))
+            self._file = ends.enter_context(h5py.File(self._disk, "w"))
+            self._file.attrs.update({
+                "format": FORMAT, "version": VERSION, "layout": layout.name, "skeleton": layout.to_json(),
+                "joints": list(layout.joints), "bones": layout.bone_indices, "unit": unit, "y": y_points,
+                "source": source,
+            })
+            shape = (frames, len(layout))
+            try:
+                self._keypoints, self._score = (
+                    self._file.create_dataset(f"frames/{name}", shape, np.float32)
+                    for name, shape in (("keypoints", (*shape, layout.dimensions)), ("score", shape))
+                )
+            except (ValueError, OverflowError):
+                raise InputError(f"{self.path}: frames is {frames}, more than a file can hold") from None
+            self._ends = ends.pop_all()
 
-    def _refuse_if_busy(self):
-        # Creating a file cuts it to nothing before HDF5 asks for its lock, and so would destroy the frames of
-        # another process that is writing it. Opening it first only asks for the lock.
-        if not self._partial.exists():
-            return
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise what the disk says about all that was written here."""
         try:
-            h5py.File(self._partial, "r+").close()
-        except BlockingIOError:
-            raise InputError(f"{self._partial}: another process is writing it") from None
-        except OSError:
-            pass  # what a killed process left is seldom readable, and is replaced
+            yield
+        except (OSError, RuntimeError):  # of h5py, for which the disk has the reason
+            if self._disk.error is None:
+                raise
+        if isinstance(self._disk.error, OSError):
+            raise InputError(f"{self.path}: cannot be written ({self._disk.error.strerror})") from None
+        if self._disk.error is not None:
+            raise self._disk.error
 
     def add_video(self, id: str, keypoints, score, *, fps: float = 0, width: int = 0, height: int = 0,
                   subject: str = "", emotion: str = "") -> int:
-        """Append a video's frames, keypoints `[T, V, C]` and score `[T, V]`; returns its row."""
-        keypoints, score = np.asarray(keypoints, np.float32), np.asarray(score, np.float32)
-        expected = (len(keypoints), len(self.layout), self.layout.dimensions)
-        if keypoints.shape != expected or score.shape != expected[:2]:
+        """Append a video's frames; returns its row.
+
+        Args:
+            id: its name, no other video's.
+            keypoints: `[T, V, C]`. A joint with a coordinate that is NaN or infinite counts as not seen.
+            score: `[T, V]`. A joint whose score is NaN, negative or 0 was not seen.
+            fps, width, height: frames a second and the picture's size, 0 for unknown.
+            subject, emotion: "" for unknown.
+
+        Raises:
+            InputError: one of them is something else, or the disk is full.
+        """
+        try:
+            keypoints, score = (np.array(values, np.float32, order="C") for values in (keypoints, score))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"video {id!r}: keypoints or scores are not arrays of numbers ({error})") from None
+        expected = (len(self.layout), self.layout.dimensions)
+        if keypoints.ndim != 3 or keypoints.shape[1:] != expected or score.shape != keypoints.shape[:2]:
             raise InputError(
                 f"video {id!r}: keypoints {keypoints.shape} and score {score.shape}, expected "
                 f"[T, {len(self.layout)}, {self.layout.dimensions}] and [T, {len(self.layout)}]"
             )
-        if not (np.isfinite(keypoints).all() and np.isfinite(score).all()):
-            raise InputError(f"video {id!r}: keypoints or scores are not finite")
+        if np.isinf(score).any():
+            raise InputError(f"video {id!r}: a score is infinite")
+        for what, text in (("id", id), ("subject", subject), ("emotion", emotion)):
+            if problem := _text_problem(text):
+                raise InputError(f"video {id!r}: its {what} {problem}")
+        if not 0 <= fps <= float(np.finfo(np.float32).max):
+            raise InputError(f"video {id!r}: fps is {fps}, expected a finite number, 0 for unknown")
+        for what, pixels in (("width", width), ("height", height)):
+            if not (0 <= pixels <= np.iinfo(np.int32).max and pixels == int(pixels)):
+                raise InputError(f"video {id!r}: {what} is {pixels}, expected a whole number of pixels, 0 for unknown")
         if id in self._videos:
             raise InputError(f"video {id!r} is there twice")
         start, stop = self._written, self._written + len(keypoints)
         if stop > len(self._score):
             raise InputError(f"video {id!r}: the store was opened for {len(self._score)} frames, this needs {stop}")
         # A joint that was not seen has one spelling in the store, whatever its source left in its place.
-        self._keypoints[start:stop] = np.where(score[..., None] > 0, keypoints, 0)
-        self._score[start:stop] = np.maximum(score, 0)
+        seen = score > 0
+        if not np.isfinite(keypoints).all():
+            seen &= np.isfinite(keypoints).all(-1)
+        keypoints[~seen] = 0
+        score[~seen] = 0
+        with self._writing():
+            self._keypoints[start:stop] = keypoints
+            self._score[start:stop] = score
+        # While the caller prepares the next video; at most one waits.
+        if self._digesting is not None:
+            self._digesting.result()
+        self._digesting = self._digester.submit(self._digest.update, keypoints, score)
         self._written = stop
         self._videos[id] = dict(
             id=id, start=start, length=len(keypoints), fps=fps, width=width, height=height, subject=subject,
@@ -381,6 +589,8 @@ class StoreWriter:
             if label not in self._labels:
                 if self._fixed_labels:
                     raise InputError(f"clip of video {video!r}: unknown class {label!r}")
+                if problem := _text_problem(label):
+                    raise InputError(f"clip of video {video!r}: its class name {problem}")
                 self._labels.append(label)
             number = self._labels.index(label)
         else:
@@ -394,12 +604,30 @@ class StoreWriter:
             raise InputError(f"split {name!r} is there twice")
         if name == ALL:
             raise InputError(f"a split cannot be called {ALL!r}: every store has that one, of all its clips")
+        if problem := _text_problem(name):
+            raise InputError(f"a split's name {problem}")
         if not name or "/" in name or name == ".":
             raise InputError(f"a split cannot be called {name!r}: give it a name without a slash")
         self._splits[name] = Split(name, of, *(np.array(sorted(rows), np.int64) for rows in (train, test)))
 
     def close(self):
-        """Check everything, write the tables and give the file its name."""
+        """Check everything, write the tables and give the file its name.
+
+        Raises:
+            InputError: something does not fit, or the disk is full; the partial file is then deleted.
+        """
+        try:
+            if self._file.id.valid:
+                with self._writing():
+                    self._write_tables()
+                    self._file.close()
+                self._ends.close()
+                _known.add(_identity(self.path))
+        except BaseException:
+            self.discard()
+            raise
+
+    def _write_tables(self):
         if self._written != len(self._score):
             raise InputError(f"{self.path}: opened for {len(self._score)} frames, {self._written} were added")
         rows = list(self._videos.values())
@@ -409,32 +637,31 @@ class StoreWriter:
         })
         columns = zip(*self._clips) if self._clips else [()] * len(_CLIP_COLUMNS)
         clips = Clips(**{name: np.array(c, kind) for (name, kind), c in zip(_CLIP_COLUMNS.items(), columns)})
-        problem = _inconsistency(
-            self.layout, self._keypoints.shape, self._score.shape, videos, clips, self._labels, self._splits
-        )
+        problem = _inconsistency(self.layout, self._keypoints.shape, self._score.shape, videos, clips, self._labels,
+                                 self._splits, self._source)
         if problem:
             raise InputError(f"{self.path}: {problem}")
+        if self._digesting is not None:
+            self._digesting.result()
+        self._file.attrs["frames_digest"] = self._digest.hexdigest()
         for table, data in (("videos", videos), ("clips", clips)):
             for field in dataclasses.fields(data):
                 column = getattr(data, field.name)
                 kind = h5py.string_dtype() if column.dtype == object else column.dtype
                 self._file.create_dataset(f"{table}/{field.name}", data=column, dtype=kind)
-        self._file.create_dataset("labels", data=np.array(self._labels, dtype=object), dtype=h5py.string_dtype())
+        names = np.array(self._labels, dtype=object)
+        self._file.create_dataset("labels", data=names, dtype=h5py.string_dtype())
         splits = self._file.create_group("splits")
         for name, split in self._splits.items():
             group = splits.create_group(name)
             group.attrs["of"] = split.of
             group.create_dataset("train", data=split.train)
             group.create_dataset("test", data=split.test)
-        self._file.close()
-        with open(self._partial, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(self._partial, self.path)
 
     def discard(self):
         """Give up: close and delete the partial file."""
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        given_up = InputError(f"{self.path}: given up")
+        self._ends.__exit__(InputError, given_up, None)
 
     def __enter__(self) -> StoreWriter:
         return self
@@ -442,9 +669,5 @@ class StoreWriter:
     def __exit__(self, kind, *_):
         if kind is not None:
             self.discard()
-            return
-        try:
+        else:
             self.close()
-        except BaseException:
-            self.discard()
-            raise

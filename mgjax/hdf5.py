@@ -1,0 +1,248 @@
+"""HDF5 files read with suspicion: a file holds what it seems to hold, and reading it ends.
+
+HDF5 lets a file take its data from other files, declare more than it has, and, when damaged, keep the library busy
+for ever. Here a part is read only if it is an ordinary one: hard links lead to it, and its data lie in this file, in
+one piece and at full length. `rehearse` opens a file in a process of its own first. For writing there is `Disk`.
+
+The functions raise ValueError with a sentence that names the part, not the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import signal
+import stat
+import subprocess
+import sys
+import warnings
+
+import h5py
+import numpy as np
+
+from mgjax.errors import InputError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SECONDS = 8  # of computing that a rehearsal may take: tables of a million rows take one
+_PATIENCE = 60  # seconds that it may take by the clock, on a disk however slow
+_MEMORY = 2**33  # bytes of address space that it may take
+_UNREADABLE = "not a readable HDF5 file (damaged, cut short, or another format)"
+_REFUSED = 3  # its exit code when the file was refused with a sentence
+
+
+def check_file(path: str | os.PathLike, expected: str):
+    """Refuse what is no plain file, or has not the first bytes of HDF5, without waiting for anything.
+
+    Raises:
+        InputError: it is not, and `expected` says what was.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a NUL byte in the name
+        raise InputError(f"{path}: no such {expected}".replace("\0", "\\0")) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path}: no such {expected}; it is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: is not a plain file (a pipe or a device?), expected a {expected}")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(SIGNATURE))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a {expected}") from None
+    if start != SIGNATURE:
+        raise InputError(f"{path}: {_UNREADABLE}")
+
+
+def opened(path: str | os.PathLike) -> h5py.File:
+    """A file opened to be read, without HDF5's lock, for files that never change under their name.
+
+    Raises:
+        InputError: HDF5 cannot open it.
+    """
+    try:
+        try:
+            return h5py.File(path, "r", locking=False)
+        except OSError as error:
+            if "locking" not in str(error):
+                raise
+            return h5py.File(path, "r")  # somebody in this process has it open with the lock
+    except (OSError, RuntimeError, ValueError, MemoryError):
+        raise InputError(f"{path}: {_UNREADABLE}") from None
+
+
+def attribute(owner: h5py.Group, name: str, kind: type):
+    """A single text or whole number (`kind` is str or int) among the attributes of a group."""
+    if name not in owner.attrs:
+        raise ValueError(f"{_name(owner)} has no attribute {name!r}")
+    # The shape first: a declared one may be larger than any memory.
+    value = owner.attrs[name] if owner.attrs.get_id(name).shape == () else None
+    if not isinstance(value, {str: str, int: np.integer}[kind]):
+        raise ValueError(f"attribute {name!r} of {_name(owner)} is not a {'text' if kind is str else 'whole number'}")
+    return kind(value)
+
+
+def group(parent: h5py.Group, name: str) -> h5py.Group:
+    """A group inside a group."""
+    return _member(parent, name, h5py.Group)
+
+
+def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
+    """A dataset inside a group, whose numbers are of type `kind`, or texts where that is str."""
+    data = _member(parent, name, h5py.Dataset)
+    storage = data.id.get_create_plist()
+    # Only what lies in this file in one piece: anything else can show other files, or zeros that nobody wrote.
+    if storage.get_external_count():
+        raise ValueError(f"{_name(data)} keeps its data in another file")
+    if storage.get_layout() == h5py.h5d.VIRTUAL:
+        raise ValueError(f"{_name(data)} is a virtual dataset, whose data lie elsewhere")
+    if storage.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) or storage.get_nfilters():
+        raise ValueError(f"{_name(data)} is stored in chunks, expected in one piece")
+    item = _item_size(data, kind)
+    if data.shape is None:
+        raise ValueError(f"{_name(data)} has no shape")
+    stored, needed = data.id.get_storage_size(), math.prod(data.shape) * item
+    end = stored + (data.id.get_offset() or 0)
+    if stored != needed or end > data.file.id.get_filesize():
+        raise ValueError(f"{_name(data)} has shape {data.shape}, more or less than the file holds of it")
+    return data
+
+
+def column(parent: h5py.Group, name: str, kind: type) -> np.ndarray:
+    """All of a dataset of one axis; texts as an object array of str."""
+    data = dataset(parent, name, kind)
+    if len(data.shape) != 1:
+        raise ValueError(f"{_name(data)} has shape {data.shape}, expected one axis")
+    if kind is not str:
+        return data[:]
+    try:
+        return data.asstr()[:]
+    except UnicodeDecodeError:
+        raise ValueError(f"{_name(data)} holds a text that is not UTF-8") from None
+
+
+def _member(parent, name, kind):
+    link = parent.get(name, getlink=True)
+    where = f"{parent.name}/{name}".lstrip("/")
+    if link is None:
+        raise ValueError(f"{_name(parent)} has no {name!r}")
+    if type(link) is not h5py.HardLink:
+        raise ValueError(f"{where} is a link that may lead to another file, expected a plain {kind.__name__.lower()}")
+    found = parent[name]
+    if type(found) is not kind:
+        raise ValueError(f"{where} is not a {kind.__name__.lower()}")
+    return found
+
+
+def _name(part):
+    return part.name.strip("/") or "the file"
+
+
+def _item_size(data, kind):
+    """Bytes that one item takes in the file."""
+    if kind is not str:
+        if data.dtype != kind:
+            raise ValueError(f"{_name(data)} is {data.dtype}, expected {np.dtype(kind)}")
+        return data.dtype.itemsize
+    text = h5py.check_string_dtype(data.dtype)
+    if text is None:
+        raise ValueError(f"{_name(data)} is {data.dtype}, expected text")
+    if text.length is not None:
+        return text.length
+    # A text of any length: its length, and where it lies, as the address of a heap and a number in it.
+    address, _ = data.file.id.get_create_plist().get_sizes()
+    return 4 + address + 4
+
+
+class Disk(io.FileIO):
+    """The file under an `h5py.File` that is written, which never fails: HDF5 crashes when it cannot write at its end.
+
+        with hdf5.Disk("a.h5", "wb+") as disk, h5py.File(disk, "w") as file:
+            ...
+
+    From the first error on, what HDF5 writes is dropped.
+
+    Attributes:
+        error: the first error: OSError, or an interrupt that came in the middle; None as long as all is well.
+    """
+
+    error: BaseException | None = None
+
+    def write(self, data) -> int:
+        rest = memoryview(data)
+        try:
+            while self.error is None and rest:
+                rest = rest[super().write(rest):]
+        except BaseException as error:
+            self.error = error
+        return len(data)
+
+    def readinto(self, data) -> int:
+        """What was never written, or dropped, reads as zeros, as HDF5 expects it of a file."""
+        count = super().readinto(data)
+        memoryview(data)[count:] = bytes(len(data) - count)
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except BaseException as error:
+            self.error = self.error or error
+            return size
+
+
+def rehearse(path: str | os.PathLike, code: str):
+    """Try in a process of its own what is to be done with a file, so that this one neither hangs nor crashes.
+
+    Args:
+        path: the file; the process finds it in `sys.argv[1]`.
+        code: what to try. It ends with `rehearsal()`.
+
+    Raises:
+        InputError: what the trial raised, or that it did not end, or that the HDF5 library crashed.
+    """
+    code = f"import sys\nfrom mgjax import hdf5\nwith hdf5.rehearsal():\n    {code}"
+    paths = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    try:
+        # -P: else the working directory would be searched for modules first.
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code, os.fspath(path), str(SECONDS)], stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=_PATIENCE, env=os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        raise InputError(f"{path}: damaged store: reading it does not end") from None
+    except OSError as error:
+        warnings.warn(f"{path}: opened without trying it in a process of its own first ({error})", stacklevel=4)
+        return
+    if done.returncode == _REFUSED:
+        raise InputError(done.stdout.decode("utf-8", "surrogateescape"))
+    if done.returncode == -getattr(signal, "SIGXCPU", 0):
+        raise InputError(f"{path}: damaged store: reading it does not end")
+    if done.returncode < 0:
+        raise InputError(f"{path}: damaged store: reading it crashes the HDF5 library (signal {-done.returncode})")
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        warnings.warn(f"{path}: opened without trying it in a process of its own first ({said[-1]})", stacklevel=4)
+
+
+@contextlib.contextmanager
+def rehearsal():
+    """In the process that `rehearse` starts: limit it, and hand an InputError on to the one that waits."""
+    if resource is not None:
+        spent = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = math.ceil(spent.ru_utime + spent.ru_stime) + int(sys.argv[2])
+        for limit, value in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, _MEMORY)):
+            with contextlib.suppress(OSError, ValueError):  # a system without it, or with a stricter one
+                resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
+    try:
+        yield
+    except InputError as error:
+        sys.stdout.buffer.write(str(error).encode("utf-8", "surrogateescape"))
+        sys.stdout.flush()
+        os._exit(_REFUSED)

@@ -1,0 +1,214 @@
+"""A store is a plain file: nothing is fetched from elsewhere, nothing is larger than it is, and reading it ends."""
+
+import os
+import shutil
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from mgjax import hdf5, skeleton
+from mgjax.errors import InputError
+from mgjax.store import Store, StoreWriter
+
+FRAMES, JOINTS = 8, 22
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    path = tmp_path_factory.mktemp("hdf5") / "made.h5"
+    with StoreWriter(path, skeleton.get("imigue22"), unit="pixel", frames=FRAMES, source="a test") as writer:
+        writer.add_video("a", np.ones((FRAMES, JOINTS, 2)), np.ones((FRAMES, JOINTS)))
+        writer.add_clip("a", 0, 4, "first")
+        writer.add_split("mine", train=[0], test=[])
+    return path
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    return shutil.copy(made, tmp_path / "copy.h5")
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file of somebody else's that a store could point to."""
+    path = tmp_path / "secret"
+    path.write_bytes(b"secret" * 1000)
+    return path
+
+
+def external(name, shape, kind):
+    """Take a dataset's data from another file."""
+    def change(file, secret):
+        del file[name]
+        file.create_dataset(name, shape, kind, external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+    return change
+
+
+def linked(name, link):
+    """Put a link in the place of a group or a dataset, which is moved aside."""
+    def change(file, _):
+        file.move(name, "aside")
+        file[name] = link
+    return change
+
+
+def virtual(name):
+    def change(file, secret):
+        data = file[name]
+        layout = h5py.VirtualLayout(data.shape, data.dtype)
+        layout[:] = h5py.VirtualSource(str(secret), "absent", data.shape)
+        del file[name]
+        file.create_virtual_dataset(name, layout)
+    return change
+
+
+def stored(name, **how):
+    """Write a dataset anew, stored in another way."""
+    def change(file, _):
+        data = file[name][:]
+        del file[name]
+        file.create_dataset(name, data=data, **how)
+    return change
+
+
+def never_written(name, shape, kind):
+    """Declare a dataset of which the file holds nothing."""
+    def change(file, _):
+        del file[name]
+        file.create_dataset(name, shape, kind)
+    return change
+
+
+@pytest.mark.parametrize("change, sentence", [
+    (external("frames/keypoints", (FRAMES, JOINTS, 2), np.float32), "frames/keypoints keeps its data in another file"),
+    (external("frames/score", (FRAMES, JOINTS), np.float32), "frames/score keeps its data in another file"),
+    (external("videos/fps", (1,), np.float32), "videos/fps keeps its data in another file"),
+    (external("labels", (1,), "S8"), "labels keeps its data in another file"),
+    (virtual("frames/keypoints"), "frames/keypoints is a virtual dataset"),
+    (virtual("clips/label"), "clips/label is a virtual dataset"),
+    (linked("frames", h5py.SoftLink("/aside")), "frames is a link .* expected a plain group"),
+    (linked("frames/score", h5py.SoftLink("/aside")), "frames/score is a link .* expected a plain dataset"),
+    (linked("frames/score", h5py.SoftLink("/absent")), "frames/score is a link"),
+    (linked("videos/id", h5py.ExternalLink("absent.h5", "/id")), "videos/id is a link"),
+    (linked("splits/mine", h5py.SoftLink("/splits")), "splits/mine is a link"),
+    (linked("splits/mine/train", h5py.ExternalLink("absent.h5", "/a")), "splits/mine/train is a link"),
+    (linked("labels", h5py.SoftLink("/labels")), "labels is a link"),
+    (stored("frames/keypoints", chunks=(2, JOINTS, 2)), "frames/keypoints is stored in chunks"),
+    (stored("frames/score", compression="gzip"), "frames/score is stored in chunks"),
+    (stored("videos/length", maxshape=(None,)), "videos/length is stored in chunks"),
+    (never_written("frames/keypoints", (2**40, JOINTS, 2), np.float32), "shape .* than the file holds"),
+    (never_written("videos/length", (2**40,), np.int64), "videos/length has shape .* than the file holds"),
+    (never_written("clips/label", (1,), np.int32), "clips/label has shape .* than the file holds"),
+    (never_written("labels", (2**40,), h5py.string_dtype()), "labels has shape .* than the file holds"),
+    (never_written("splits/mine/train", (2**60,), np.int64), "splits/mine/train has shape .* than the file holds"),
+])
+def test_what_lies_elsewhere_or_nowhere_is_refused(copy, secret, change, sentence):
+    with h5py.File(copy, "r+") as file:
+        change(file, secret)
+    with pytest.raises(InputError, match=f"copy.h5: damaged store: .*{sentence}"):
+        Store(copy)
+
+
+def test_an_external_link_to_another_store_is_refused(made, copy):
+    with h5py.File(copy, "r+") as file:
+        del file["frames/keypoints"]
+        file["frames/keypoints"] = h5py.ExternalLink(str(made), "/frames/keypoints")
+    with h5py.File(copy) as file:
+        assert file["frames/keypoints"].shape == (FRAMES, JOINTS, 2), "HDF5 would follow it"
+    with pytest.raises(InputError, match="frames/keypoints is a link that may lead to another file"):
+        Store(copy)
+
+
+def test_a_pipe_as_external_storage_is_not_waited_for(copy, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with h5py.File(copy, "r+") as file:
+        external("frames/score", (FRAMES, JOINTS), np.float32)(file, tmp_path / "pipe")
+    with pytest.raises(InputError, match="frames/score keeps its data in another file"):
+        Store(copy)
+
+
+def test_a_text_of_fixed_length_is_a_text(copy):
+    with h5py.File(copy, "r+") as file:
+        del file["labels"]
+        file["labels"] = np.array([b"first"])
+    with Store(copy) as store:
+        assert store.labels == ("first",)
+
+
+def test_what_others_added_is_not_in_the_way(copy, secret):
+    with h5py.File(copy, "r+") as file:
+        file["notes"] = h5py.ExternalLink("absent.h5", "/x")
+        file["frames/confidence"] = h5py.SoftLink("/absent")
+        file.create_dataset("videos/more", (3,), np.int64, external=[(str(secret), 0, 24)])
+        file.attrs["note"] = np.zeros(9)
+    with Store(copy) as store:
+        assert store.frame_count == FRAMES
+
+
+@pytest.mark.parametrize("name, sentence", [
+    ("pipe", "is not a plain file"), ("absent", "no such store file"), ("folder", "no such store file; it is a folder"),
+    ("a\0b", "no such store file"), ("loop", "no such store file"),
+])
+def test_what_is_no_plain_file_is_refused_at_once(tmp_path, name, sentence):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(InputError, match=sentence):
+        Store(f"{tmp_path}/{name}")
+
+
+def test_a_link_to_a_store_is_followed(made, tmp_path):
+    (tmp_path / "link.h5").symlink_to(made)
+    with Store(tmp_path / "link.h5") as store:
+        assert store.frame_count == FRAMES
+
+
+def test_a_store_whose_reading_does_not_end(shared_data, monkeypatch):
+    monkeypatch.setattr(hdf5, "SECONDS", 1)
+    with pytest.raises(InputError, match="store_that_hangs.h5: damaged store: reading it does not end"):
+        Store(shared_data / "odd" / "store_that_hangs.h5")
+
+
+@pytest.mark.parametrize("code, sentence", [
+    ("while True: pass", "reading it does not end"),
+    ("os.kill(os.getpid(), 11)", r"reading it crashes the HDF5 library \(signal 11\)"),
+    ("raise hdf5.InputError('said in the middle')", "^said in the middle$"),
+])
+def test_what_a_rehearsal_may_end_in(copy, monkeypatch, code, sentence):
+    monkeypatch.setattr(hdf5, "SECONDS", 1)
+    with pytest.raises(InputError, match=sentence):
+        hdf5.rehearse(copy, f"import os\n    {code}")
+
+
+def test_a_rehearsal_that_could_not_be_held_is_mentioned(copy, monkeypatch):
+    with pytest.warns(UserWarning, match="without trying it .*No module named 'absent'"):
+        hdf5.rehearse(copy, "import absent")
+    monkeypatch.setattr(sys, "executable", "/absent/python")
+    with pytest.warns(UserWarning, match="without trying it"), Store(copy) as store:
+        assert store.frame_count == FRAMES
+
+
+def test_a_rehearsal_looks_for_no_module_in_the_working_directory(copy, tmp_path, monkeypatch):
+    (tmp_path / "h5py.py").write_text("raise SystemExit(4)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    hdf5.rehearse(copy, "pass")
+
+
+def test_a_store_is_tried_out_once(made, copy, monkeypatch):
+    tried = []
+    monkeypatch.setattr(hdf5, "rehearse", lambda path, _: tried.append(path))
+    for path in (made, copy, copy):
+        Store(path).close()
+    assert tried == [copy]
+    with h5py.File(copy, "r+") as file:
+        file.attrs["source"] = "another one"
+    Store(copy).close()
+    assert tried == [copy, copy]
+
+
+def test_memory_is_limited_in_a_rehearsal(copy):
+    with pytest.warns(UserWarning, match="MemoryError"):
+        hdf5.rehearse(copy, "bytearray(2**34)")
