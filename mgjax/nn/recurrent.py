@@ -3,6 +3,8 @@
 What every function here keeps to:
 
 - Sequences are `[batch, time, features]` with `length [batch]`; frame t of a sequence is valid when t < length.
+- A length below 0 or beyond the padded time T is refused where it is known. Under `jit`, where it is not, it counts as
+  0 or as T.
 - Padding changes nothing. State is carried through it unchanged, outputs past the end are zero, and the
   backward direction starts at each sequence's own last frame. A sequence of length 0 leaves the initial state.
 - Only as many steps are made as the batch's longest sequence has, however long the padded arrays are.
@@ -12,6 +14,9 @@ What every function here keeps to:
   is a multiplication and a matrix product. Where that would be more than KEPT_BYTES for a sequence, only the states
   between chunks are kept, and each chunk is computed a second time when its turn comes.
 - Weights in bfloat16 make the matrix products bfloat16; sums, gates and states stay float32.
+- Derivatives are reverse-mode (`grad`, `vjp`, `jacrev`) and forward over reverse (`hessian`, `jvp` of a `grad`). JAX
+  refuses forward mode alone (`jvp`, `jacfwd`, `linearize`) and reverse over reverse; for those write the loop plainly,
+  with `jax.lax.scan` or `nnx.RNN`.
 
 The kind of weights says which cell it is: `LSTMWeights` (gates in the order input, forget, cell, output) or
 `GRUWeights` (reset, update, candidate; the reset gate multiplies the candidate's recurrent product, as cuDNN,
@@ -26,6 +31,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.custom_derivatives import SymbolicZero
 
@@ -78,15 +84,19 @@ def unroll(x: jax.Array, length: jax.Array, weights: Weights, initial: State | N
 
     Args:
         x: inputs `[batch, time, D]`.
-        length: valid frames, int `[batch]`.
+        length: valid frames, int `[batch]`; traced ones are moved into 0 to `time`.
         weights: the layer's weights; their kind says whether it is an LSTM or a GRU.
         initial: the state before the first frame; zeros when None.
         reverse: read each sequence from its own last frame to its first.
 
     Returns:
         outputs `[batch, time, H]` in the weights' dtype, zero past each end, and the state after the last frame read.
+
+    Raises:
+        InputError: shapes do not fit together, lengths are not whole numbers, or a known one is not in 0 to `time`.
     """
-    length = jnp.asarray(length, jnp.int32)
+    _check_shapes(x, 3, weights, initial)
+    length = _checked_length(length, *x.shape[:2])
     steps = length.max(initial=0)
     by_time, initial = jnp.asarray(x).swapaxes(0, 1), _first_state(x.shape[0], weights, initial)
     if not reverse:
@@ -127,11 +137,12 @@ def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights:
         outputs `[batch, T, H]`, zero past each end, and the final state.
 
     Raises:
-        InputError: a kernel that cannot compute this here.
+        InputError: a kernel that cannot compute this here, or as `unroll`.
     """
+    _check_shapes(first, 2, weights, initial)
     if kernel != "xla" and not isinstance(weights, LSTMWeights):
         raise InputError(f"GRU: kernel is {kernel!r}, expected 'xla', as cuDNN is here for LSTMs alone")
-    length = jnp.asarray(length, jnp.int32)
+    length = _checked_length(length, len(first), steps)
     initial = _first_state(first.shape[0], weights, initial)
     one = jnp.minimum(length, 1)
     start = jnp.zeros_like(length)
@@ -151,11 +162,50 @@ def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights:
 def _cudnn(x, length, weights, initial):
     """A stack by cuDNN, with every layer's weights and states before, one a direction; as `_Stack` returns it."""
     directions = len(weights[0])
+    for of_layer, before in zip(weights[0], initial[0]):
+        _check_shapes(x, 3, of_layer, before)
+    length = _checked_length(length, *x.shape[:2])
     weights, initial = sum(map(tuple, weights), ()), sum(map(tuple, initial), ())
     before = zip(*(_first_state(len(x), w, state) for w, state in zip(weights, initial)))
     outputs, hidden, cell = cudnn.lstm(x, length, weights, *map(jnp.stack, before), directions == 2)
     states = [State(*state) for state in zip(hidden, cell)]
     return outputs, [tuple(states[i:i + directions]) for i in range(0, len(states), directions)]
+
+
+def _check_shapes(x, axes, weights, initial):
+    """Raise InputError where inputs `[B, ..., D]` of so many axes, weights and initial state do not fit together."""
+    if not isinstance(weights, (LSTMWeights, GRUWeights)):
+        raise InputError(f"recurrence: weights are {type(weights).__name__}, expected LSTMWeights or GRUWeights")
+    cell, gates = ("LSTM", 4) if isinstance(weights, LSTMWeights) else ("GRU", 3)
+    if jnp.ndim(x) != axes:
+        wanted = "[batch, time, features]" if axes == 3 else "[batch, features]"
+        raise InputError(f"{cell}: inputs have shape {list(jnp.shape(x))}, expected {wanted}")
+    rows, features, units = x.shape[0], x.shape[-1], weights.bias.size // gates
+    expected = (features, gates * units), (units, gates * units), (gates * units,), (units,)
+    for name, weight, shape in zip(weights._fields, weights, expected):
+        if weight.shape != shape:
+            raise InputError(f"{cell}: the {name} weights have shape {list(weight.shape)}, expected {list(shape)} for "
+                             f"inputs of {features} features and {units} units")
+    states = () if initial is None else initial if cell == "LSTM" else initial[:1]
+    for name, state in zip(State._fields, states):
+        if state is None or state.shape != (rows, units):
+            shape = None if state is None else list(state.shape)
+            raise InputError(f"{cell}: the initial {name} state has shape {shape}, expected {[rows, units]}")
+
+
+def _checked_length(length, rows, steps):
+    """Lengths as int32 `[rows]` in 0 to `steps`: known ones that are not raise InputError, traced ones are moved there."""
+    length = length if isinstance(length, jax.Array) else np.asarray(length)
+    if not jnp.issubdtype(length.dtype, jnp.integer):
+        raise InputError(f"recurrence: lengths are {length.dtype}, expected whole numbers")
+    if length.shape != (rows,):
+        raise InputError(f"recurrence: lengths have shape {list(length.shape)}, expected [{rows}] for a batch of {rows}")
+    if isinstance(length, jax.Array) and (isinstance(length, jax.core.Tracer) or not length.is_fully_addressable):
+        return jnp.clip(length, 0, steps).astype(jnp.int32)
+    wrong = [value for value in np.asarray(length).tolist() if not 0 <= value <= steps]
+    if wrong:
+        raise InputError(f"recurrence: a length is {wrong[0]}, expected 0 to {steps}, the padded time steps")
+    return jnp.asarray(length, jnp.int32)
 
 
 def _first_state(batch, weights, state):
@@ -476,12 +526,15 @@ class _Stack(nnx.Module):
 
         Args:
             x: `[batch, time, D]`.
-            length: valid frames, int `[batch]`.
+            length: valid frames, int `[batch]`, as in `unroll`.
             initial: every layer's states before the first frame, one a direction; zeros when None.
 
         Returns:
             outputs of the last layer `[batch, time, directions · units]` in `dtype`, zero past each end, and every
             layer's final states, one a direction, as `initial` takes them.
+
+        Raises:
+            InputError: as `unroll`.
         """
         finals = []
         for layer in range(self.layers):

@@ -156,3 +156,14 @@ def test_says_why_it_cannot_run(monkeypatch):
     monkeypatch.setattr(cudnn, "nvidia", lambda: True)
     with pytest.raises(InputError, match="float32 only, not in bfloat16"):
         call(kernel="cudnn", dtype=jnp.bfloat16)
+
+
+def test_lengths_and_shapes_are_checked_as_without_it(gpu):
+    stack = LSTM(FEATURES, UNITS, kernel="cudnn", rngs=nnx.Rngs(0))
+    with pytest.raises(InputError, match="a length is 5, expected 0 to 4"):
+        stack(normal(0, 2, 4, FEATURES), np.array([5, 1]))
+    with pytest.raises(InputError, match="for inputs of 7 features"):
+        stack(normal(0, 2, 4, 7), np.array([3, 1]))
+    assert gpu == []
+    long = jax.jit(stack)(normal(0, 2, 4, FEATURES), jnp.array([9, -1]))
+    assert_close(long, stack(normal(0, 2, 4, FEATURES), np.array([4, 0])))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from mgjax.errors import InputError
 from mgjax.nn import recurrent
 from mgjax.nn.recurrent import GRU, LSTM, GRUWeights, LSTMWeights, State
 
@@ -394,3 +395,101 @@ def test_forget_bias_raises_the_forget_gate_alone():
     plain = LSTM(FEATURES, UNITS, rngs=nnx.Rngs(0)).direction_weights(0).bias
     raised = LSTM(FEATURES, UNITS, forget_bias=2.0, rngs=nnx.Rngs(0)).direction_weights(0).bias
     np.testing.assert_allclose(raised - plain, np.repeat([0, 2, 0, 0], UNITS), atol=1e-6)
+
+
+# What does not fit, and which derivatives there are.
+
+
+def calls(kind):
+    """Every way in, as a function of lengths for inputs of three rows and seven steps."""
+    x, weights = normal(0, 3, 7, FEATURES), random_weights(kind, 1)
+    stack = (LSTM if kind is LSTMWeights else GRU)(FEATURES, UNITS, bidirectional=True, rngs=nnx.Rngs(0))
+    return {
+        "ahead": lambda length: recurrent.unroll(x, length, weights),
+        "behind": lambda length: recurrent.unroll(x, length, weights, reverse=True),
+        "first input": lambda length: recurrent.unroll_first_input(x[:, 0], length, 7, weights),
+        "stack": lambda length: stack(x, length),
+    }
+
+
+@every_cell
+@pytest.mark.parametrize("way", ["ahead", "behind", "first input", "stack"])
+def test_lengths_outside_the_padded_time_are_refused_or_moved_into_it(kind, way):
+    call = calls(kind)[way]
+    for wrong in (8, -1, 2**40):
+        for known in ([3, wrong, 0], np.array([3, wrong, 0]), *([jnp.array([3, wrong, 0])] if wrong < 9 else [])):
+            with pytest.raises(InputError, match=f"a length is {wrong}, expected 0 to 7"):
+                call(known)
+    traced = jax.jit(call)(jnp.array([9, -4, 1000]))
+    assert_close(traced, call(np.array([7, 0, 7])), 1e-6)
+
+
+@every_cell
+def test_lengths_that_are_no_lengths_are_refused(kind):
+    for call in calls(kind).values():
+        for length, sentence in ((np.array([1.0, 2, 3]), "lengths are float"), (np.array([True, False, True]), "are bool"),
+                                 (np.array([1, 2]), r"have shape \[2\], expected \[3\]"),
+                                 (np.array([[1, 2, 3]]), r"have shape \[1, 3\]"), (3, r"have shape \[\]")):
+            with pytest.raises(InputError, match=sentence):
+                call(length)
+            with pytest.raises(InputError, match=sentence):
+                jax.jit(call)(length)
+
+
+@every_cell
+@pytest.mark.parametrize("change, sentence", [
+    ({"x": (3, 7, 4)}, "input weights have shape .* for inputs of 4 features"),
+    ({"x": (3, 7)}, r"inputs have shape \[3, 7\], expected \[batch, time, features\]"),
+    ({"recurrent": (UNITS, 7)}, r"recurrent weights have shape \[5, 7\]"),
+    ({"input": (FEATURES,)}, "input weights have shape"),
+    ({"hidden": (2, UNITS)}, r"initial hidden state has shape \[2, 5\], expected \[3, 5\]"),
+])
+def test_shapes_that_do_not_fit_are_said(kind, change, sentence):
+    (name, shape), = change.items()
+    x, weights, state = normal(0, 3, 7, FEATURES), random_weights(kind, 1), random_state(kind, 2, 3)
+    if name == "x":
+        x = normal(0, *shape)
+    elif name == "hidden":
+        state = state._replace(hidden=normal(0, *shape))
+    else:
+        weights = weights._replace(**{name: normal(0, *shape)})
+    with pytest.raises(InputError, match=sentence):
+        recurrent.unroll(x, np.array([1, 2, 3]), weights, state)
+    with pytest.raises(InputError, match="expected LSTMWeights or GRUWeights"):
+        recurrent.unroll(x, np.array([1, 2, 3]), tuple(weights), state)
+
+
+def test_an_lstm_needs_both_of_its_states():
+    with pytest.raises(InputError, match="initial cell state has shape None"):
+        recurrent.unroll(normal(0, 3, 7, FEATURES), np.array([1, 2, 3]), random_weights(LSTMWeights, 1),
+                         random_state(GRUWeights, 2, 3))
+
+
+@every_cell
+@pytest.mark.parametrize("kept_bytes", [recurrent.KEPT_BYTES, 0])
+def test_second_derivatives_are_forward_over_reverse(monkeypatch, kind, kept_bytes):
+    monkeypatch.setattr(recurrent, "KEPT_BYTES", kept_bytes)
+    length, arguments = np.array([9, 0, 4]), (normal(0, 3, 9, FEATURES), random_weights(kind, 1), random_state(kind, 2, 3))
+    direction = jax.tree.map(lambda a: normal(3, *a.shape), arguments)
+
+    def curvature(run):
+        """The product of the Hessian and a direction."""
+        loss = lambda *arguments: weighed(run(*arguments))**2
+        gradient = jax.grad(loss, (0, 1, 2))
+        return jax.jit(lambda: jax.jvp(gradient, arguments, direction)[1])()
+
+    assert_close(curvature(lambda x, w, s: recurrent.unroll(x, length, w, s)),
+                 curvature(lambda x, w, s: plain_scan(x, length, w, s)), 1e-4)
+
+
+@every_cell
+def test_derivatives_that_are_not_there_are_refused(kind):
+    """By JAX, in its own words; what must not happen is a wrong number."""
+    x, weights = normal(0, 2, 5, FEATURES), random_weights(kind, 1)
+    loss = lambda x: weighed(recurrent.unroll(x, np.array([5, 3]), weights))
+    for differentiate in (lambda: jax.jvp(loss, (x,), (x,)), lambda: jax.jit(jax.jacfwd(loss))(x),
+                          lambda: jax.linearize(loss, x)[1](x)):
+        with pytest.raises(TypeError, match="forward-mode .* custom_vjp"):
+            differentiate()
+    with pytest.raises(ValueError, match="Reverse-mode differentiation does not work"):
+        jax.grad(lambda x: jax.grad(loss)(x).sum())(x)
