@@ -191,15 +191,25 @@ def read_json(path: str | os.PathLike, expected: str):
     return parse_json(read_text(path, expected), str(path), expected)
 
 
-def parse_json(text: str | bytes, source: str, expected: str):
+def parse_json(text: str | bytes, source: str, expected: str, once: bool = False):
     """What a JSON text holds; `source` names it in the error message.
+
+    Args:
+        once: refuse an object that gives a name twice, of which otherwise the last value counts.
 
     Raises:
         InputError: as `read_json`.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_each_once if once else None)
     except RecursionError:
         raise InputError(f"{source}: nested too deeply; expected {expected}") from None
     except ValueError as error:  # not JSON, not UTF-8, or a whole number of more digits than Python reads
         raise InputError(f"{source}: not JSON ({str(error)[:200]}); expected {expected}") from None
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice in one object")
+    return found

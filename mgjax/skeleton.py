@@ -13,10 +13,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
 
 import numpy as np
 
+from mgjax import files
 from mgjax.errors import InputError
+
+MOST_JOINTS = 5000  # of which an adjacency matrix still fits into memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,11 @@ class Layout:
         dimensions: coordinates of a joint, 2 (pixels) or 3 (metres).
         parts: body part name to joint names.
         mirror: (left, right) joint names that swap when the body is mirrored. Left out, they are the pairs
-            whose names differ only in a leading L and R.
+            whose names differ only in their side: a leading or trailing L and R, the same standing alone
+            (l_knee, knee.r, upper l arm), or the words left and right anywhere, in any case.
+
+    Raises:
+        InputError: the parts do not fit together.
     """
 
     name: str
@@ -52,64 +60,80 @@ class Layout:
         def fix(field, value):
             object.__setattr__(self, field, value)
 
-        fix("joints", tuple(self.joints))
-        fix("bones", tuple(tuple(bone) for bone in self.bones))
-        for field in ("root", "scale", "across", "up"):
-            fix(field, tuple(getattr(self, field)))
-        fix("parts", {part: tuple(joints) for part, joints in self.parts.items()})
-        if self.mirror is None:
-            names = set(self.joints)
-            fix("mirror", tuple((j, "R" + j[1:]) for j in self.joints if j[0] == "L" and "R" + j[1:] in names))
-        fix("mirror", tuple(tuple(pair) for pair in self.mirror))
+        if not _is_text(self.name):
+            raise InputError(f"a layout's name is {_short(self.name)}, expected text of 1 to 200 characters")
+        for field in ("joints", "root", "scale", "across", "up"):
+            fix(field, self._names(field, getattr(self, field)))
+        fix("bones", self._pairs("bones", self.bones))
+        if not isinstance(self.parts, dict) or not all(map(_is_text, self.parts)):
+            raise InputError(f"layout {self.name!r}: parts is {_short(self.parts)}, expected names of parts, each with "
+                             "a list of joints")
+        fix("parts", {part: self._names("parts", joints) for part, joints in self.parts.items()})
+        fix("mirror", _sides(self.joints) if self.mirror is None else self._pairs("mirror", self.mirror))
         self._check()
+
+    def _names(self, field, value) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)) or not all(map(_is_text, value)):
+            raise InputError(f"layout {self.name!r}: {field} holds {_short(value)}, expected a list of joint names")
+        return tuple(value)
+
+    def _pairs(self, field, value) -> tuple[tuple[str, ...], ...]:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"layout {self.name!r}: {field} is {_short(value)}, expected a list of pairs of joints")
+        return tuple(self._names(field, pair) for pair in value)
 
     def _check(self):
         if len(set(self.joints)) != len(self.joints) or not self.joints:
             raise InputError(f"layout {self.name!r}: joint names must be given and differ from each other")
-        if self.dimensions not in (2, 3):
-            raise InputError(f"layout {self.name!r}: dimensions is {self.dimensions!r}, expected 2 or 3")
+        if len(self.joints) > MOST_JOINTS:
+            raise InputError(f"layout {self.name!r}: has {len(self.joints)} joints, expected at most {MOST_JOINTS}")
+        if type(self.dimensions) is not int or self.dimensions not in (2, 3):
+            raise InputError(f"layout {self.name!r}: dimensions is {_short(self.dimensions)}, expected 2 or 3")
         groups = {"bones": self.bones, "mirror": self.mirror, "parts": self.parts.values()}
         groups |= {field: [getattr(self, field)] for field in ("root", "scale", "across", "up")}
         for field, group in groups.items():
             unknown = sorted({joint for joints in group for joint in joints} - set(self.joints))
             if unknown:
-                raise InputError(f"layout {self.name!r}: {field} names {unknown[0]!r}, which is not among its joints")
+                raise InputError(f"layout {self.name!r}: {field} names {_short(unknown[0])}, which is not among its "
+                                 "joints")
         for field, pairs in (("bones", self.bones), ("mirror", self.mirror)):
             wrong = [pair for pair in pairs if len(pair) != 2]
             if wrong:
-                raise InputError(f"layout {self.name!r}: each of its {field} takes two joints, got {wrong[0]}")
+                raise InputError(f"layout {self.name!r}: each of its {field} takes two joints, got {_short(wrong[0])}")
         sided = [joint for pair in self.mirror for joint in pair]
         if len(set(sided)) != len(sided):
             raise InputError(f"layout {self.name!r}: mirror names a joint twice")
         for field in ("scale", "across", "up"):
-            if len(getattr(self, field)) != 2:
-                raise InputError(f"layout {self.name!r}: {field} takes two joints, got {getattr(self, field)}")
-        if not self.root:
-            raise InputError(f"layout {self.name!r}: root takes at least one joint")
+            if len(set(getattr(self, field))) != 2:
+                raise InputError(f"layout {self.name!r}: {field} takes two joints, got {_short(getattr(self, field))}")
+        if not self.root or len(set(self.root)) != len(self.root):
+            raise InputError(f"layout {self.name!r}: root takes at least one joint, and none twice")
         parent = {}
         for start, end in self.bones:
             if end in parent:
                 raise InputError(f"layout {self.name!r}: joint {end!r} has two parents, {parent[end]!r} and {start!r}")
             parent[end] = start
+        rooted = set()  # joints from which the way up is known to end
         for joint in self.joints:
-            seen = {joint}
-            while joint in parent:
-                joint = parent[joint]
-                if joint in seen:
-                    raise InputError(f"layout {self.name!r}: its bones run in a circle through {joint!r}")
-                seen.add(joint)
+            way = [joint]
+            while (above := parent.get(way[-1])) is not None and above not in rooted:
+                way.append(above)
+                if len(way) > len(self.joints):
+                    raise InputError(f"layout {self.name!r}: its bones run in a circle through {above!r}")
+            rooted.update(way)
 
     def __len__(self) -> int:
         return len(self.joints)
 
     def index(self, *names: str) -> np.ndarray:
         """Indices of joints by name, int64 `[len(names)]`."""
-        return np.array([self.joints.index(name) for name in names], dtype=np.int64)
+        place = {joint: i for i, joint in enumerate(self.joints)}
+        return np.array([place[name] for name in names], dtype=np.int64)
 
     @property
     def bone_indices(self) -> np.ndarray:
         """(parent, child) indices of every bone, int64 `[bones, 2]`."""
-        return np.array([self.index(*bone) for bone in self.bones], dtype=np.int64).reshape(-1, 2)
+        return self.index(*(joint for bone in self.bones for joint in bone)).reshape(-1, 2)
 
     @property
     def parent(self) -> np.ndarray:
@@ -123,10 +147,22 @@ class Layout:
     def mirror_permutation(self) -> np.ndarray:
         """`x[mirror_permutation]` swaps left and right joints, int64 `[V]`."""
         order = np.arange(len(self))
-        for left, right in self.mirror:
-            i, j = self.index(left, right)
-            order[i], order[j] = j, i
+        pairs = self.index(*(joint for pair in self.mirror for joint in pair)).reshape(-1, 2)
+        order[pairs] = pairs[:, ::-1]
         return order
+
+    def check_mirror(self, asked: str):
+        """Raise InputError where nothing says what the mirror image is; `asked` says who asks for it.
+
+        With mirror pairs it is known, and so it is of one side alone, such as one hand: the image of a left hand is a
+        right hand, joint by joint, and nothing swaps. That is what a layout is whose joints all name the same side, or
+        name none where the layout's own name does ("my_left_hand").
+        """
+        sides = {_side_of(joint) for joint in self.joints}
+        if self.mirror or sides in ({"l"}, {"r"}) or sides == {""} and _side_of(self.name) in ("l", "r"):
+            return
+        raise InputError(f"{asked} is asked for, but layout {self.name!r} has no mirror pairs: give it `mirror`, or "
+                         "joint names with left and right; of one hand, its side in the layout's name")
 
     def adjacency(self) -> np.ndarray:
         """Undirected adjacency without self loops, float32 `[V, V]`."""
@@ -155,13 +191,74 @@ class Layout:
 
     @classmethod
     def from_json(cls, text: str | bytes, source: str = "layout") -> Layout:
-        """The layout a JSON object describes. `source` names the file in error messages."""
+        """The layout a JSON object describes.
+
+        Args:
+            source: names the file in error messages.
+
+        Raises:
+            InputError: it is not JSON, not a layout's fields, or they do not fit together.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        expected = f"a JSON object with {', '.join(names)}"
+        fields = files.parse_json(text, f"{source}: not a layout", expected, once=True)
+        if not isinstance(fields, dict):
+            raise InputError(f"{source}: not a layout: {_short(fields)}; expected {expected}")
+        for problem, wrong in (("is missing", set(names[:names.index("dimensions")]) - set(fields)),
+                               ("is unknown", set(fields) - set(names))):
+            if wrong:
+                raise InputError(f"{source}: not a layout: {_short(min(wrong))} {problem}; expected {expected}")
         try:
-            fields = json.loads(text)
             return cls(**fields)
-        except (json.JSONDecodeError, UnicodeDecodeError, TypeError, AttributeError) as error:
-            expected = ", ".join(field.name for field in dataclasses.fields(cls))
-            raise InputError(f"{source}: not a layout: {error}; expected a JSON object with {expected}") from None
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+
+def _is_text(value) -> bool:
+    """Whether it is a name that a store can hold: UTF-8 text of 1 to 200 characters without NUL."""
+    if not isinstance(value, str) or not 1 <= len(value) <= 200 or "\0" in value:
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _short(value) -> str:
+    """A value as an error message shows it, of whatever size it is."""
+    if isinstance(value, (list, tuple)):
+        value = next((item for item in value if not _is_text(item)), tuple(value[:3]))
+    text = repr(value) if isinstance(value, (str, int, float, type(None), tuple)) else type(value).__name__
+    return text if len(text) <= 60 else text[:60] + "…"
+
+
+_LEFT = re.compile("left|^l|l$|(?<![a-z])l(?![a-z])", re.IGNORECASE)
+_WORD = re.compile("[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def _right_names(name: str) -> list[str]:
+    """A joint's name with left turned into right, in every way in which it may be meant."""
+    names = []
+    for found in _LEFT.finditer(name):
+        left = found.group()
+        right = "r" if len(left) == 1 else "right"
+        right = right.upper() if left.isupper() else right.capitalize() if left[0].isupper() else right
+        names.append(name[:found.start()] + right + name[found.end():])
+    return names
+
+
+def _sides(joints) -> tuple[tuple[str, str], ...]:
+    """(left, right) pairs of joints whose names differ in their side only."""
+    there, taken, pairs = set(joints), set(), []
+    for joint in joints:
+        other = next((name for name in _right_names(joint) if name in there), None)
+        if other and not {joint, other} & taken:
+            pairs.append((joint, other))
+            taken |= {joint, other}
+    return tuple(pairs)
+
+
+def _side_of(name: str) -> str:
+    """The side that a name's words say: "l", "r", "" for none or "lr" for both."""
+    words = {word.lower() for word in _WORD.findall(name)}
+    return "".join(side[0] for side in ("left", "right") if words & {side, side[0]})
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
@@ -238,21 +335,20 @@ def get(name: str) -> Layout:
     if name in LAYOUTS:
         return LAYOUTS[name]
     if name.endswith(".json"):
-        path = pathlib.Path(name)
-        if not path.is_file():
-            raise InputError(f"{name}: no such layout file")
-        return Layout.from_json(path.read_bytes(), name)
+        if "\0" in name or not pathlib.Path(name).exists():
+            raise InputError(f"{name!r}: no such layout file" if "\0" in name else f"{name}: no such layout file")
+        return Layout.from_json(files.read_bytes(name, "a layout's JSON file", most=2**24), name)
     raise InputError(
         f"unknown layout {name!r}; known are {', '.join(sorted(LAYOUTS))}, or the path of a layout's .json file"
     )
 
 
-def _define(name, joints, bones, root, scale, across, up, dimensions=2):
+def _define(name, joints, bones, root, scale, across, up, dimensions=2, more_mirror=()):
     joints = tuple(joints.split()) if isinstance(joints, str) else tuple(joints)
     bones = _pairs(bones) if isinstance(bones, str) else tuple(bones)
     return register(Layout(
         name, joints, bones, tuple(root.split()), tuple(scale.split()), tuple(across.split()), tuple(up.split()),
-        dimensions, _parts(joints),
+        dimensions, _parts(joints), _sides(joints) + more_mirror,
     ))
 
 
@@ -301,11 +397,20 @@ _HAND_BONES = _pairs("LWrist-LPalm RWrist-RPalm") + _hand_bones("L") + _hand_bon
 BODY_25_HANDS = _define(
     "body25_hands", BODY_25.joints + _HANDS, BODY_25.bones + _HAND_BONES, "Neck", _SHOULDERS, _SHOULDERS, "Neck Nose",
 )
-# The 70 face points hang from the nose: they are kept together, and no more is claimed about them.
+# OpenPose's 70 face points, as (left, right): the jaw from ear to ear (8 is the chin), the brows, the nostrils, the eyes,
+# the outer and the inner lips, the pupils. The bridge of the nose and the middles of nose and lips stay in place.
+_FACE_SIDES = (
+    *((16 - i, i) for i in range(8)), *((43 - i, i) for i in range(17, 22)), (35, 31), (34, 32),
+    (45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41),
+    (54, 48), (53, 49), (52, 50), (55, 59), (56, 58), (64, 60), (63, 61), (65, 67), (69, 68),
+)
+# The face points hang from the nose: they are kept together, and of their bones no more is claimed. Stores of earlier
+# versions hold a layout without the faces' sides, and keep it.
 OPENPOSE_137 = _define(
     "openpose137", BODY_25.joints + _FACE + _HANDS,
     BODY_25.bones + tuple(("Nose", point) for point in _FACE) + _HAND_BONES,
     "Neck", _SHOULDERS, _SHOULDERS, "Neck Nose",
+    more_mirror=tuple((_FACE[left], _FACE[right]) for left, right in _FACE_SIDES),
 )
 
 # iMiGUE's published forms. Their five finger points a hand are taken to be the fingertips, which the files

@@ -8,6 +8,7 @@ Functions that move keypoints leave padding frames finite and meaningless; `Prep
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
@@ -15,6 +16,9 @@ import jax.numpy as jnp
 
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
+
+
+MOST_FRAMES = 10**6  # of a prepared clip
 
 
 class Batch(NamedTuple):
@@ -247,6 +251,16 @@ def interpolate_frames(keypoints, seen, place, length, new_length):
     return moved, at(seen, left) & at(seen, right) & inside
 
 
+def mean_at(joints, place):
+    """Joints `[..., J, C]` moved so that their mean is at `place [..., 1, C]`; how they lie about it stays.
+
+    A joint alone is at that place itself.
+    """
+    if joints.shape[-2] == 1:
+        return place
+    return joints - joints.mean(-2, keepdims=True) + place
+
+
 # The whole way
 
 
@@ -271,6 +285,14 @@ class Augmentation:
     denoise: bool = option(False, "the decoder re-generates the clip as it was before rotation, tilt, scale, "
                                   "mirroring, noise and drop; off, it re-generates what the encoder reads")
 
+    def __post_init__(self):
+        for field, most in (("rotation", 10), ("tilt", 10), ("scale", 10), ("speed", 10), ("crop", 1),
+                            ("mirror", 1), ("noise", math.inf), ("drop", 1)):
+            value = getattr(self, field)
+            if not (0 <= value <= most and math.isfinite(value)):
+                expected = "0 or more" if most == math.inf else f"0 to {most:.3g}"
+                raise InputError(f"augmentation: {field} is {value}, expected {expected}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
@@ -285,8 +307,8 @@ class Preparation:
     axes: str = option("none", "3D only: turn into the body's own axes, taken from the 'first' frame or over 'all'; "
                                "'none' leaves the camera's")
     scale: str = option("body", "divide by the 'body' size, map every axis of a clip to ±1 ('range'), or 'none'")
-    path: float = option(0.0, "with centre 'frame': the root joint holds the root's way from its first place times "
-                              "this, so that moving about is not lost")
+    path: float = option(0.0, "with centre 'frame': the root (of several joints, their mean) holds the root's way from "
+                              "its first place times this, so that moving about is not lost")
     fill: bool = option(True, "interpolate joints that were not seen; off, they stay at zero")
     longest: int = option(0, "play clips of more frames faster, so that they have this many; 0 leaves them")
     frames: int = option(0, "play every clip at the speed that gives it this many frames; 0 leaves every length")
@@ -301,9 +323,9 @@ class Preparation:
                                  f"{', '.join(known)}")
         if self.longest and self.frames:
             raise InputError("preparation: longest and frames both say how long clips become; give one")
-        for field in ("path", "longest", "frames", "velocity"):
-            if getattr(self, field) < 0:
-                raise InputError(f"preparation: {field} is {getattr(self, field)}, expected 0 or more")
+        for field, most in (("path", 1e6), ("velocity", 1e6), ("longest", MOST_FRAMES), ("frames", MOST_FRAMES)):
+            if not 0 <= getattr(self, field) <= most:
+                raise InputError(f"preparation: {field} is {getattr(self, field)}, expected 0 to {most:g}")
         if self.path and self.centre != "frame":
             raise InputError("preparation: path needs centre 'frame': otherwise the way of the root is still there")
 
@@ -326,9 +348,6 @@ class Preparation:
         """Raise InputError where the preparation does not fit the layout."""
         if self.axes != "none" and layout.dimensions != 3:
             raise InputError(f"preparation: axes {self.axes!r} needs 3D keypoints, layout {layout.name!r} has 2D ones")
-        if self.path and len(layout.root) != 1:
-            raise InputError("preparation: path needs a layout whose root is one joint, "
-                             f"{layout.name!r} has {len(layout.root)}")
 
     def normalise(self, keypoints, seen, length, layout: Layout):
         """Fill, centre, turn and scale: keypoints `[B, T, V, C]` to the same shape."""
@@ -344,7 +363,8 @@ class Preparation:
         turn = body_axes(keypoints, valid, layout, self.axes) if self.axes != "none" else None
         keypoints = keypoints - origin
         if self.path:
-            keypoints = keypoints.at[:, :, root].set(self.path * (place - place[:, :1]))
+            way = self.path * (place - place[:, :1])
+            keypoints = keypoints.at[:, :, root].set(mean_at(keypoints[:, :, root], way))
         if not self.fill:
             keypoints = jnp.where(seen[..., None], keypoints, 0)
         if turn is not None:
@@ -368,9 +388,11 @@ class Preparation:
     def drawable(self, prepared, layout: Layout):
         """Keypoints to draw, `[..., V, C]`, out of prepared or re-generated frames `[..., V, channels]`."""
         keypoints = prepared[..., :layout.dimensions]
-        if self.path:  # put everything where the root went; the root itself is there already
-            way = keypoints[..., layout.index(*layout.root), :] / self.path
-            keypoints = (keypoints + way).at[..., layout.index(*layout.root), :].set(way)
+        if self.path:  # put everything where the root went
+            root = layout.index(*layout.root)
+            joints = keypoints[..., root, :]
+            way = joints.mean(-2, keepdims=True) / self.path
+            keypoints = (keypoints + way).at[..., root, :].set(mean_at(joints, way))
         return keypoints
 
     def __call__(self, keypoints, score, length, label, weight, layout: Layout,

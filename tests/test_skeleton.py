@@ -1,9 +1,14 @@
 import json
+import os
+import random
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from hostile import layouts
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 
 from mgjax import skeleton
 from mgjax.errors import InputError
@@ -154,6 +159,22 @@ def test_register(monkeypatch):
     ({"root": []}, "root takes at least one joint"),
     ({"scale": ["Neck"]}, "scale takes two joints"),
     ({"dimensions": 4}, "dimensions is 4, expected 2 or 3"),
+    ({"dimensions": 2.0}, "dimensions is 2.0, expected 2 or 3"),
+    ({"joints": "Neck"}, "joints holds 'Neck', expected a list of joint names"),
+    ({"joints": {"Neck": 1}}, "joints holds dict, expected a list of joint names"),
+    ({"joints": ["Neck", 5]}, "joints holds 5, expected a list of joint names"),
+    ({"joints": ["Neck", "a\0b"]}, r"joints holds 'a\x00b', expected a list"),
+    ({"joints": ["Neck", "\ud800"]}, r"joints holds '\ud800', expected a list"),
+    ({"joints": ["Neck", "x" * 201]}, "joints holds 'xxx"),
+    ({"joints": ["Neck", ""]}, "joints holds '', expected a list"),
+    ({"joints": [f"Joint{i}" for i in range(5001)]}, "has 5001 joints, expected at most 5000"),
+    ({"bones": "Neck-Nose"}, "bones is 'Neck-Nose', expected a list of pairs"),
+    ({"bones": ["NN"]}, "bones holds 'NN', expected a list of joint names"),
+    ({"parts": ["Nose"]}, "parts is ('Nose',), expected names of parts"),
+    ({"parts": {"": ["Nose"]}}, "expected names of parts"),
+    ({"parts": {"head": "Nose"}}, "parts holds 'Nose', expected a list"),
+    ({"root": ["Neck", "Neck"]}, "root takes at least one joint, and none twice"),
+    ({"scale": ["Neck", "Neck"]}, "scale takes two joints"),
 ])
 def test_bad_layouts_are_refused(changes, sentence):
     with pytest.raises(InputError, match="layout 'arm'") as error:
@@ -166,13 +187,165 @@ def test_bad_files_and_names_are_refused(tmp_path):
         skeleton.get("body26")
     with pytest.raises(InputError, match="absent.json: no such layout file"):
         skeleton.get(str(tmp_path / "absent.json"))
-    for text in (b"{", b"[1, 2]", b"\xff\xfe", json.dumps({"name": "arm"}).encode(),
-                 json.dumps(FIELDS | {"colour": "red"}).encode(), json.dumps(FIELDS | {"parts": None}).encode(),
-                 json.dumps(FIELDS | {"joints": 5}).encode()):
-        path = tmp_path / "bad.json"
+    path = tmp_path / "bad.json"
+    twice = json.dumps(FIELDS)[:-1] + ', "name": "leg"}'
+    for text in (b"{", b"[1, 2]", b"\xff\xfe", b"\x80", b"[" * 100_000, b'{"dimensions": ' + b"9" * 5000 + b"}",
+                 twice.encode(), json.dumps({"name": "arm"}).encode(),
+                 json.dumps(FIELDS | {"colour": "red"}).encode()):
         path.write_bytes(text)
         with pytest.raises(InputError, match=r"bad.json: not a layout: .*expected a JSON object with name, joints"):
             skeleton.get(str(path))
+    for changes in ({"parts": None}, {"joints": 5}, {"name": ["arm"]}, {"name": "a\0b"}, {"dimensions": float("nan")},
+                    {"bones": [["Neck", "Elbow"]]}, {"mirror": [["Neck", "Neck"]]}):
+        path.write_text(json.dumps(FIELDS | changes))
+        with pytest.raises(InputError, match=r"bad.json: (layout 'arm'|a layout's name)"):
+            skeleton.get(str(path))
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="pipe.json: is not a plain file; expected a layout's JSON file"):
+        skeleton.get(str(tmp_path / "pipe.json"))
+    with pytest.raises(InputError, match=r"'a\\x00.json': no such layout file"):
+        skeleton.get("a\0.json")
+
+
+def test_a_long_chain_of_joints_takes_no_time():
+    names = [f"J{i}" for i in range(5000)]
+    this = layout(joints=names[::-1], bones=list(zip(names, names[1:])), root=["J0"], scale=["J0", "J1"],
+                  across=["J0", "J1"], up=["J0", "J1"])
+    assert len(this.bone_indices) == 4999 and this.bone_indices[0].tolist() == [4999, 4998]
+
+
+@pytest.mark.parametrize("left, right", [
+    ("LKnee", "RKnee"), ("left_knee", "right_knee"), ("LeftKnee", "RightKnee"), ("LEFT_KNEE", "RIGHT_KNEE"),
+    ("leftknee", "rightknee"), ("l_knee", "r_knee"), ("lKnee", "rKnee"), ("knee_left", "knee_right"),
+    ("KneeLeft", "KneeRight"), ("knee_l", "knee_r"), ("knee.L", "knee.R"), ("kneeL", "kneeR"),
+    ("Bip01 L Thigh", "Bip01 R Thigh"), ("rig:LeftLeg", "rig:RightLeg"),
+])
+def test_sides_are_known_by_common_spellings(left, right):
+    this = layout(joints=["Neck", right, "Lip", left, "Nose"], bones=[], scale=["Neck", "Nose"],
+                  across=["Neck", "Nose"])
+    assert this.mirror == ((left, right),)
+    assert this.mirror_permutation.tolist() == [0, 3, 2, 1, 4]
+    this.check_mirror("mirroring")
+
+
+def test_a_landmark_list_of_left_and_right_words(shared_data):
+    joints = (shared_data / "webcam_gestures" / "joints.txt").read_text().split()
+    pairs = skeleton._sides(joints)
+    assert len(pairs) == 16 and {joint for pair in pairs for joint in pair} == set(joints) - {"nose"}
+    assert all(left.replace("left", "right") == right for left, right in pairs)
+
+
+def sides(name, joints, mirror=None):
+    return layout(name=name, joints=joints, bones=[], root=joints[:1], scale=joints[:2], across=joints[:2],
+                  up=joints[:2], mirror=mirror)
+
+
+@pytest.mark.parametrize("this", [
+    skeleton.LEFT_HAND_21, skeleton.RIGHT_HAND_21, sides("mine", ["left_palm", "left_thumb"]),
+    sides("mine", ["RPalm", "RRing1"]), sides("left_hand", ["Palm", "Thumb"]), sides("MyRightHand", ["Palm", "Thumb"]),
+    sides("mine", ["Palm", "Thumb"], [["Palm", "Thumb"]]),
+], ids=lambda this: f"{this.name}-{this.joints[0]}")
+def test_one_hand_alone_may_be_mirrored(this):
+    this.check_mirror("mirroring")
+    again = skeleton.Layout.from_json(this.to_json())
+    again.check_mirror("mirroring")
+
+
+@pytest.mark.parametrize("this", [
+    sides("mine", ["Palm", "Thumb"]), sides("mine", ["Palm", "Thumb"], []), sides("upright", ["Palm", "Thumb"]),
+    sides("both left and right", ["Palm", "Thumb"]), sides("left_hand", ["LPalm", "RThumb"]),
+    sides("left_hand", ["LPalm", "Thumb"]), sides("mine", ["LPalm", "RPalm"], []),
+], ids=lambda this: f"{this.name}-{this.joints[0]}-{this.joints[1]}")
+def test_what_has_no_known_mirror_image_is_said(this):
+    with pytest.raises(InputError, match=f"^mirroring is asked for, but layout '{this.name}' has no mirror pairs: give it"):
+        this.check_mirror("mirroring")
+
+
+def face():
+    """A face from the front, x to the picture's right: OpenPose's 70 points `[70, 2]`, whose first is at the person's
+    right ear."""
+    lid = [(0, 0), (1, 1), (2, 1), (3, 0), (2, -1), (1, -1)]  # from the picture's left corner over the upper lid
+
+    def lips(width, height, count):
+        """From the corner at the picture's left over the upper lip and back below."""
+        angles = np.linspace(np.pi, -np.pi, count + 1)[:-1]
+        return np.stack([width * np.cos(angles), height * np.sin(angles) - 5], 1)
+
+    return np.array([
+        *((-8 * np.cos(a), -9 * np.sin(a)) for a in np.linspace(0, np.pi, 17)),
+        *((-6 + i, 4 + 0.2 * i) for i in range(5)), *((2 + i, 4.8 - 0.2 * i) for i in range(5)),
+        *((0, 3 - i) for i in range(4)), *((i - 2, -1.5 - 0.1 * (2 - abs(i - 2))) for i in range(5)),
+        *((-5 + x, 2 + y) for x, y in lid), *((2 + x, 2 + y) for x, y in lid),
+        *lips(3, 1.5, 12), *lips(2, 0.7, 8),
+        (-3.5, 2), (3.5, 2),
+    ])
+
+
+def test_face_points_are_mirrored_where_they_lie():
+    this, points = skeleton.OPENPOSE_137, face()
+    order = this.mirror_permutation[25:95] - 25
+    assert sorted(order) == list(range(70)) and (order[order] == np.arange(70)).all()
+    np.testing.assert_allclose(points[order] * [-1, 1], points, atol=1e-9)
+    in_place = [8, *range(27, 31), 33, 51, 57, 62, 66]
+    assert np.flatnonzero(order == np.arange(70)).tolist() == in_place
+    # The left one of a pair is on the person's left, in the picture's right half.
+    for left, right in this.mirror:
+        if left.startswith("Face"):
+            assert points[int(left[4:]), 0] > 0 > points[int(right[4:]), 0]
+
+
+def test_face_points_of_a_real_face_are_mirrored_where_they_lie(shared_data):
+    order, misfit = skeleton.OPENPOSE_137.mirror_permutation[25:95] - 25, []
+    for path in sorted((shared_data / "openpose_speaker" / "o1").glob("*.json")):
+        x, y, score = np.reshape(json.loads(path.read_text())["people"][0]["face_keypoints_2d"], (70, 3)).T
+        if (score < 0.2).any():
+            continue
+        place = x + 1j * y - np.mean(x + 1j * y)
+        image = -place.conj()[order]
+        image *= (image.conj() * place).sum() / (image.conj() * image).sum()  # turned and scaled to fit best
+        misfit.append(np.abs(image - place).max() / np.abs(place).max())
+    # A head turns; in the frame where it looks into the camera every point lies near its partner's image.
+    assert len(misfit) > 30 and min(misfit) < 0.15
+
+
+# Any JSON
+
+
+def check_sound(this: skeleton.Layout):
+    """What every layout that was accepted must keep to."""
+    order, adjacency = this.mirror_permutation, this.adjacency()
+    assert sorted(order) == list(range(len(this))) and (order[order] == np.arange(len(this))).all()
+    assert (adjacency == adjacency.T).all() and adjacency.sum() == 2 * len({frozenset(bone) for bone in this.bones})
+    assert (np.diag(adjacency) == 0).all() and this.dimensions in (2, 3)
+    assert (this.cut(this) == np.arange(len(this))).all()
+    children = {child for _, child in this.bones}
+    assert all((this.parent[i] != i) == (joint in children) for i, joint in enumerate(this.joints))
+    assert skeleton.Layout.from_json(this.to_json()) == this
+    hash(this)
+
+
+@seed(0)
+@settings(max_examples=150, deadline=None, database=None)
+@given(st.integers(0, 2**63))
+def test_any_file_is_a_layout_or_a_sentence(number):
+    text = layouts.text(random.Random(number))
+    try:
+        check_sound(skeleton.Layout.from_json(text, "some.json"))
+    except InputError as error:
+        assert str(error).startswith("some.json: ") and "\n" not in str(error) and len(str(error)) < 600
+
+
+names = st.sampled_from(["Neck", "LHip", "RHip", "left_ear", "right_ear", "ear_l", "l", "r", "R", "Lip", "Rip", "llr"])
+
+
+@seed(0)
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.lists(names, min_size=2, max_size=12, unique=True), st.data())
+def test_sides_found_in_names_are_an_involution(joints, data):
+    order = data.draw(st.permutations(joints))
+    bones = [(a, b) for a, b in zip(order, order[1:]) if data.draw(st.booleans())]
+    check_sound(layout(joints=joints, bones=bones, root=joints[:1], scale=joints[:2], across=joints[:2],
+                       up=joints[:2]))
 
 
 def test_cut_names_what_is_missing():

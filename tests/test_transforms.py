@@ -1,12 +1,17 @@
 """Transforms by hand-computed values, and what preparation must not depend on."""
 
+import dataclasses
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from mgjax import skeleton, transforms
 from mgjax.errors import InputError
+from mgjax.models.usvae import USVAE
 from mgjax.transforms import Augmentation, Preparation
 
 # Two joints in 2D, and three in 3D whose axes are easy to see.
@@ -198,3 +203,98 @@ def test_impossible_preparations_are_refused():
             Preparation(**options)
     with pytest.raises(InputError, match="3D"):
         Preparation(axes="all").check(FLAT)
+
+
+@pytest.mark.parametrize("field, wrong", [
+    *((field, value) for field in ("rotation", "tilt", "scale", "speed", "crop", "mirror", "noise", "drop")
+      for value in (-0.1, math.nan, math.inf)),
+    *((field, 1.5) for field in ("crop", "mirror", "drop")), ("rotation", 90.0), ("mirror", 2),
+])
+def test_impossible_augmentations_are_refused(field, wrong):
+    with pytest.raises(InputError, match=f"^augmentation: {field} is {wrong}, expected "):
+        Augmentation(**{field: wrong})
+
+
+@pytest.mark.parametrize("field", ["path", "velocity", "longest", "frames"])
+@pytest.mark.parametrize("wrong", [-1, math.nan, math.inf])
+def test_numbers_of_a_preparation_are_finite(field, wrong):
+    with pytest.raises(InputError, match=f"^preparation: {field} is {wrong}, expected 0 to "):
+        Preparation(**{field: wrong}, centre="frame")
+
+
+# A root of several joints.
+
+SOLID_COCO = dataclasses.replace(skeleton.COCO_17, name="coco17_3d", dimensions=3)
+
+
+def walk(layout, frames=7, seed=0):
+    """Somebody who walks through the picture."""
+    rng = np.random.default_rng(seed)
+    keypoints = rng.normal(size=(frames, len(layout), layout.dimensions)) + rng.normal(size=(1, len(layout), 1)) * 3
+    return keypoints + np.arange(frames)[:, None, None] * np.linspace(1, 2, layout.dimensions)
+
+
+@pytest.mark.parametrize("layout", [skeleton.COCO_17, skeleton.BODY_25B, SOLID_COCO], ids=lambda layout: layout.name)
+def test_the_mean_of_several_root_joints_holds_the_way(layout):
+    keypoints, root = walk(layout), layout.index(*layout.root)
+    score = np.ones(keypoints.shape[:2])
+    prepare = lambda path: Preparation(centre="frame", path=path, scale="none")
+    still = np.asarray(one_clip(keypoints, score, prepare(0.0), layout).inputs[0])
+    with_path = np.asarray(one_clip(keypoints, score, prepare(0.5), layout).inputs[0])
+    place = keypoints[:, root].mean(1)
+    np.testing.assert_allclose(with_path[:, root].mean(1), 0.5 * (place - place[0]), atol=1e-5)
+    others = np.setdiff1d(np.arange(len(layout)), root)
+    np.testing.assert_array_equal(with_path[:, others], still[:, others])
+    about_mean = lambda joints: joints - joints.mean(1, keepdims=True)
+    np.testing.assert_allclose(about_mean(with_path[:, root]), about_mean(still[:, root]), atol=1e-5)
+    drawn = prepare(0.5).drawable(jnp.asarray(with_path), layout)
+    np.testing.assert_allclose(drawn, keypoints - place[0], atol=1e-5)
+
+
+def recipe(path):
+    """Preparation, augmentation and a small model of a recipe's file."""
+    given = {"prepare": {}, "augment": {}, "usvae": {}, "train": {}}
+    for line in path.read_text().splitlines():
+        if line.startswith("--"):
+            name, _, value = line[2:].partition("=")
+            group, field = name.split(".")
+            given[group][field] = value or "true"
+    read = lambda options, values: options(**{
+        field.name: values[field.name] == "true" if field.type == "bool" else type(field.default)(values[field.name])
+        for field in dataclasses.fields(options) if field.name in values})
+    small = {"units": 4, "decoder_units": 4}
+    return read(Preparation, given["prepare"]), read(Augmentation, given["augment"]), \
+        read(USVAE.Config, given["usvae"] | small)
+
+
+@pytest.mark.parametrize("name, layout", [
+    *((name, skeleton.COCO_17) for name in ("quickstart", "usvae_imigue", "usvae_nucla", "usvae_paper")),
+    ("usvae_imigue", skeleton.BODY_25B), ("usvae_nucla", skeleton.LEFT_HAND_21),
+], ids=lambda value: getattr(value, "name", value))
+def test_every_recipe_works_on_every_kind_of_layout(root, name, layout):
+    """Those for 3D keypoints on the same joints in 3D."""
+    preparation, augmentation, config = recipe(root / "launch" / "recipes" / f"{name}.flags")
+    if preparation.axes != "none":
+        with pytest.raises(InputError, match=f"needs 3D keypoints, layout '{layout.name}' has 2D ones"):
+            preparation.check(layout)
+        layout = dataclasses.replace(layout, dimensions=3)
+    preparation.check(layout)
+    if augmentation.mirror:
+        layout.check_mirror("augmentation: mirror")
+    model = USVAE(config, layout, preparation.channels(layout), 0, rngs=nnx.Rngs(0))
+
+    @jax.jit
+    def step(keypoints, key):
+        batch = preparation(keypoints, jnp.ones(keypoints.shape[:3]), jnp.array([9]), jnp.array([0]), jnp.ones(1),
+                            layout, augmentation=augmentation, key=key)
+        return model.loss(batch, key)[0], model.encode(batch), preparation.drawable(batch.target[0], layout)
+
+    loss, code, drawn = step(walk(layout, 9)[None].astype(np.float32), jax.random.key(0))
+    assert np.isfinite(loss) and np.isfinite(code).all()
+    assert drawn.shape == (9, len(layout), layout.dimensions) and np.isfinite(drawn).all()
+
+
+def test_the_mirror_image_of_a_left_hand_is_a_right_hand():
+    keypoints = walk(skeleton.LEFT_HAND_21, 3)
+    mirrored = transforms.mirror(jnp.asarray(keypoints), skeleton.LEFT_HAND_21)
+    np.testing.assert_allclose(mirrored, keypoints * [-1, 1], rtol=1e-6)

@@ -56,13 +56,14 @@ class EmotionOptions:
     weight_decay: float = option(0.3, "decoupled weight decay (AdamW)")
 
     def __post_init__(self):
-        for field, least in (("seeds", 1), ("folds", 0), ("epochs", 1), ("weight_decay", 0)):
-            if getattr(self, field) < least:
-                raise InputError(f"emotion: {field} is {getattr(self, field)}, expected at least {least}")
+        for field, least, most in (("seeds", 1, 1000), ("folds", 0, 10**6), ("epochs", 1, 10**6),
+                                   ("weight_decay", 0, 1e6)):
+            if not least <= getattr(self, field) <= most:
+                raise InputError(f"emotion: {field} is {getattr(self, field)}, expected {least} to {most:g}")
         if self.folds == 1:
             raise InputError("emotion: folds is 1, expected 0 or at least 2")
-        if self.learning_rate <= 0:
-            raise InputError(f"emotion: learning_rate is {self.learning_rate}, expected more than 0")
+        if not 0 < self.learning_rate <= 1e3:
+            raise InputError(f"emotion: learning_rate is {self.learning_rate}, expected more than 0 and at most 1000")
 
 
 # Which videos, and the vectors of their clips.

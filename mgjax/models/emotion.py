@@ -41,9 +41,9 @@ class EmotionLSTM(nnx.Module):
         clip_dropout: float = option(0.5, "share of a video's clips that training drops")
 
         def __post_init__(self):
-            for field in ("units", "layers"):
-                if getattr(self, field) < 1:
-                    raise InputError(f"emotion: {field} is {getattr(self, field)}, expected at least 1")
+            for field, most in (("units", 2**16), ("layers", 100)):
+                if not 1 <= getattr(self, field) <= most:
+                    raise InputError(f"emotion: {field} is {getattr(self, field)}, expected 1 to {most}")
             for field in ("dropout", "clip_dropout"):
                 if not 0 <= getattr(self, field) < 1:
                     raise InputError(f"emotion: {field} is {getattr(self, field)}, expected 0 or more and less than 1")

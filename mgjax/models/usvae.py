@@ -76,13 +76,14 @@ class USVAE(nnx.Module):
                 raise InputError(f"usvae: feature is {self.feature!r}, expected one of {', '.join(FEATURES)}")
             if self.kernel not in KERNELS:
                 raise InputError(f"usvae: kernel is {self.kernel!r}, expected one of {', '.join(KERNELS)}")
-            for field, least in (("units", 1), ("layers", 1), ("decoder_units", 1), ("latent", 0), ("kl", 0)):
-                if getattr(self, field) < least:
-                    raise InputError(f"usvae: {field} is {getattr(self, field)}, expected at least {least}")
+            for field, least, most in (("units", 1, 2**16), ("layers", 1, 100), ("decoder_units", 1, 2**16),
+                                       ("latent", 0, 2**16), ("kl", 0, 1e6), ("forget_bias", -100, 100)):
+                if not least <= getattr(self, field) <= most:
+                    raise InputError(f"usvae: {field} is {getattr(self, field)}, expected {least} to {most:g}")
 
     def __init__(self, config: Config, layout: Layout, channels: int, classes: int, *, rngs: nnx.Rngs):
-        if config.symmetric and not layout.mirror:
-            raise InputError(f"usvae: symmetric is asked for, but layout {layout.name!r} has no mirror pairs")
+        if config.symmetric:
+            layout.check_mirror("usvae: symmetric")
         self.config, self.layout = config, layout
         self.shape = (len(layout), channels)
         inputs, code = len(layout) * channels, 2 * config.units

@@ -236,8 +236,8 @@ def _flat(values: dict, prefix: str = "") -> dict:
 def build_model(run: Run) -> nnx.Module:
     """A model with its first, untrained weights, a pure function of the run's options and seed."""
     run.preparation.check(run.layout)
-    if run.augmentation.mirror and not run.layout.mirror:
-        raise InputError(f"augmentation: mirror is asked for, but layout {run.layout.name!r} has no mirror pairs")
+    if run.augmentation.mirror:
+        run.layout.check_mirror("augmentation: mirror")
     if run.augmentation.tilt and run.layout.dimensions != 3:
         raise InputError(f"augmentation: tilt needs 3D keypoints, layout {run.layout.name!r} has 2D ones")
     model = models.get(run.model)
