@@ -10,8 +10,20 @@ import sys
 from collections.abc import Callable
 
 
+LONGEST = 1000  # characters of a message
+
+
 class InputError(ValueError):
-    """Something the user gave is wrong; the message is one clear sentence that names it."""
+    """Something the user gave is wrong; the message is one clear sentence that names it.
+
+    A message that quotes something endless loses its middle.
+    """
+
+    def __init__(self, message: str = ""):
+        half = LONGEST // 2
+        if len(message) > LONGEST:
+            message = f"{message[:half]} … {message[-half:]}"
+        super().__init__(message)
 
 
 def script(main: Callable) -> Callable:

@@ -1,0 +1,112 @@
+"""What a script says when something goes wrong, in real processes."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mgjax.errors import LONGEST, InputError
+
+SCRIPT = """
+import os, signal, sys
+from absl import flags
+from mgjax import errors
+
+def define_flags():
+    flags.DEFINE_string("do", None, "what to do", required=True)
+
+@errors.script
+def main(_):
+    {what}
+    print("said")
+
+errors.run_script(main, define_flags)
+"""
+
+
+def run(what, *arguments, **how):
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
+    arguments = arguments or ("--do=it",)
+    command = [sys.executable, "-c", SCRIPT.format(what=what), *arguments]
+    return subprocess.run(command, text=True, **how)
+
+
+def test_a_message_that_quotes_something_endless_keeps_its_ends():
+    error = InputError("a.csv, line 3: " + "9" * 10**6 + ", expected a number")
+    assert len(str(error)) <= LONGEST + 3
+    assert str(error).startswith("a.csv, line 3: 9") and str(error).endswith("9, expected a number")
+    assert str(InputError("short")) == "short"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize("what, sentence", [
+    ("raise errors.InputError('a.csv: wrong')", "error: a.csv: wrong\n"),
+    ("raise OSError(28, 'x', 'a.h5')", "error: a.h5: No space left on device\n"),
+    ("raise MemoryError", "error: out of memory\n"),
+])
+def test_one_sentence(what, sentence):
+    result = run(what)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", sentence)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback():
+    result = run("1 / 0")
+    assert result.returncode == 1 and "ZeroDivisionError" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_clean_up(number):
+    result = run(f"""
+    try:
+        os.kill(os.getpid(), {int(number)})
+    finally:
+        print("cleaned")""")
+    assert result.returncode == 128 + number and result.stdout == "cleaned\n"
+    assert "Traceback" not in result.stderr
+
+
+def test_a_hangup_ignored_stays_ignored():
+    command = [sys.executable, "-c", SCRIPT.format(what="os.kill(os.getpid(), signal.SIGHUP)"), "--do=it"]
+    ignore = "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    result = subprocess.run([sys.executable, "-c", ignore, *command], capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (0, "said\n")
+
+
+def test_help_is_no_error_and_a_wrong_flag_is_one():
+    assert run("pass", "--help").returncode == 0
+    assert run("pass", "--do=it", "--else=3").returncode == 1
+    result = run("pass", f"--flagfile={sys.executable}")
+    assert result.returncode == 1 and "--flagfile: cannot be read as a text of flags" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_full_output_is_a_sentence():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "w") as full:
+        result = run("pass", stdout=full)
+    assert result.returncode == 1
+    assert result.stderr == "error: standard output: No space left on device\n"
+
+
+def test_a_reader_that_has_gone_away_ends_it_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = run("pass", stdout=writer)
+    os.close(writer)
+    assert result.returncode == 128 + signal.SIGPIPE and result.stderr == ""
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_closed_streams_take_no_file_of_ours(closed, tmp_path):
+    what = f"""
+    with open({str(tmp_path / 'a')!r}, "w") as file:
+        assert file.fileno() > 2
+        print("noise", file=sys.stderr)
+        file.write("whole")"""
+    arguments = [sys.executable, "-c", SCRIPT.format(what=what), "--do=it"]
+    shell = subprocess.run(["bash", "-c", f'exec "$@" {closed}', "bash", *arguments])
+    assert shell.returncode == 0 and (tmp_path / "a").read_text() == "whole"
