@@ -1,42 +1,110 @@
 """CSV tables as the packing scripts take and write them: read with every mistake named, and one row a video written.
 
+Cells are separated by commas, semicolons or tabs, whichever the first line has most of; of as many semicolons as commas
+it is semicolons. In a table of semicolons, as a spreadsheet writes it where numbers have a decimal comma, 25,0 is 25.
+A first line `sep=;`, as Excel takes it, says the separator instead. The text is UTF-8.
+
 This module needs the standard library only.
 """
 
 from __future__ import annotations
 
+import codecs
+import collections
 import csv
 import dataclasses
 import io
-import math
 import os
-import pathlib
+import re
+import reprlib
 from collections.abc import Iterator, Sequence
 
+from mgjax import files
 from mgjax.errors import InputError
 
 SPLIT = "split_"  # what a column begins with that says which videos of a split train and which test
+SEPARATORS = {";": "semicolons", ",": "commas", "\t": "tabs"}
+LARGEST = 2**28  # bytes of a table
+LONGEST = 1000  # characters of a name
 _NUMBERS = {"fps": float, "width": int, "height": int, "start": int, "stop": int}
+_SAID = re.compile(r'"?sep=(.)"?(\r\n|\r|\n|$)', re.IGNORECASE)
+# Control characters, line breaks of all kinds, and halves of characters, as a file's name may have them.
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def read_rows(path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each row of a CSV file, whose end is its last character that is no blank.
+def shown(value) -> str:
+    """Any value, for an error message: as Python writes it, cut off after some hundred characters."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 100 else value[:97] + "...")
+    return reprlib.repr(value)[:100]
+
+
+def check_text(where: str, what: str, text: str):
+    """Refuse a text from a file that cannot be a name in a store or a table: a class, a subject, an id, a split.
 
     Raises:
-        InputError: the file cannot be read, or is no CSV text.
+        InputError: it has a control character, a line break or half a character in it, or is very long.
     """
+    found = _UNPRINTABLE.search(text)
+    if found:
+        raise InputError(f"{where}: {what} is {shown(text)}, expected a text without {found[0]!r} in it")
+    if len(text) > LONGEST:
+        raise InputError(f"{where}: {what} is {shown(text)}, expected at most {LONGEST} characters, not {len(text)}")
+
+
+def check_split(where: str, name: str):
+    """Refuse what cannot be the name of a split.
+
+    Raises:
+        InputError: as `check_text`, or the name is empty, a dot, "all", or has a slash in it.
+    """
+    check_text(where, "the name of a split", name)
+    if not name or "/" in name or name in (".", "all"):
+        raise InputError(f"{where}: a split cannot be called {name!r}: it needs a name without a slash, and \"all\" is "
+                         "every store's own")
+
+
+def read_rows(path) -> tuple[str, Iterator[tuple[int, list[str]]]]:
+    """The separator of a CSV file, and the line number and cells of each row, up to its last character that is no
+    blank.
+
+    Raises:
+        InputError: the file cannot be read, or is no CSV text; some of it only while the rows are read.
+    """
+    text = _read(path)
+    said = _SAID.match(text)
+    if said:
+        separator, text = said[1], text[said.end():]
+    else:
+        first = re.match(r"[^\r\n]*", text)[0]
+        separator = max(SEPARATORS, key=first.count)
+        separator = separator if separator in first else ","
+    if separator not in SEPARATORS:
+        raise InputError(f"{path}, line 1: the separator is {separator!r}, expected a comma, a semicolon or a tab")
+    return separator, _rows(path, text.rstrip("\r\n " if separator == "\t" else None), separator, int(bool(said)))
+
+
+def _read(path) -> str:
+    data = files.read_bytes(path, "a CSV table", LARGEST)
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8-sig").rstrip()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a CSV table") from None
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text; expected a CSV table") from None
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        raise InputError(f"{path}: not UTF-8 text{' but UTF-16' if utf_16 else ''}; expected a CSV table: save it anew, "
+                         "in Excel as \"CSV UTF-8\"") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(f"{path}, line {line}: has a NUL byte; expected a CSV table in UTF-8")
+    return text
+
+
+def _rows(path, text: str, separator: str, before: int) -> Iterator[tuple[int, list[str]]]:
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for cells in rows:
-            yield rows.line_num, cells
+            yield rows.line_num + before, cells
     except csv.Error as error:
-        raise InputError(f"{path}, line {rows.line_num}: {error}; expected a CSV table") from None
+        raise InputError(f"{path}, line {rows.line_num + before}: {error}; expected a CSV table") from None
 
 
 def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
@@ -51,39 +119,45 @@ def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
     """
     named = optional + ((f"{prefix}...",) if prefix else ())
     expected = f"expected the columns {', '.join(required)} and perhaps {', '.join(named)}"
-    rows = [(f"{path}, line {line}", cells) for line, cells in read_rows(path)]
-    columns = [column.strip() for column in rows[0][1]] if rows else []
+    separator, rows = read_rows(path)
+    taken = f"its columns are separated by {SEPARATORS[separator]}"
+    columns = [column.strip() for column in next(rows, (1, []))[1]]
     for column in required:
         if column not in columns:
-            raise InputError(f"{path}: no column {column!r} in its first line; {expected}, separated by commas")
+            raise InputError(f"{path}: no column {column!r} in its first line; {expected} ({taken})")
+    count = collections.Counter(columns)
     for column in columns:
         known = column in required + optional or (prefix and column.startswith(prefix) and column != prefix)
-        if not known or columns.count(column) > 1:
-            raise InputError(f"{path}: unknown or repeated column {column!r}; {expected}")
-    for where, row in rows[1:]:
+        if not known or count[column] > 1:
+            raise InputError(f"{path}: unknown or repeated column {shown(column)}; {expected} ({taken})")
+        if column not in required + optional:
+            check_split(f"{path}: column {shown(column)}", column.removeprefix(prefix))
+    for line, row in rows:
+        where = f"{path}, line {line}"
         if not any(value.strip() for value in row):
             continue
         if len(row) != len(columns):
-            raise InputError(f"{where}: {len(row)} values, expected {len(columns)}")
-        values = {column: _value(where, column, text.strip()) for column, text in zip(columns, row)}
+            raise InputError(f"{where}: {len(row)} values, expected {len(columns)} ({taken})")
+        values = {column: _value(where, column, text.strip(), separator) for column, text in zip(columns, row)}
         for column in required:
             if values[column] in (None, ""):
                 raise InputError(f"{where}: no {column}")
         yield where, {column: value for column, value in values.items() if value is not None}
 
 
-def _value(where: str, column: str, text: str):
+def _value(where: str, column: str, text: str, separator: str):
     if column not in _NUMBERS:
+        check_text(where, column, text)
         return text
     if not text:
         return None
     kind = _NUMBERS[column]
     try:
-        number = kind(text)
+        number = kind(text.replace(",", ".") if separator == ";" and kind is float else text)
     except ValueError:
         number = -1
-    if not (math.isfinite(number) and 0 <= number < 2**31):
-        raise InputError(f"{where}: {column} is {text!r}, expected "
+    if not 0 <= number < 2**31:  # NaN is neither
+        raise InputError(f"{where}: {column} is {shown(text)}, expected "
                          + ("a whole number" if kind is int else "a number") + " of at least 0")
     return number
 
@@ -98,23 +172,23 @@ def pop_sides(where: str, row: dict) -> dict[str, str]:
     for column in [column for column in row if column.startswith(SPLIT)]:
         side = sides[column.removeprefix(SPLIT)] = row.pop(column)
         if side not in ("train", "test", ""):
-            raise InputError(f"{where}: {column} is {side!r}, expected train, test or nothing")
+            raise InputError(f"{where}: {column} is {shown(side)}, expected train, test or nothing")
     return sides
 
 
 def check_report(report, output):
-    """Refuse the path of a report that cannot be written, or that is the output's; no report (None) is none of both."""
+    """Refuse the path of a report that cannot be written, or that is the output's, and say if a file there will be
+    replaced; no report (None) is none of these."""
     if report is None:
         return
-    if not pathlib.Path(report).absolute().parent.is_dir():
-        raise InputError(f"{report}: no such folder to write the report into")
-    if os.path.abspath(report) == os.path.abspath(output):
+    if os.path.realpath(report) == os.path.realpath(output):
         raise InputError(f"{report}: --report and --output are the same file")
+    files.output(report)
 
 
 def write_report(path, videos: Sequence):
-    """Write one row a video, the fields of its report (a dataclass)."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    """Write one row a video, the fields of its report (a dataclass); whole or not at all."""
+    with files.whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         rows = csv.DictWriter(file, [field.name for field in dataclasses.fields(videos[0])])
         rows.writeheader()
         rows.writerows(dataclasses.asdict(video) for video in videos)

@@ -6,11 +6,11 @@
 A pickle holds `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, or a list of annotations alone. An
 annotation is a dict of `frame_dir`, `total_frames`, `keypoint` [M, T, V, C] of M people and perhaps `label`,
 `img_shape` (height, width) and `keypoint_score` [M, T, V]. A pickle can make whoever reads it run any program; here it
-is read by something that builds numbers, text, arrays and containers of them, and refuses every other name in it.
+is read by something that builds numbers, text, arrays and containers of them (`data_prep/pickles.py`).
 
 To a store: each annotation is a video, `frame_dir` its id, and one clip. Its person is the one with the highest total
-score, or the number --person of its list. Without scores a joint is seen (score 1) unless all its coordinates are 0.
-Three coordinates are taken to be metres, two pixels. Lists of a split are paired: `xsub_train` with `xsub_test` or
+score, or the number --person of its list. Without scores a joint is seen (score 1) unless all its coordinates are 0;
+one that has NaN as a coordinate or score was not seen. Three coordinates are taken to be metres, two pixels. Lists of a split are paired: `xsub_train` with `xsub_test` or
 `xsub_val` is the split xsub, `train1` with `test1` is split1, `train` with `val` is split; where there are both a test
 and a val list, the latter with the same train list is the split with _val behind its name. Annotations without a frame
 or without that person are left out; they, and lists that pair with no other, are reported.
@@ -27,7 +27,6 @@ from __future__ import annotations
 import dataclasses
 import operator
 import os
-import pathlib
 import pickle
 import re
 from collections.abc import Iterable, Iterator
@@ -35,91 +34,16 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from absl import flags
 
-from mgjax import progress, skeleton, store
+from data_prep import csv_tables, pickles
+from data_prep.csv_tables import shown
+from data_prep.pickles import load
+from mgjax import files, progress, skeleton, store
 from mgjax.errors import InputError, run_script, script
 
 PROTOCOL = 4  # read by Python 3.4 and later
+MOST_CLASSES = 10**5
+_SHARED = 4  # how often arrays and lists may be there on average, before the same ones count as a trap
 _TRAIN = re.compile(r"(?:(.+)_)?train(\d*)")
-
-
-class _Refused(pickle.UnpicklingError):
-    """A pickle names something that is not built from a pickle."""
-
-
-class _Dtype:
-    """Stands for numpy.dtype in a pickle: types of numbers and text only, so that nothing in an array is a pointer."""
-
-    def __init__(self, code, align=False, copy=False):
-        self.value = np.dtype(code) if isinstance(code, str) else None
-        if self.value is None or self.value.kind not in "biufSU":
-            raise _Refused(f"it holds an array of {code!r}")
-
-    def __setstate__(self, state):
-        self.value = self.value.newbyteorder(state[1])
-
-
-class _Array:
-    """Stands for numpy.ndarray in a pickle; `numpy.asarray` gives the array."""
-
-    def __init__(self, shape=(0,), dtype="f4", data=b""):
-        self.value = _from_bytes(data, _Dtype(dtype), shape, "C")
-
-    def __setstate__(self, state):
-        _, shape, dtype, column_major, data = state
-        self.value = _from_bytes(data, dtype, shape, "F" if column_major else "C")
-
-    def __array__(self, dtype=None, copy=None):
-        return self.value
-
-
-def _from_bytes(data, dtype, shape, order) -> np.ndarray:
-    if not isinstance(data, (bytes, bytearray)) or not isinstance(dtype, _Dtype):
-        raise _Refused("it holds an array that is not made of bytes")
-    return np.frombuffer(data, dtype.value).reshape(shape, order=order)
-
-
-def _latin1(text, encoding):
-    if encoding != "latin1":
-        raise _Refused(f"it names the encoding {encoding!r}")
-    return text.encode("latin1")
-
-
-_BUILT = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Dtype, ("_codecs", "encode"): _latin1,
-          ("collections", "OrderedDict"): dict}
-for _core in ("numpy.core", "numpy._core"):
-    _BUILT |= {
-        (f"{_core}.multiarray", "_reconstruct"): lambda kind, shape, code: _Array(),
-        (f"{_core}.multiarray", "scalar"): lambda dtype, data: _from_bytes(data, dtype, (), "C")[()],
-        (f"{_core}.numeric", "_frombuffer"): _from_bytes,
-    }
-for _kind in (dict, list, tuple, set, frozenset, bytes, bytearray):
-    _BUILT |= {(module, _kind.__name__): _kind for module in ("builtins", "__builtin__")}
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        """What stands for a name in a pickle; everything that a pickle can call comes from here."""
-        if (module, name) not in _BUILT:
-            raise _Refused(f"it names {module}.{name}")
-        return _BUILT[module, name]
-
-
-def load(path):
-    """Read a pickle of arrays and containers; nothing in it is run. Its arrays are what `numpy.asarray` takes.
-
-    Raises:
-        InputError: the file cannot be read, is no whole pickle, or names anything but arrays and containers.
-    """
-    try:
-        with open(path, "rb") as file:
-            return _Unpickler(file).load()
-    except _Refused as refused:
-        raise InputError(f"{path}: refused, for {refused}; only numbers, text, arrays and containers of them are "
-                         "built from a pickle") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except Exception as error:  # a damaged pickle can make its reader raise anything
-        raise InputError(f"{path}: not a pickle, damaged or cut short ({error})") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,19 +67,23 @@ class Annotation:
 
     def person(self, number: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Keypoints `[T, V, C]` and score `[T, V]`, float32, of a person by number (1 the first), None for the one
-        with the highest total score."""
+        with the highest total score. NaN says that a joint was not seen: its score is 0, and so are its keypoints."""
         score = self.keypoints.any(axis=-1) if self.score is None else self.score
+        unseen = np.isnan(self.keypoints).any(axis=-1) | np.isnan(score)
+        score = np.where(unseen, 0, score)
         row = int(score.sum(axis=(1, 2), dtype=float).argmax()) if number is None else number - 1
-        return self.keypoints[row].astype(np.float32), score[row].astype(np.float32)
+        keypoints = np.where(unseen[row][..., None], 0, self.keypoints[row])
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            return keypoints.astype(np.float32), score[row].astype(np.float32)
 
 
 def read(path) -> tuple[dict[str, list[str]], list[Annotation]]:
     """Read a pickle: its lists of frame_dirs by name, and its annotations.
 
     Raises:
-        InputError: as `load`, or the content is not what pyskl writes.
+        InputError: as `pickles.load`, or the content is not what pyskl writes.
     """
-    content = load(path)
+    content, size = load(path), os.path.getsize(path)
     splits = {}
     if isinstance(content, dict) and {"split", "annotations"} <= content.keys():
         splits, content = content["split"], content["annotations"]
@@ -166,41 +94,59 @@ def read(path) -> tuple[dict[str, list[str]], list[Annotation]]:
     for name, ids in splits.items():
         if not isinstance(name, str) or not isinstance(ids, (list, tuple, set)) or not all(
                 isinstance(id, str) for id in ids):
-            raise InputError(f"{path}: split {name!r} is not a list of frame_dirs")
+            raise InputError(f"{path}: split {shown(name)} is not a list of frame_dirs")
+        csv_tables.check_text(str(path), "the name of a split", name)
     annotations, seen = [], set()
     for number, fields in enumerate(content):
         annotations.append(_annotation(path, number, fields))
         if annotations[-1].id in seen:
             raise InputError(f"{path}: annotation {number}: frame_dir {annotations[-1].id!r} is there twice")
         seen.add(annotations[-1].id)
+    # A pickle of a few bytes can say "the same again" as often as it likes, and each would be packed.
+    if (sum(annotation.keypoints.nbytes for annotation in annotations) > _SHARED * size + 2**20
+            or sum(map(len, splits.values())) > _SHARED * size):
+        raise InputError(f"{path}: its annotations or splits are the same arrays or lists again and again")
     return splits, annotations
 
 
 def _annotation(path, number: int, fields) -> Annotation:
     if not isinstance(fields, dict) or not isinstance(fields.get("frame_dir"), str) or not fields["frame_dir"]:
         raise InputError(f"{path}: annotation {number} is not a dict with a 'frame_dir' in words")
+    csv_tables.check_text(f"{path}: annotation {number}", "frame_dir", fields["frame_dir"])
     where = f"{path}: annotation {number} ({fields['frame_dir']!r})"
     if "keypoint" not in fields:
         raise InputError(f"{where}: it has no 'keypoint'; those that lie in files of their own are not read")
-    keypoints = np.asarray(fields["keypoint"])
-    if keypoints.ndim != 4 or keypoints.dtype.kind not in "iuf":
+    keypoints = _numbers(where, "keypoint", fields["keypoint"], "[M, T, V, C]")
+    if keypoints.ndim != 4:
         raise InputError(f"{where}: keypoint is {keypoints.dtype} {keypoints.shape}, expected numbers [M, T, V, C]")
     if fields.get("total_frames", keypoints.shape[1]) != keypoints.shape[1]:
-        raise InputError(f"{where}: total_frames is {fields['total_frames']!r}, its keypoint has {keypoints.shape[1]}")
-    score = np.asarray(fields["keypoint_score"]) if fields.get("keypoint_score") is not None else None
-    if score is not None and (score.shape != keypoints.shape[:3] or score.dtype.kind not in "iuf"):
-        raise InputError(f"{where}: keypoint_score is {score.dtype} {score.shape}, expected numbers "
-                         f"{keypoints.shape[:3]}")
+        raise InputError(f"{where}: total_frames is {shown(fields['total_frames'])}, its keypoint has "
+                         f"{keypoints.shape[1]}")
+    score, expected = fields.get("keypoint_score"), keypoints.shape[:3]
+    if score is not None:
+        score = _numbers(where, "keypoint_score", score, str(expected))
+        if score.shape != expected:
+            raise InputError(f"{where}: keypoint_score is {score.dtype} {score.shape}, expected numbers {expected}")
     label = fields.get("label")
     try:
         label = None if label is None else operator.index(label)
         height, width = map(operator.index, fields.get("img_shape", (0, 0)))
     except (TypeError, ValueError):
-        raise InputError(f"{where}: label is {fields.get('label')!r} and img_shape {fields.get('img_shape')!r}; "
+        raise InputError(f"{where}: label is {shown(label)} and img_shape {shown(fields.get('img_shape'))}; "
                          "expected a whole number, and two of them") from None
-    if label is not None and label < 0 or min(height, width) < 0 or max(height, width) >= 2**31:
-        raise InputError(f"{where}: label is {label}, img_shape {height}, {width}; expected no number below 0")
+    if not 0 <= min(height, width) <= max(height, width) < 2**31 or label is not None and not 0 <= label < MOST_CLASSES:
+        raise InputError(f"{where}: label is {label}, img_shape {height}, {width}; expected no number below 0, and a "
+                         f"label below {MOST_CLASSES}")
     return Annotation(fields["frame_dir"], label, keypoints, score, width, height)
+
+
+def _numbers(where: str, what: str, value, expected: str) -> np.ndarray:
+    """The array of numbers that a field holds. Lists of numbers, which pyskl does not take either, are none."""
+    if not isinstance(value, pickles.Array):
+        raise InputError(f"{where}: {what} is {shown(value)}, expected an array of numbers {expected}")
+    if value.value.dtype.kind not in "iuf":
+        raise InputError(f"{where}: {what} is {value.value.dtype} {value.value.shape}, expected numbers {expected}")
+    return value.value
 
 
 def layout_of(joints: int, dimensions: int, name: str | None = None) -> skeleton.Layout:
@@ -228,7 +174,7 @@ def layout_of(joints: int, dimensions: int, name: str | None = None) -> skeleton
 
 def pair_splits(names: Iterable[str]) -> list[tuple[str, str, str]]:
     """The splits that lists make by their names: (split, list that trains, list that tests) of each."""
-    names, pairs = list(names), []
+    names, pairs = dict.fromkeys(names), []
     for train in names:
         match = _TRAIN.fullmatch(train)
         if not match:
@@ -249,29 +195,26 @@ def read_labels(path) -> list[str]:
     Raises:
         InputError: the file cannot be read, or a line is empty.
     """
-    try:
-        names = [line.strip() for line in pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as class names, one a line ({error})") from None
+    names = [line.strip() for line in files.read_text(path, "class names, one a line").splitlines()]
     if not names or "" in names:
         raise InputError(f"{path}: line {names.index('') + 1 if names else 1} is empty, expected a class name")
+    for line, name in enumerate(names, 1):
+        csv_tables.check_text(f"{path}, line {line}", "the class name", name)
     return names
 
 
-def write_labels(labels: Iterable[str], path) -> None:
-    """Write class names, one a line, as `read_labels` reads them.
+def lines_of(labels: Iterable[str], path) -> str:
+    """Class names, one a line, as `read_labels` reads them.
 
     Raises:
-        InputError: the file cannot be written, or a name cannot be told from others in it.
+        InputError: a name cannot be told from others in such a file, which the path names.
     """
+    labels = list(labels)
     for label in labels:
         if label.splitlines() != [label] or label != label.strip():
             raise InputError(f"class {label!r} cannot be a line of {path}: it is empty, of several lines, or begins or "
                              "ends with a blank")
-    try:
-        pathlib.Path(path).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    return "".join(f"{label}\n" for label in labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -314,8 +257,10 @@ def pack(input, output, *, layout: str | None = None, person: int | None = None,
     Raises:
         InputError: anything is wrong with the pickle or the options.
     """
+    if not 0 <= fps < 2**31:
+        raise InputError(f"fps is {fps}, expected a number of at least 0, which is for unknown")
     splits, annotations = read(input)
-    kept, lost, notes = [], [], []
+    kept, lost, notes = [], [], ["ids of the videos: the pickle's frame_dirs, as they are"]
     for annotation in annotations:
         people, frames = annotation.keypoints.shape[:2]
         (kept if people >= (person or 1) and frames else lost).append(annotation)
@@ -335,8 +280,7 @@ def pack(input, output, *, layout: str | None = None, person: int | None = None,
         raise InputError(f"{labels}: {len(names)} class names, but {input} has label {count - 1}")
     writer = store.StoreWriter(
         output, layout, unit="pixel" if layout.dimensions == 2 else "metre",
-        frames=sum(a.keypoints.shape[1] for a in kept), source=f"pyskl annotations {pathlib.Path(input).name}",
-        labels=names,
+        frames=sum(a.keypoints.shape[1] for a in kept), source="pyskl annotations", labels=names,
     )
     with writer:
         for annotation in progress.track(kept, len(kept), "writing"):
@@ -354,6 +298,7 @@ def _add_splits(writer, path, splits, rows: dict[str, int], notes: list[str]) ->
     """Write the splits of a pickle's lists, given the clip of each frame_dir; clips on their sides."""
     pairs, sizes = pair_splits(splits), {}
     for split, *lists in pairs:
+        csv_tables.check_split(str(path), split)
         sides = [set(splits[name]) for name in lists]
         if sides[0] & sides[1]:
             raise InputError(f"{path}: {min(sides[0] & sides[1])!r} is both in {lists[0]} and in {lists[1]}")
@@ -365,7 +310,8 @@ def _add_splits(writer, path, splits, rows: dict[str, int], notes: list[str]) ->
             notes.append(f"split {split}: {lost} of the frame_dirs that it lists have no clip")
     alone = sorted(set(splits) - {name for _, *lists in pairs for name in lists})
     if alone:
-        notes.append(f"lists that pair with no other, left out: {', '.join(alone)}")
+        further = f" and {len(alone) - 20} more" if len(alone) > 20 else ""
+        notes.append(f"lists that pair with no other, left out: {', '.join(alone[:20])}{further}")
     return sizes
 
 
@@ -421,8 +367,7 @@ def export(path, output, *, labels=None) -> Report:
     Raises:
         InputError: the store has no clip, or what it holds cannot be said in a pickle.
     """
-    output = pathlib.Path(output)
-    partial = output.with_name(output.name + ".partial")
+    files.writable(output)
     with store.Store(path) as packed:
         if not len(packed.clips):
             raise InputError(f"{path}: has no clip to export")
@@ -432,17 +377,12 @@ def export(path, output, *, labels=None) -> Report:
             sides = packed.clip_split(name)
             sizes[name] = tuple(map(len, sides))
             splits |= {f"{name}_{side}": [ids[row] for row in rows] for side, rows in zip(("train", "val"), sides)}
-        if labels is not None:
-            write_labels(packed.labels, labels)
+        lines = lines_of(packed.labels, labels) if labels is not None else None
         annotations = _Stream(_annotations(packed, progress.track(ids, len(ids), "writing")))
-        try:
-            with open(partial, "wb") as file:
-                _Pickler(file).dump({"split": splits, "annotations": annotations})
-            os.replace(partial, output)
-        except OSError as error:
-            raise InputError(f"{output}: cannot be written ({error.strerror})") from None
-        finally:
-            partial.unlink(missing_ok=True)
+        with files.whole(output) as partial, open(partial, "wb") as file:
+            _Pickler(file).dump({"split": splits, "annotations": annotations})
+        if labels is not None:
+            files.write_text(labels, lines)
         return Report(str(output), len(ids), int((packed.clips.label >= 0).sum()), int(packed.clips.length.sum()),
                       sizes, tuple(_lost(packed)))
 
@@ -476,9 +416,10 @@ def main(_):
     options = flags.FLAGS
     if (options.input is None) == (options.export is None):
         raise InputError("give either --input, a pickle to make a store of, or --export, a store to make a pickle of")
-    files = [path for path in (options.input, options.export, options.output, options.labels) if path is not None]
-    if len(set(map(os.path.abspath, files))) < len(files):
+    paths = [path for path in (options.input, options.export, options.output, options.labels) if path is not None]
+    if len(set(map(os.path.realpath, paths))) < len(paths):
         raise InputError("two of --input, --export, --output and --labels are the same file")
+    files.output(options.output)
     if options.input is not None:
         print(pack(options.input, options.output, layout=options.layout, person=options.person, labels=options.labels,
                    fps=options.fps))
@@ -486,6 +427,8 @@ def main(_):
     for name in ("layout", "person", "fps"):
         if options[name].present:
             raise InputError(f"--{name} is for --input; a pickle takes it from the store or cannot say it")
+    if options.labels is not None:
+        files.output(options.labels)
     print(export(options.export, options.output, labels=options.labels))
 
 

@@ -14,6 +14,7 @@ import stat
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from mgjax.errors import InputError
 
@@ -145,8 +146,8 @@ def write_json(path: str | os.PathLike, value):
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_bytes(path: str | os.PathLike, expected: str, most: int = 2**30) -> bytes:
-    """All of a plain file of at most `most` bytes; a pipe or a device is refused at once, not waited for.
+def open_plain(path: str | os.PathLike, expected: str, most: int = 2**30) -> BinaryIO:
+    """Open a plain file of at most `most` bytes for reading; a pipe or a device is refused at once, not waited for.
 
     Args:
         expected: what it should be, as in "a CSV table", for the error messages.
@@ -157,17 +158,29 @@ def read_bytes(path: str | os.PathLike, expected: str, most: int = 2**30) -> byt
     try:
         # Opening a pipe would otherwise wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise InputError(f"{path}: is not a plain file; expected {expected}")
-            if status.st_size > most:
-                raise InputError(f"{path}: has {status.st_size} bytes, too many for {expected}")
-            return file.read(most + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
     except ValueError as error:  # a NUL byte in the name
         raise InputError(f"{str(path)!r}: cannot be the path of a file ({error})") from None
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+        os.close(descriptor)
+        raise InputError(f"{path}: has {status.st_size} bytes, too many for {expected}" if stat.S_ISREG(status.st_mode)
+                         else f"{path}: is not a plain file; expected {expected}")
+    return open(descriptor, "rb")
+
+
+def read_bytes(path: str | os.PathLike, expected: str, most: int = 2**30) -> bytes:
+    """All of a plain file, opened as by `open_plain`.
+
+    Raises:
+        InputError: as `open_plain`, or reading it fails.
+    """
+    with open_plain(path, expected, most) as file:
+        try:
+            return file.read(most + 1)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
 
 
 def read_text(path: str | os.PathLike, expected: str) -> str:
