@@ -25,16 +25,19 @@ This module never imports JAX. Sheets take python-calamine, the extra `xlsx`.
 
 from __future__ import annotations
 
+import array
 import dataclasses
+import io
 import os
 import pathlib
 import re
+import zipfile
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from data_prep import csv_tables, following, openpose
-from mgjax import protocols, skeleton
+from mgjax import files, protocols, skeleton
 from mgjax.errors import InputError
 
 WIDTH, HEIGHT = 1280, 720
@@ -42,6 +45,10 @@ WIDTH, HEIGHT = 1280, 720
 FORMS = {"csv": skeleton.IMIGUE_35, "xlsx": skeleton.OPENPOSE_137, "json": skeleton.OPENPOSE_137}
 MANY = 10  # from so many clips of a video on, one class for all is hardly a label
 ID = re.compile(r"[0-9]{1,4}")
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
+LARGEST_SHEET, LARGEST_BOOK = 2**27, 2**30  # bytes of an .xlsx file, and of what is in it when unpacked
+_PART = re.compile(r"(xl/|xl/worksheets/|xl/_rels/|_rels/|)[^/]*\.(xml|rels)", re.IGNORECASE)
+_FAR = re.compile(rb"""[^:\w]r\s*=\s*["'](?:[A-Za-z]{3,}[0-9]|[A-Za-z]{0,2}[0-9]{6})""")
 _SKIPPED = {"csv": 1, "xlsx": 0}  # columns before the joints
 _NAMES = {"csv": "<id>_light_hand.csv", "json": "<id>/*.json", "xlsx": "<id>_openpose.xlsx"}
 _NAME = re.compile(r"([0-9]{1,4})(?:(?P<csv>_light_hand\.csv)|(?P<xlsx>_openpose\.xlsx)|(?P<label>_label\.csv))",
@@ -117,7 +124,7 @@ def find(input, form: str | None = None) -> tuple[list[Files], tuple[str, ...]]:
         raise InputError(f"{folder}: " + ("is a file, expected a folder" if folder.exists() else "no such folder")
                          + " of iMiGUE's files")
     keypoints, labels, named = {}, {}, set()
-    for where, folders, names in os.walk(folder):
+    for where, folders, names in os.walk(folder, onerror=_unreadable):
         folders.sort()
         here = [(match[1], match.lastgroup, name) for name in names if (match := _NAME.fullmatch(name))]
         own = os.path.basename(os.path.abspath(where))
@@ -141,6 +148,10 @@ def find(input, form: str | None = None) -> tuple[list[Files], tuple[str, ...]]:
     return found, tuple(sorted((named | set(labels)) - set(keypoints)))
 
 
+def _unreadable(error: OSError):
+    raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror})")
+
+
 def read_labels(path, frames: int) -> list[tuple[int, int, int | None]]:
     """The clips of a label file, in its order: start, length and label (0 to 31, or None) of each.
 
@@ -152,14 +163,16 @@ def read_labels(path, frames: int) -> list[tuple[int, int, int | None]]:
         InputError: the file cannot be read, a value is wrong, or a clip lies outside the video.
     """
     clips = []
-    for line, cells in csv_tables.read_rows(path):
+    separator, rows = csv_tables.read_rows(path)
+    for line, cells in rows:
         where, cells = f"{path}, line {line}", [cell.strip() for cell in cells]
         if not any(cells) or (line == 1 and [cell.lower() for cell in cells] == ["label", "start", "end"]):
             continue
         if len(cells) != 3:
-            raise InputError(f"{where}: {len(cells)} values, expected three: label,start,end")
-        if not all(re.fullmatch("-?[0-9]+", cell) for cell in cells[1:] + [cells[0] or "99"]):
-            raise InputError(f"{where}: {','.join(cells)} are not whole numbers; expected label,start,end")
+            raise InputError(f"{where}: {len(cells)} values, expected three: label,start,end (the values are "
+                             f"separated by {csv_tables.SEPARATORS[separator]})")
+        if not all(_WHOLE.fullmatch(cell) for cell in cells[1:] + [cells[0] or "99"]):
+            raise InputError(f"{where}: {','.join(cells)[:100]} are not whole numbers; expected label,start,end")
         start, end = int(cells[1]), int(cells[2])
         label = 31 if cells[0] == "99" else int(cells[0]) - 1 if cells[0] else None
         if label is not None and not 0 <= label < len(protocols.IMIGUE_CLASSES):
@@ -177,7 +190,7 @@ def frame_rows(files: Files) -> Iterator[tuple[int, Sequence]]:
     Raises:
         InputError: the file is damaged, its header names joints in another order than the form's, or a row is empty.
     """
-    rows = csv_tables.read_rows(files.path) if files.form == "csv" else _sheet_rows(files.path)
+    rows = _csv_rows(files.path) if files.form == "csv" else _sheet_rows(files.path)
     for row, cells in rows:
         if all(cell == "" for cell in cells):
             raise InputError(f"{files.path}, row {row}: empty; nothing says whether it is a frame: take it away, or "
@@ -186,22 +199,59 @@ def frame_rows(files: Files) -> Iterator[tuple[int, Sequence]]:
             yield row, cells
 
 
+def _csv_rows(path) -> Iterator[tuple[int, list[str]]]:
+    separator, rows = csv_tables.read_rows(path)
+    for row, cells in rows:
+        # As where a spreadsheet writes semicolons, numbers have a decimal comma.
+        yield row, [cell.replace(",", ".") for cell in cells] if separator == ";" else cells
+
+
 def _sheet_rows(path) -> Iterator[tuple[int, list]]:
     """Number and cells of each row of a workbook's first sheet, up to its last value in both directions."""
     try:
         import python_calamine  # here, for it is an extra
     except ImportError:
         raise InputError(f"{path}: reading a sheet takes python-calamine: pip install 'mgjax[xlsx]'") from None
+    book = _book(path)
     try:
-        rows = python_calamine.load_workbook(path).get_sheet_by_index(0).to_python(skip_empty_area=False)
+        rows = python_calamine.load_workbook(book).get_sheet_by_index(0).to_python(skip_empty_area=False)
     except (OSError, python_calamine.CalamineError) as error:
-        raise InputError(f"{path}: not a whole sheet, damaged or cut short ({error})") from None
+        raise InputError(f"{path}: not a whole sheet, damaged or cut short ({str(error)[:200]})") from None
     for cells in rows:
         while cells and cells[-1] == "":
             cells.pop()
     while rows and not rows[-1]:
         rows.pop()
     return enumerate(rows, 1)
+
+
+def _book(path) -> io.BytesIO:
+    """A workbook as a zip file that is not packed, of the parts that hold cells and nothing else.
+
+    What is in there has then its true size, and no cell lies so far out that the rectangle of all would fill the
+    memory: the library that reads it asks neither.
+
+    Raises:
+        InputError: it cannot be read, is no workbook, or is too large.
+    """
+    data, unpacked = io.BytesIO(files.read_bytes(path, "a sheet (.xlsx)", LARGEST_SHEET)), io.BytesIO()
+    try:
+        with zipfile.ZipFile(data) as book, zipfile.ZipFile(unpacked, "w") as copy:
+            parts = [part for part in book.infolist() if _PART.fullmatch(part.filename)]
+            size = sum(part.file_size for part in parts)
+            if size > LARGEST_BOOK:
+                raise InputError(f"{path}: its sheets have {size} bytes when unpacked, expected at most {LARGEST_BOOK}")
+            for part in parts:
+                content = book.read(part)
+                if _FAR.search(content):
+                    raise InputError(f"{path}: a cell lies beyond row 99999 or column 702 (ZZ)")
+                copy.writestr(part.filename, content)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a damaged zip file can make its reader raise anything
+        raise InputError(f"{path}: not a whole sheet, damaged or cut short ({str(error)[:200]})") from None
+    unpacked.seek(0)
+    return unpacked
 
 
 def _is_header(cells: Sequence, files: Files) -> bool:
@@ -214,7 +264,8 @@ def _is_header(cells: Sequence, files: Files) -> bool:
     if numbers and set(numbers) == {None}:
         _check_names([str(cell) for cell in cells], files)
         return True
-    return len(numbers) > 1 and None not in numbers and bool((np.diff(numbers) == 1).all())
+    with np.errstate(invalid="ignore"):
+        return len(numbers) > 1 and None not in numbers and bool((np.diff(numbers) == 1).all())
 
 
 def _number(cell) -> float | None:
@@ -231,7 +282,7 @@ def _check_names(cells: Sequence[str], files: Files):
     places |= {name: joints.index(joint) for name, joint in _MEANS.items()}
     for column, cell in enumerate(cells[: 3 * len(joints)]):
         name, axis, here = cell.strip().lower(), "", "xyc"[column % 3]
-        if name not in places and (match := _AXIS.fullmatch(name)):
+        if name not in places and len(name) < 100 and (match := _AXIS.fullmatch(name)):
             name, axis = match.groups()
         if name in places and (places[name] != column // 3 or axis not in ("", here)):
             raise InputError(f"{files.path}: its header has {cell.strip()!r} where this form has {here} of OpenPose's "
@@ -268,10 +319,10 @@ def read_points(files: Files) -> np.ndarray:
                              + ("one that is skipped, then " if skipped else "") + f"{joints} x (x, y, score)")
         cells = cells[skipped:]
         try:
-            numbers.append([np.nan if cell == "" else float(cell) for cell in cells])
+            numbers.append(array.array("d", [np.nan if cell == "" else float(cell) for cell in cells]))
         except (TypeError, ValueError):
             wrong = next(cell for cell in cells if cell != "" and _number(cell) is None)
-            raise InputError(f"{files.path}, row {row}: {wrong!r} is not a number") from None
+            raise InputError(f"{files.path}, row {row}: {csv_tables.shown(wrong)} is not a number") from None
     with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
         points = np.array(numbers, np.float32).reshape(len(numbers), joints, 3)
     if np.isinf(points).any():
