@@ -24,24 +24,27 @@ out among them, `--only_both` keeps those in which both have something, or a lab
 
 from __future__ import annotations
 
-import json
 import pathlib
 import re
 from collections.abc import Iterable
 
 import numpy as np
 from absl import flags
-from scipy.optimize import linear_sum_assignment
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
-from data_prep.csv_tables import read_table
+from data_prep.csv_tables import check_text, read_table, shown
 from data_prep.imigue import read_labels
 from data_prep.pack_openpose import order_labels
+from mgjax import files
 from mgjax.errors import InputError, run_script, script
 from mgjax.protocols import IMIGUE_CLASSES
 from mgjax.store import Store
 
 NONE = "none"
-LONGEST = 10**7  # frames of a video, four days at 25 a second: a slip of the pen shall not fill the memory
+LONGEST = 10**7  # frames of a video, four days at 25 a second: more is a slip of the pen
+MOST = 4000  # gestures of an annotator in one video, which are compared with all of the other's
+MOST_CLASSES = 500
 _FILE = "_label.csv"
 # Gestures (first frame, frame after the last, class) by video.
 Annotation = dict[str, list[tuple[int, int, str]]]
@@ -56,9 +59,9 @@ def read_annotation(path) -> Annotation:
     path = pathlib.Path(path)
     found: Annotation = {}
     if path.is_dir():
-        files = _label_files(path)
-        found = {video: [] for video in files}
-        rows = (row for video, file in files.items() for row in _labels(video, file))
+        by_video = _label_files(path)
+        found = {video: [] for video in by_video}
+        rows = (row for video, file in by_video.items() for row in _labels(video, file))
     else:
         rows = _clips_table(path)
     seen = set()
@@ -74,6 +77,8 @@ def read_annotation(path) -> Annotation:
             raise InputError(f"{where}: {label!r} of video {video!r}, frames {start} to {stop - 1}, is there twice")
         seen.add((video, gesture))
         found.setdefault(video, []).append(gesture)
+        if len(found[video]) > MOST:
+            raise InputError(f"{where}: video {video!r} has more than {MOST} gestures")
     return found
 
 
@@ -83,16 +88,17 @@ def _clips_table(path):
 
 
 def _label_files(folder) -> dict[str, pathlib.Path]:
-    files = {}
+    found = {}
     for path in sorted(folder.glob(f"*{_FILE}")):
         video = path.name.removesuffix(_FILE)
         video = f"{int(video):04}" if re.fullmatch("[0-9]{1,4}", video) else video  # as in a packed store
-        if video in files:
-            raise InputError(f"{path}: video {video} is there already, as {files[video]}")
-        files[video] = path
-    if not files:
+        check_text(str(path), "the id in its name", video)
+        if video in found:
+            raise InputError(f"{path}: video {video} is there already, as {found[video]}")
+        found[video] = path
+    if not found:
         raise InputError(f"{folder}: no file in this folder ends in {_FILE}")
-    return files
+    return found
 
 
 def _labels(video, path):
@@ -110,8 +116,8 @@ def read_lengths(path) -> dict[str, int]:
     """
     lengths = {}
     for where, row in read_table(path, ("id", "frames"), ()):
-        if not re.fullmatch("[0-9]+", row["frames"]) or int(row["frames"]) > LONGEST:
-            raise InputError(f"{where}: frames is {row['frames']!r}, expected a whole number of at most {LONGEST}")
+        if not re.fullmatch("[0-9]{1,9}", row["frames"]) or int(row["frames"]) > LONGEST:
+            raise InputError(f"{where}: frames is {shown(row['frames'])}, expected a whole number of at most {LONGEST}")
         if row["id"] in lengths:
             raise InputError(f"{where}: video {row['id']!r} is there twice")
         lengths[row["id"]] = int(row["frames"])
@@ -138,11 +144,12 @@ def matched(first: np.ndarray, second: np.ndarray, overlap: float) -> int:
     either = np.ptp(first, axis=1)[:, None] + np.ptp(second, axis=1) - shared
     fits = shared >= overlap * either
     # Taking the best pair first can leave two gestures over that would have fitted otherwise.
-    return int(fits[linear_sum_assignment(fits, maximize=True)].sum())
+    return int((maximum_bipartite_matching(csr_array(fits), "column") >= 0).sum())
 
 
 def by_frame(gestures: Iterable[tuple[int, int, str]], numbers: dict[str, int], frames: int) -> np.ndarray:
-    """The class of every frame by its number, int64 `[frames]`; 0 where there is no gesture."""
+    """The class of every frame by its number, int64 `[frames]`; 0 where there is no gesture. A frame may as well be a
+    stretch of frames, if gestures are said in stretches."""
     classes = np.zeros(frames, np.int64)
     for start, stop, label in sorted(gestures, key=lambda gesture: (gesture[0], -gesture[1], gesture[2])):
         classes[start:stop] = numbers[label]
@@ -194,16 +201,18 @@ def agreement(first: Annotation, second: Annotation, *, overlap: float = 0.5, on
     labels = _order({label for pair in pairs.values() for gestures in pair for _, _, label in gestures})
     if not labels:
         raise InputError("there is no gesture to compare" + (" in videos that both annotated" if only_both else ""))
-    counts, confusions = {}, {}
+    if len(labels) > MOST_CLASSES:
+        raise InputError(f"there are {len(labels)} classes, expected at most {MOST_CLASSES}; the last is {labels[-1]!r}")
+    numbers, rows, every, confusion = {label: i for i, label in enumerate(labels, 1)}, {}, 0, 0
     for video, pair in pairs.items():
-        counts[video] = np.array([_count(*pair, label, overlap) for label in labels])
-        confusions[video] = _confusion(video, *pair, labels, lengths)
-    every, confusion = sum(counts.values()), sum(confusions.values())
+        counts, frames = _counts(*pair, labels, overlap), _confusion(video, *pair, numbers, lengths)
+        rows[video] = _row(counts.sum(0), frames)
+        every, confusion = every + counts, confusion + frames
     classes = {label: _class_row(every[i], one_against_rest(confusion, i + 1)) for i, label in enumerate(labels)}
     classes[NONE] = _class_row((0, 0, 0), one_against_rest(confusion, 0))
     return {
         "overall": _row(every.sum(0), confusion), "classes": classes,
-        "videos": {video: _row(counts[video].sum(0), confusions[video]) for video in videos},
+        "videos": rows,
         "overlap": overlap, "only_both": only_both, "one_sided": one_sided, "whole_videos": lengths is not None,
     }
 
@@ -214,14 +223,17 @@ def _order(labels: set[str]) -> list[str]:
     return order_labels(labels)
 
 
-def _count(first, second, label, overlap):
-    """Gestures of a class by the first annotator, by the second, and found by both."""
-    sides = [np.array([gesture[:2] for gesture in side if gesture[2] == label], int).reshape(-1, 2)
-             for side in (first, second)]
-    return len(sides[0]), len(sides[1]), matched(*sides, overlap)
+def _counts(first, second, labels, overlap) -> np.ndarray:
+    """Gestures of each class by the first annotator, by the second, and found by both, int64 `[K, 3]`."""
+    counts = np.zeros((len(labels), 3), np.int64)
+    for label in {label for *_, label in [*first, *second]}:
+        sides = [np.array([gesture[:2] for gesture in side if gesture[2] == label], int).reshape(-1, 2)
+                 for side in (first, second)]
+        counts[labels.index(label)] = len(sides[0]), len(sides[1]), matched(*sides, overlap)
+    return counts
 
 
-def _confusion(video, first, second, labels, lengths):
+def _confusion(video, first, second, numbers, lengths) -> np.ndarray:
     """How many frames of a video the two give each pair of classes, int64 `[K + 1, K + 1]`; 0 is no gesture."""
     frames = max((stop for _, stop, _ in [*first, *second]), default=0)
     if lengths is not None:
@@ -231,10 +243,14 @@ def _confusion(video, first, second, labels, lengths):
             raise InputError(f"video {video!r} has {lengths[video]} frames, but a gesture ends with frame {frames - 1} "
                              "(frames count from 0)")
         frames = lengths[video]
-    numbers = {label: i for i, label in enumerate(labels, 1)}
-    size = len(labels) + 1
-    pairs = by_frame(first, numbers, frames) * size + by_frame(second, numbers, frames)
-    return np.bincount(pairs, minlength=size * size).reshape(size, size)
+    # Between two edges nothing changes, so each such stretch is looked at once, however long it is.
+    edges = sorted({0, frames, *(frame for gesture in [*first, *second] for frame in gesture[:2])})
+    place = {frame: stretch for stretch, frame in enumerate(edges)}
+    said = [by_frame([(place[start], place[stop], label) for start, stop, label in side], numbers, len(edges) - 1)
+            for side in (first, second)]
+    confusion = np.zeros((len(numbers) + 1, len(numbers) + 1), np.int64)
+    np.add.at(confusion, tuple(said), np.diff(edges))
+    return confusion
 
 
 def _row(counts, confusion) -> dict:
@@ -291,16 +307,15 @@ def main(_):
     options = flags.FLAGS
     if options.videos is not None and options.store is not None:
         raise InputError("--videos and --store both say how many frames a video has; give one of them")
-    if options.output is not None and not pathlib.Path(options.output).absolute().parent.is_dir():
-        raise InputError(f"{options.output}: no such folder to write into")
+    if options.output is not None:
+        files.output(options.output)
     lengths = read_lengths(options.videos) if options.videos is not None else (
         store_lengths(options.store) if options.store is not None else None)
     result = agreement(read_annotation(options.first), read_annotation(options.second), overlap=options.overlap,
                        only_both=options.only_both, lengths=lengths)
     print(tables(result))
     if options.output is not None:
-        written = {"first_annotator": options.first, "second_annotator": options.second, **result}
-        pathlib.Path(options.output).write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+        files.write_json(options.output, result)
         print(f"wrote {options.output}")
 
 

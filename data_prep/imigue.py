@@ -37,8 +37,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from data_prep import csv_tables, following, openpose
-from mgjax import files, protocols, skeleton
+from mgjax import protocols, skeleton
 from mgjax.errors import InputError
+from mgjax.files import read_bytes
 
 WIDTH, HEIGHT = 1280, 720
 # The joints that each form holds, in the order of its columns.
@@ -234,7 +235,7 @@ def _book(path) -> io.BytesIO:
     Raises:
         InputError: it cannot be read, is no workbook, or is too large.
     """
-    data, unpacked = io.BytesIO(files.read_bytes(path, "a sheet (.xlsx)", LARGEST_SHEET)), io.BytesIO()
+    data, unpacked = io.BytesIO(read_bytes(path, "a sheet (.xlsx)", LARGEST_SHEET)), io.BytesIO()
     try:
         with zipfile.ZipFile(data) as book, zipfile.ZipFile(unpacked, "w") as copy:
             parts = [part for part in book.infolist() if _PART.fullmatch(part.filename)]

@@ -13,15 +13,18 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mgjax import protocols, skeleton
+from data_prep.csv_tables import shown
+from mgjax import files, protocols, skeleton
 from mgjax.errors import InputError
 
 FPS = 30  # Kinect v2
 SCORES = np.array([0, 0.5, 1], np.float32)  # by tracking state: not tracked, inferred, tracked
 WIDE, WIDE_SHARE = 0.8, 0.7  # width over height, and share of frames, above which a body is furniture
 SHORTEST = 12  # frames
+LARGEST, LONGEST, MOST_BODIES = 2**26, 10**5, 200  # bytes, frames and body ids of a file; 10 MB, 300 and a dozen occur
+FAR = 1e6  # metres
 REACH, PACE = 0.5, 2.0  # metres, and metres a second, that a person may have moved while lost
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 _JOINTS, _COLUMNS = len(skeleton.NTU_25), 12
 
 
@@ -95,12 +98,15 @@ def read(path) -> list[Body]:
     Raises:
         InputError: the file cannot be read, or is damaged; the sentence names the line.
     """
-    try:
-        lines = pathlib.Path(path).read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    data = files.read_bytes(path, "a .skeleton file", LARGEST)
+    if not data.isascii():
+        raise InputError(f"{path}: damaged, or not a .skeleton file: it has bytes that are not ASCII")
+    lines = data.splitlines()
     at, starts, places = 1, [], {}  # places: body id to the frames it is in, and its rows among the starts
-    for frame in range(_count(path, lines, 0, "the number of frames")):
+    length = _count(path, lines, 0, "the number of frames")
+    if length > LONGEST:
+        raise InputError(f"{path}, line 1: {length} frames, expected at most {LONGEST}")
+    for frame in range(length):
         bodies = _count(path, lines, at, "the number of bodies")
         at += 1
         for _ in range(bodies):
@@ -108,8 +114,9 @@ def read(path) -> list[Body]:
             if frames and frames[-1] == frame:
                 raise InputError(f"{path}, line {at + 1}: this body is in frame {frame + 1} twice")
             if _count(path, lines, at + 1, "the number of joints") != _JOINTS:
-                raise InputError(f"{path}, line {at + 2}: {lines[at + 1].decode(errors='replace')} joints, "
-                                 f"expected {_JOINTS}")
+                raise InputError(f"{path}, line {at + 2}: {lines[at + 1].decode()[:20]} joints, expected {_JOINTS}")
+            if len(places) > MOST_BODIES:
+                raise InputError(f"{path}, line {at + 1}: more than {MOST_BODIES} body ids; a sample has a few")
             frames.append(frame)
             rows.append(len(starts))
             starts.append(at + 2)
@@ -130,7 +137,7 @@ def _count(path, lines, at, what) -> int:
         raise _cut_short(path, lines) from None
     except ValueError:
         count = -1
-    if count < 0:
+    if not 0 <= count < 2**31:
         raise InputError(f"{path}, line {at + 1}: expected {what}")
     return count
 
@@ -158,7 +165,7 @@ def _joints(path, lines: list[bytes], starts: list[int]) -> np.ndarray:
     try:
         values = _numbers(line for start in starts for line in lines[start:start + _JOINTS])
         values = values.reshape(len(starts), _JOINTS, 4)
-        sound = np.isfinite(values).all() and np.isin(values[..., 3], (0, 1, 2)).all()
+        sound = (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()  # NaN is not below either
     except ValueError:
         sound = False
     if not sound:
@@ -181,9 +188,10 @@ def _first_wrong(lines: list[bytes], starts: list[int]) -> tuple[int, str]:
             *place, state = _numbers([lines[at]])[0]
         except ValueError:
             return at + 1, "a joint's x, y, z or tracking state is not a number"
-        if not np.isfinite(place).all() or state not in (0, 1, 2):
-            return at + 1, "a joint's x, y or z is not finite, or its tracking state is not 0, 1 or 2"
-    raise AssertionError("every line is a joint's")
+        if not (np.abs(place) < FAR).all() or state not in (0, 1, 2):
+            return at + 1, (f"a joint's x, y or z is not finite or not below {FAR:g} metres, or its tracking state is "
+                            "not 0, 1 or 2")
+    return starts[0] + 1, "the joints from here on cannot be read as columns of numbers"
 
 
 def find_people(bodies: Iterable[Body]) -> list[Body]:
@@ -222,17 +230,14 @@ def read_missing(path) -> set[str]:
     Raises:
         InputError: the list cannot be read, names no sample, or a line below its first name is not a name.
     """
-    try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of samples ({error})") from None
+    lines = files.read_text(path, "a list of samples").splitlines()
     names = set()
     for number, line in enumerate(lines, 1):
         name = line.strip().removesuffix(".skeleton")
         if _NAME.fullmatch(name):
             names.add(name)
         elif names and name:
-            raise InputError(f"{path}, line {number}: {name!r} is not of the form SsssCcccPpppRrrrAaaa")
+            raise InputError(f"{path}, line {number}: {shown(name)} is not of the form SsssCcccPpppRrrrAaaa")
     if not names:
         raise InputError(f"{path}: names no sample of the form SsssCcccPpppRrrrAaaa")
     return names

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from absl import flags
 
+import mgjax.files
 from data_prep import csv_tables, following, imigue, openpose
 from data_prep import workers as crews
 from mgjax import errors, protocols, skeleton
@@ -185,6 +186,7 @@ def pack(input, output, layout: str | None = None, *, videos=None, form: str | N
     Raises:
         InputError: anything is wrong with the files, the table or the output's folder, or a worker dies.
     """
+    mgjax.files.writable(output)
     found, empty = imigue.find(input, form)
     source = _source(found, layout, keep_face)
     person = following.parse_person(str(person))
@@ -303,6 +305,7 @@ def define_flags():
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
+    mgjax.files.output(options.output)
     csv_tables.check_report(options.report, options.output)
     report = pack(options.input, options.output, options.layout, videos=options.videos, form=options.form,
                   keep_face=options.keep_face, person=options.person, workers=options.workers)

@@ -33,11 +33,14 @@ the list.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 from absl import flags
@@ -123,7 +126,7 @@ def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> R
     samples = [ntu.read_name(path) for path in paths]
     tasks = [(path, bodies if sample.action in protocols.NTU_TWO_PEOPLE else 1) for path, sample in zip(paths, samples)]
     videos, empty, several = [], [], 0
-    with tempfile.TemporaryFile(dir=output.parent) as spool:
+    with _spool(output.parent) as spool:
         with processes.start(min(workers, len(tasks))) as crew:
             answers = crew.in_order(ntu.read_people, tasks, 4 * workers)
             for (count, people), sample in zip(progress.track(answers, len(tasks), "reading"), samples):
@@ -131,7 +134,7 @@ def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> R
                 if not count:
                     empty.append(sample.id)
                 for suffix, frames in zip(("", "_b2"), people):
-                    np.save(spool, frames)
+                    spool.write(frames.tobytes())
                     videos.append((sample.id + suffix, sample, len(frames)))
         if not videos:
             raise InputError(f"{folder}: none of its {len(found)} .skeleton files is left to pack")
@@ -140,6 +143,25 @@ def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> R
     return Report(str(output), len(found), len(found) - len(paths), tuple(empty), several,
                   sum(id != sample.id for id, sample, _ in videos), sum(length for *_, length in videos), len(videos),
                   splits, _large(samples))
+
+
+@contextlib.contextmanager
+def _spool(folder: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file without a name in a folder, which is gone when the block ends, however it ends."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as spool:
+            yield spool
+    except OSError as error:
+        if error.errno not in files.DISK_ERRORS:
+            raise
+        raise InputError(f"{folder}: a temporary file for the frames cannot be written there "
+                         f"({error.strerror})") from None
+
+
+def _next_frames(spool: BinaryIO, length: int) -> np.ndarray:
+    """The next frames in a spool, float32 `[length, 25, 4]`."""
+    shape = (length, len(skeleton.NTU_25), 4)
+    return np.frombuffer(spool.read(4 * math.prod(shape)), np.float32).reshape(shape)
 
 
 def _large(samples: Iterable[Sample]) -> bool:
@@ -159,7 +181,7 @@ def _write(output, videos: list[tuple[str, Sample, int]], spool) -> dict[str, tu
     sizes = {}
     with writer:
         for id, sample, length in progress.track(videos, len(videos), "writing"):
-            frames = np.load(spool)
+            frames = _next_frames(spool, length)
             writer.add_video(id, frames[..., :3], frames[..., 3], fps=FPS, subject=f"P{sample.subject:03}")
             writer.add_clip(id, 0, length, sample.action - 1)
         splits = protocols.ntu(*([getattr(s, field) for s in samples] for field in ("subject", "camera", "setup")))
@@ -174,6 +196,7 @@ def _write(output, videos: list[tuple[str, Sample, int]], spool) -> dict[str, tu
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
+    files.output(options.output)
     print(pack(options.input, options.output, missing=options.missing, bodies=options.bodies,
                workers=options.workers))
 

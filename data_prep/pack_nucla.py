@@ -13,18 +13,19 @@ store that quietly lacks a clip gives figures that compare with nothing.
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import re
 
 import numpy as np
 from absl import flags
 
-from mgjax import progress, protocols, skeleton, store
+from data_prep.csv_tables import shown
+from mgjax import files, progress, protocols, skeleton, store
 from mgjax.errors import InputError, run_script, script
 
 FPS = 30  # Kinect v1
-_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)")
+LARGEST = 2**26  # bytes of a file; the benchmark's largest has a third of a million
+_NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)", re.ASCII)
 _NUMBER = {action: number for number, action in enumerate(protocols.NUCLA_ACTIONS)}
 
 
@@ -55,18 +56,16 @@ def read(path) -> Recording:
     for what, value, known in places:
         if value not in known:
             raise InputError(f"{path}: {what} {value} is not among the benchmark's: {', '.join(map(str, known))}")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as JSON, damaged or cut short ({error})") from None
+    expected = "a clip of Northwestern-UCLA (is it damaged or cut short?)"
+    content = files.parse_json(files.read_bytes(path, expected, LARGEST), str(path), expected)
     missing = {"file_name", "skeletons", "label"} - (content.keys() if isinstance(content, dict) else set())
     if missing:
         raise InputError(f"{path}: not a clip of Northwestern-UCLA: it has no {sorted(missing)[0]!r}")
     if content["file_name"] != path.stem:
-        raise InputError(f"{path}: its file_name is {content['file_name']!r}, expected {path.stem!r}, its own name")
+        raise InputError(f"{path}: its file_name is {shown(content['file_name'])}, expected {path.stem!r}, its own name")
     if content["label"] != _NUMBER[action] + 1:
         raise InputError(
-            f"{path}: its label is {content['label']!r}, expected {_NUMBER[action] + 1}, the number of action {action}"
+            f"{path}: its label is {shown(content['label'])}, expected {_NUMBER[action] + 1}, the number of action {action}"
         )
     return Recording(path.stem, action, subject, view, _keypoints(content["skeletons"], path))
 
@@ -74,8 +73,9 @@ def read(path) -> Recording:
 def _keypoints(skeletons, path) -> np.ndarray:
     layout = skeleton.KINECT_20
     try:
-        keypoints = np.array(skeletons, dtype=np.float32)
-    except (ValueError, TypeError):
+        with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
+            keypoints = np.array(skeletons, dtype=np.float32)
+    except (ValueError, TypeError, OverflowError):
         raise InputError(f"{path}: skeletons is not a regular [T][{len(layout)}][3] list of numbers") from None
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(layout), 3) or not len(keypoints):
         raise InputError(
@@ -101,6 +101,7 @@ def pack(input, output) -> None:
     folder = pathlib.Path(input)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of Northwestern-UCLA .json files")
+    files.writable(output)
     paths = sorted(folder.glob("*.json"))
     if not paths:
         raise InputError(f"{folder}: holds no .json file, expected clips named aAA_sSS_eEE_vVV.json")
@@ -141,6 +142,7 @@ def summary(path) -> str:
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
+    files.output(options.output)
     pack(options.input, options.output)
     print(summary(options.output))
 

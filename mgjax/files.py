@@ -23,6 +23,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+# What a full, limited or broken disk says.
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
@@ -79,7 +81,7 @@ def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         os.replace(partial, path)
     except BaseException as error:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise InputError(f"{path}: cannot be written ({os.strerror(error.errno)})") from None
         raise
     finally:

@@ -210,7 +210,9 @@ def test_the_script(root, tmp_path):
     done = run(root, "--first", first, "--second", second, "--output", tmp_path / "agreement.json")
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "agreement.json").read_text())
-    assert result["overall"]["R"] == 2 / 3 and result["first_annotator"] == str(first)
+    assert result["overall"]["R"] == 2 / 3
+    # Which annotator was which, and where their tables lie, is nobody's business.
+    assert str(tmp_path) not in (tmp_path / "agreement.json").read_text() and "first_annotator" not in result
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["all", "videos", "2", "1", "1", "0.667", "30", f"{result['overall']['kappa']:.3f}"] in lines
     assert ["rub", "1", "1", "1", "1.000", "10", f"{result['classes']['rub']['kappa']:.3f}"] in lines

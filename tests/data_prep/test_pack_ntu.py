@@ -217,7 +217,7 @@ def test_listed_samples_are_left_out_unread(tmp_path):
 
 @pytest.mark.parametrize("content, message", [
     (None, "cannot be read"),
-    (b"\xff\xfe", "cannot be read"),
+    (b"\xff\xfe", "not UTF-8 text"),
     (HEADING.encode(), "names no sample"),
     ((HEADING + f"{NAME}\nS01C002P006R001A008\n").encode(), "line 5: 'S01C002P006R001A008' is not of the form"),
 ])
