@@ -165,9 +165,9 @@ def read_labels(path, frames: int) -> list[tuple[int, int, int | None]]:
     """
     clips = []
     separator, rows = csv_tables.read_rows(path)
-    for line, cells in rows:
+    for number, (line, cells) in enumerate(rows):
         where, cells = f"{path}, line {line}", [cell.strip() for cell in cells]
-        if not any(cells) or (line == 1 and [cell.lower() for cell in cells] == ["label", "start", "end"]):
+        if not any(cells) or (not number and [cell.lower() for cell in cells] == ["label", "start", "end"]):
             continue
         if len(cells) != 3:
             raise InputError(f"{where}: {len(cells)} values, expected three: label,start,end (the values are "
@@ -192,11 +192,11 @@ def frame_rows(files: Files) -> Iterator[tuple[int, Sequence]]:
         InputError: the file is damaged, its header names joints in another order than the form's, or a row is empty.
     """
     rows = _csv_rows(files.path) if files.form == "csv" else _sheet_rows(files.path)
-    for row, cells in rows:
+    for number, (row, cells) in enumerate(rows):
         if all(cell == "" for cell in cells):
             raise InputError(f"{files.path}, row {row}: empty; nothing says whether it is a frame: take it away, or "
                              "fill it with zeros")
-        if row > 1 or not _is_header(cells[_SKIPPED[files.form] :], files):
+        if number or not _is_header(cells[_SKIPPED[files.form] :], files):
             yield row, cells
 
 

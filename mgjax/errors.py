@@ -107,3 +107,7 @@ def _open_standard_streams():
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a stand-in may not have it
+            # The name of a file may be no text that the terminal can show.
+            stream.reconfigure(errors="backslashreplace")
