@@ -68,12 +68,12 @@ class Annotation:
     def person(self, number: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Keypoints `[T, V, C]` and score `[T, V]`, float32, of a person by number (1 the first), None for the one
         with the highest total score. NaN says that a joint was not seen: its score is 0, and so are its keypoints."""
-        score = self.keypoints.any(axis=-1) if self.score is None else self.score
-        unseen = np.isnan(self.keypoints).any(axis=-1) | np.isnan(score)
-        score = np.where(unseen, 0, score)
-        row = int(score.sum(axis=(1, 2), dtype=float).argmax()) if number is None else number - 1
-        keypoints = np.where(unseen[row][..., None], 0, self.keypoints[row])
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        with np.errstate(all="ignore"):  # what float32 cannot hold becomes infinite, and NaN may signal
+            score = self.keypoints.any(axis=-1) if self.score is None else self.score
+            unseen = np.isnan(self.keypoints).any(axis=-1) | np.isnan(score)
+            score = np.where(unseen, 0, score)
+            row = int(score.sum(axis=(1, 2), dtype=float).argmax()) if number is None else number - 1
+            keypoints = np.where(unseen[row][..., None], 0, self.keypoints[row])
             return keypoints.astype(np.float32), score[row].astype(np.float32)
 
 
