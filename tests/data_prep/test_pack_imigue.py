@@ -1,16 +1,24 @@
 import csv
 import dataclasses
 import datetime
+import errno
+import io
 import json
+import os
+import pathlib
 import re
+import struct
 import subprocess
 import sys
+import zipfile
+import zlib
 
 import h5py
 import numpy as np
 import pytest
 
 from data_prep import imigue, pack_imigue
+from hostile import formats
 from mgjax import protocols, skeleton, store
 from mgjax.errors import InputError
 
@@ -544,6 +552,95 @@ def test_a_sheet_without_the_library(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"takes python-calamine: pip install 'mgjax\[xlsx\]'$") as caught:
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
     assert str(path) in str(caught.value)
+
+
+# --- semicolons; sheets that are traps; what is no plain file
+
+
+@pytest.mark.parametrize("form", ["points", "points of text"])
+def test_semicolons_with_a_decimal_comma(tmp_path, form):
+    points = sequence()
+    lines = [text.replace(",", ";").replace(".", ",") for text in csv_lines(points)]
+    header = ["sep=;", ";".join(HEADERS["own names"])] if form == "points of text" else []
+    put(tmp_path / "0007_light_hand.csv", "\r\n".join(header + lines) + "\r\n")
+    put(tmp_path / "0007_label.csv", "label;start;end\n99;3;11\n")
+    table = put(tmp_path / "videos.csv", "id;subject;result\n7;2;win\n")
+    report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
+    np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, BY_HAND)[0])
+    assert (report.videos[0].labelled, report.videos[0].subject, report.videos[0].emotion) == (1, "02", "positive")
+
+
+def lying(cells: bytes) -> bytes:
+    """A sheet whose zip file says that there are fewer bytes than there are, and their right sum."""
+    data = bytearray(formats.sheet(cells))
+    with zipfile.ZipFile(io.BytesIO(data)) as book:
+        part = book.getinfo("xl/worksheets/sheet1.xml")
+        shorter = zlib.crc32(book.read(part)[:100])
+    honest = struct.pack("<LLL", part.CRC, part.compress_size, part.file_size)
+    assert data.count(honest) == 2
+    return bytes(data).replace(honest, struct.pack("<LLL", shorter, part.compress_size, 100))
+
+
+@pytest.mark.parametrize("book, words", [
+    (formats.sheet(b'<row r="1"><c r="A1"><v>1</v></c><c r="XFD1048576"><v>1</v></c></row>'), "a cell lies beyond row 99999"),
+    (formats.sheet(b"<row><c r='A100000'><v>1</v></c></row>"), "a cell lies beyond row 99999"),
+    (formats.sheet(b'<row r="1048576"><c><v>1</v></c></row>'), "a cell lies beyond row 99999"),
+    (formats.sheet(b'<row><c s="1"r = "aaa1"><v>1</v></c></row>'), "a cell lies beyond row 99999 or column 702 .ZZ"),
+    (formats.sheet(b" " * 10**6), r"its sheets have 100\d{4} bytes when unpacked, expected at most 1000000"),
+    (lying(b" " * 10**4), "not a whole sheet, damaged or cut short"),
+    (formats.sheet(b"<c>" * 10**5), "not a whole sheet|holds no frame"),
+], ids=["far cell", "far row", "far row's number", "far column", "packed well", "lying", "deep"])
+def test_sheets_that_would_fill_the_memory(tmp_path, monkeypatch, book, words):
+    pytest.importorskip("python_calamine", reason="sheets take python-calamine")
+    monkeypatch.setattr(imigue, "LARGEST_BOOK", 10**6)
+    put(tmp_path / "0007_openpose.xlsx", book)
+    with pytest.raises(InputError, match=f"0007_openpose.xlsx: .*({words})"):
+        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize("name", ["0007_light_hand.csv", "0007_openpose.xlsx", "0007_label.csv"])
+@pytest.mark.parametrize("kind", ["pipe", "dangling link", "folder"])
+def test_what_is_no_plain_file(tmp_path, name, kind):
+    if name.endswith("xlsx"):
+        pytest.importorskip("python_calamine", reason="sheets take python-calamine")
+    write_csv(tmp_path, "0008" if "label" not in name else "0007", sequence())
+    path = tmp_path / name
+    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"), "folder": pathlib.Path.mkdir}[kind](path)
+    if kind == "folder":  # whatever its name, it is none of iMiGUE's files
+        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        return
+    with pytest.raises(InputError, match=f"{name}: (is not a plain file|cannot be read .No such file)"):
+        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda cells: cells.__setitem__(3, "9" * 310), "frame 0 has an infinite number"),
+    (lambda cells: cells.__setitem__(3, "x" * 100_000), "row 1: 'x{97}[.]{3}' is not a number"),
+    (lambda cells: cells.__setitem__(3, "\0"), "line 1: has a NUL byte"),
+    (lambda cells: cells.__setitem__(slice(None), ["_" * 120_000] * 106), "holds no frame"),
+], ids=["digits", "letters", "NUL", "underlines"])
+def test_long_cells(tmp_path, change, words):
+    cells = csv_lines(sequence(1))[0].split(",")
+    change(cells)
+    put(tmp_path / "0007_light_hand.csv", ",".join(cells) + "\n")
+    with pytest.raises(InputError, match=words) as caught:
+        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    write_csv(tmp_path, "0007", sequence())
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def closed(path):
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(InputError, match="closed: the folder cannot be read .Permission denied"):
+        imigue.find(tmp_path)
 
 
 # --- the script
