@@ -25,7 +25,7 @@ LARGEST, LONGEST, MOST_BODIES = 2**26, 10**5, 200  # bytes, frames and body ids 
 FAR = 1e6  # metres
 REACH, PACE = 0.5, 2.0  # metres, and metres a second, that a person may have moved while lost
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
-_JOINTS, _COLUMNS = len(skeleton.NTU_25), 12
+_JOINTS, _COLUMNS, _BODY_COLUMNS = len(skeleton.NTU_25), 12, 10  # columns of a line of a joint, and of a body
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +99,9 @@ def read(path) -> list[Body]:
         InputError: the file cannot be read, or is damaged; the sentence names the line.
     """
     data = files.read_bytes(path, "a .skeleton file", LARGEST)
-    if not data.isascii():
-        raise InputError(f"{path}: damaged, or not a .skeleton file: it has bytes that are not ASCII")
+    # What separates columns has to be the same for everything that takes the lines apart.
+    if not data.isascii() or any(byte in data for byte in (b"\x1c", b"\x1d", b"\x1e", b"\x1f")):
+        raise InputError(f"{path}: damaged, or not a .skeleton file: it has bytes that are not text in ASCII")
     lines = data.splitlines()
     at, starts, places = 1, [], {}  # places: body id to the frames it is in, and its rows among the starts
     length = _count(path, lines, 0, "the number of frames")
@@ -126,7 +127,9 @@ def read(path) -> list[Body]:
     for number, line in enumerate(lines[at:], at + 1):
         if line.strip():
             raise InputError(f"{path}, line {number}: more than the frames that the first line counts")
-    values = _joints(path, lines, starts)
+    # Counting blanks is quick, and that of a sound file is known; only where it differs each line is looked at.
+    blanks = len(starts) * (_JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1)
+    values = _joints(path, lines, starts, regular=data.count(b" ") == blanks)
     return [Body(np.array(frames), values[rows]) for frames, rows in places.values()]
 
 
@@ -151,21 +154,22 @@ def _body_id(path, lines, at) -> int:
         raise _cut_short(path, lines)
     try:
         id, *values = lines[at].split()
-        if len(values) == 9:
+        if len(values) == _BODY_COLUMNS - 1:
             return int(id)
     except ValueError:
         pass
     raise InputError(f"{path}, line {at + 1}: expected a body's id and 9 further values")
 
 
-def _joints(path, lines: list[bytes], starts: list[int]) -> np.ndarray:
+def _joints(path, lines: list[bytes], starts: list[int], regular: bool) -> np.ndarray:
     """x, y, z and tracking state of the blocks of 25 lines that begin at `starts`, float32 `[blocks, 25, 4]`."""
     if not starts:
         return np.empty((0, _JOINTS, 4), np.float32)
     try:
         values = _numbers(line for start in starts for line in lines[start:start + _JOINTS])
         values = values.reshape(len(starts), _JOINTS, 4)
-        sound = (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()  # NaN is not below either
+        sound = regular or all(len(line.split()) == _COLUMNS for at in starts for line in lines[at:at + _JOINTS])
+        sound = sound and (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()  # NaN is not below either
     except ValueError:
         sound = False
     if not sound:

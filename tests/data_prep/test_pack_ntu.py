@@ -1,3 +1,7 @@
+import errno
+import io
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -274,6 +278,13 @@ JOINT = "1 2 3 0 0 0 0 0 0 0 0 2"
     (change(35, JOINT.replace("1", "one")), 35, "not a number"),
     (change(35, JOINT.replace("1", "1_0")), 35, "not a number"),
     (change(35, JOINT.replace("1", "nan")), 35, "not finite"),
+    (change(35, JOINT + " 2"), 35, "13 values, expected a joint's 12"),
+    (change(35, JOINT.replace("1", "1e7")), 35, "not below 1e.06 metres"),
+    (change(35, JOINT.replace("1", "9" * 400)), 35, "not finite or not below"),
+    (change(1, "9" * 5000), 1, "expected the number of frames"),
+    (change(1, "100001"), 1, "100001 frames, expected at most 100000"),
+    (change(3, "9" * 5000 + " 0 1 1 1 1 0 0 0 2"), 3, "expected a body's id and 9 further values"),
+    (change(4, "7" * 4000), 4, "expected the number of joints"),
     (change(35, JOINT[:-1] + "3"), 35, "tracking state is not 0, 1 or 2"),
     (change(35, JOINT[:-1] + "0.5"), 35, "tracking state is not 0, 1 or 2"),
 ])
@@ -282,6 +293,56 @@ def test_damaged_files_are_named_with_the_line(tmp_path, edit, line, message):
     path.write_text(lines_of(edit))
     with pytest.raises(InputError, match=f"{NAME}.skeleton, line {line}: .*{message}"):
         ntu.read(path)
+
+
+def test_bytes_that_two_readers_take_apart_differently(tmp_path):
+    for separator in ("\xa0", "\x1c"):
+        lines = lines_of(change(35, JOINT.replace("2 ", f"2{separator}9 ")))
+        (tmp_path / "file.skeleton").write_bytes(lines.encode("latin-1"))
+        with pytest.raises(InputError, match="file.skeleton: damaged, or not a .skeleton file: it has bytes that are not t"):
+            ntu.read(tmp_path / "file.skeleton")
+
+
+def test_blanks_may_be_several_or_tabs(tmp_path):
+    path = put(tmp_path, person(2))
+    expected = ntu.read(path)[0].joints
+    for other in (b"  ", b"\t", b" \t"):
+        (tmp_path / "other.skeleton").write_bytes(path.read_bytes().replace(b" ", other))
+        np.testing.assert_array_equal(ntu.read(tmp_path / "other.skeleton")[0].joints, expected)
+
+
+def test_more_bodies_than_anybody_meets(tmp_path):
+    """Each is compared with all before it, so their number is limited."""
+    path = put(tmp_path, [{body: pose()} for body in range(ntu.MOST_BODIES + 1)])
+    with pytest.raises(InputError, match="line [0-9]+: more than 200 body ids; a sample has a few"):
+        ntu.read(path)
+
+
+def test_what_is_no_plain_file(tmp_path):
+    for name, make in (("S001C001P001R001A001", os.mkfifo), ("S001C001P001R001A002", lambda path: path.symlink_to("no")),
+                       ("S001C001P001R001A003", pathlib.Path.mkdir)):
+        path = tmp_path / f"{name}.skeleton"
+        make(path)
+        with pytest.raises(InputError, match=f"{name}.skeleton: (is not a plain file|cannot be read .No such file)"):
+            pack_ntu.pack(tmp_path, tmp_path / "out.h5")
+        with pytest.raises(InputError, match=f"{name}.skeleton: .*; expected a list of samples"):
+            ntu.read_missing(path)
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+class FullDisk(io.BytesIO):
+    """A temporary file on a disk that is full as soon as it has a frame."""
+
+    def write(self, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_while_reading_leaves_nothing(tmp_path, monkeypatch):
+    put(tmp_path / "files", person(3))
+    monkeypatch.setattr(pack_ntu.tempfile, "TemporaryFile", lambda dir: FullDisk())
+    with pytest.raises(InputError, match="a temporary file for the frames cannot be written there .No space left"):
+        pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
 def test_a_body_twice_in_a_frame(tmp_path):
@@ -314,3 +375,6 @@ def test_script(tmp_path, root):
     assert done.returncode == 1 and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ") and "S001C001P002R001A001.skeleton, line 1: the file ends" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "out.h5"]
+    (tmp_path / "files" / "S001C001P002R001A001.skeleton").unlink()
+    done = run(root, "--input", tmp_path / "files", "--output", tmp_path / "out.h5")
+    assert done.returncode == 0 and done.stderr == f"note: {tmp_path / 'out.h5'} is there and will be replaced\n"

@@ -1,4 +1,6 @@
 import json
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -102,6 +104,11 @@ def test_names(tmp_path, name, message):
     ({"skeletons": [[[0.0] * 3] * 20, [[0.0] * 3] * 19]}, "not a regular"),
     ({"skeletons": "none"}, "not a regular"),
     ({"skeletons": [[[float("nan")] * 3] * 20]}, "not finite"),
+    ({"skeletons": [[[1e300] * 3] * 20]}, "not finite"),
+    ({"skeletons": [[[10**400] * 3] * 20]}, "not a regular"),
+    ({"skeletons": [[[{}] * 3] * 20]}, "not a regular"),
+    ({"label": "1" * 10**5}, "its label is '1{97}[.]{3}', expected 1"),
+    ({"file_name": ["a"] * 10**5}, r"its file_name is \['a', 'a'.{,40}\], expected"),
 ])
 def test_wrong_content(tmp_path, changes, message):
     with pytest.raises(InputError, match=f"a01_s01_e00_v01.json: .*{message}"):
@@ -113,6 +120,10 @@ def test_wrong_content(tmp_path, changes, message):
     ("", "damaged or cut short"),
     ("\xff\xfe", "damaged or cut short"),
     ("[1, 2]", "it has no 'file_name'"),
+    ("[" * 100_000, "nested too deeply.*damaged or cut short"),
+    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 60 + "1" + "]" * 60 + "}", "shape"),
+    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 600 + "1" + "]" * 600 + "}", "not a regular"),
+    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "1" * 5000 + "}", "not JSON"),
     ('{"people": [], "label": 1, "file_name": "x"}', "it has no 'skeletons'"),
 ])
 def test_damaged_and_foreign_json(tmp_path, text, message):
@@ -120,6 +131,29 @@ def test_damaged_and_foreign_json(tmp_path, text, message):
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=f"a01_s01_e00_v01.json: .*{message}"):
         pack_nucla.read(path)
+
+
+def test_what_is_no_plain_file(tmp_path):
+    path = tmp_path / "a01_s01_e00_v01.json"
+    for make in (os.mkfifo, lambda path: path.symlink_to("no"), pathlib.Path.mkdir):
+        make(path)
+        with pytest.raises(InputError, match="a01_s01_e00_v01.json: (is not a plain file|cannot be read .No such file)"):
+            pack_nucla.pack(tmp_path, tmp_path / "out.h5")
+        path.rmdir() if path.is_dir() else path.unlink()
+    path.write_bytes(b" " * (pack_nucla.LARGEST + 1))
+    with pytest.raises(InputError, match="too many for a clip of Northwestern-UCLA"):
+        pack_nucla.read(path)
+
+
+def test_a_name_that_is_no_text(tmp_path, root):
+    """Files whose names are not UTF-8 are named as far as they can be; so is an output."""
+    (tmp_path / "clips").mkdir()
+    put(tmp_path / "clips", "a01_s01_e00_v01")
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/clips/caf\xe9.json")
+    pathlib.Path(odd).write_text("{}")
+    done = run(root, "--input", tmp_path / "clips", "--output", tmp_path / "out.h5")
+    assert done.returncode == 1 and "caf\\udce9.json: the name is not of the form" in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
 def test_one_damaged_file_stops_the_job_and_leaves_no_store(tmp_path, root):
