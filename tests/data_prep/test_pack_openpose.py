@@ -326,7 +326,7 @@ WRONG = {
                      "line 2: split_a is 'both', expected train"),
     "videos: empty": (_nothing, {"videos": "CSV"}, "", "table.csv: no column 'id'"),
     "clips: column": (_nothing, {"clips": "CSV"}, "video,start,end\nanna,10,11\n", "table.csv: no column 'stop'"),
-    "clips: semicolons": (_nothing, {"clips": "CSV"}, "video;start;stop\nanna;10;11\n", "no column 'video'"),
+    "clips: bars": (_nothing, {"clips": "CSV"}, "video|start|stop\nanna|10|11\n", "no column 'video'"),
     "clips: number": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10,11\n\nanna,x,2\n", "line 4: start is 'x'"),
     "clips: no value": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,,12\n", "line 2: no start"),
     "clips: values": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10\n", "line 2: 2 values, expected 3"),
