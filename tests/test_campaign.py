@@ -6,7 +6,7 @@ import pytest
 
 import campaign
 import hostile
-from hostile import damage, report, sound
+from hostile import cases, damage, report, sound
 from mgjax.errors import InputError
 
 FAULTY = ("hostile.faulty",)
@@ -20,9 +20,9 @@ def good(tmp_path_factory):
     return tmp_path_factory.mktemp("good")
 
 
-def found(target, tmp_path, cases=1, hang=60.0):
+def found(target, tmp_path, count=1, hang=60.0):
     """The results of a faulty target, and the names of the inputs that were kept."""
-    results = campaign.run_cases([(target, case) for case in range(cases)], 0, modules=FAULTY, folder=tmp_path / "found",
+    results = cases.run_cases([(target, case) for case in range(count)], 0, modules=FAULTY, folder=tmp_path / "found",
                                  hang=hang, workers=1)
     kept = tmp_path / "found"
     return results, sorted(path.name for path in kept.iterdir()) if kept.exists() else []
@@ -34,7 +34,7 @@ def found(target, tmp_path, cases=1, hang=60.0):
     ("nameless", "refused without naming the file"), ("wordy", "refused in thousands of characters"),
 ])
 def test_an_escape_is_found_and_its_input_is_kept(tmp_path, target, detail):
-    results, kept = found(target, tmp_path, cases=2)
+    results, kept = found(target, tmp_path, count=2)
     assert [(result.outcome, result.case) for result in results] == [("escape", 0), ("escape", 1)]
     assert all(result.detail.startswith(detail) for result in results)
     assert kept == [f"{target}-0", f"{target}-1"]
@@ -45,14 +45,14 @@ def test_an_escape_is_found_and_its_input_is_kept(tmp_path, target, detail):
 
 def test_a_hang_is_found_with_its_place_and_the_next_case_runs(tmp_path):
     plan = [("hangs", 0), ("well", 0)]
-    results = campaign.run_cases(plan, 0, modules=FAULTY, hang=2.0, workers=1)
+    results = cases.run_cases(plan, 0, modules=FAULTY, hang=2.0, workers=1)
     assert {result.target: result.outcome for result in results}["hangs"] == "hang"
     assert {result.target: result.outcome for result in results}["well"] in ("accepted", "refused")
     assert results[0].place.startswith("tests/hostile/faulty.py:") and results[0].seconds >= 2
 
 
 def test_a_sound_reader_gives_no_finding(tmp_path):
-    results, kept = found("well", tmp_path, cases=40)
+    results, kept = found("well", tmp_path, count=40)
     assert {result.outcome for result in results} == {"accepted", "refused"} and len(results) == 40
     assert report.findings(results) == [] and kept == []
 
@@ -70,11 +70,11 @@ def test_a_case_is_a_function_of_target_seed_and_number(tmp_path, good, name):
     for case in range(8):
         outcomes = []
         for again in ("one", "other"):
-            result = campaign.run_case(target, name, 3, case, tmp_path / again / f"{name}-{case}", good)
+            result = cases.run_case(target, name, 3, case, tmp_path / again / f"{name}-{case}", good)
             outcomes.append(result.outcome)
         assert outcomes[0] == outcomes[1]
     assert tree(tmp_path / "one") == tree(tmp_path / "other")
-    different = campaign.run_case(target, name, 4, 0, tmp_path / "seed" / f"{name}-0", good)
+    different = cases.run_case(target, name, 4, 0, tmp_path / "seed" / f"{name}-0", good)
     assert different.target == name and tree(tmp_path / "seed" / f"{name}-0") != tree(tmp_path / "one" / f"{name}-0")
 
 
@@ -88,7 +88,7 @@ def test_what_is_not_spoilt_is_accepted(tmp_path, good, monkeypatch, name):
     target = hostile.load()[name]
     if target.prepare is not None:
         target.prepare(good)
-    results = [campaign.run_case(target, name, 1, case, tmp_path / f"{name}-{case}", good) for case in range(12)]
+    results = [cases.run_case(target, name, 1, case, tmp_path / f"{name}-{case}", good) for case in range(12)]
     accepted = sum(result.outcome == "accepted" for result in results)
     assert accepted >= 8, [result for result in results if result.outcome != "accepted"]
 

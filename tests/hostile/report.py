@@ -27,7 +27,7 @@ def findings(results: list) -> list[str]:
     """A line for every kind of finding: how often, what, where, and the first case."""
     kinds = collections.defaultdict(list)
     for result in results:
-        if result.outcome in ("escape", "hang"):
+        if result.found:
             kind = result.detail.split(":")[0] if result.place else result.detail
             kinds[result.target, result.outcome, kind if result.outcome == "escape" else "", result.place].append(result)
     lines = []
