@@ -1,8 +1,8 @@
 r"""A campaign against everything that reads, writes or can be killed.
 
-    python tests/campaign.py --cases 30000 --seed 1        # hostile inputs, shared out among targets
+    python tests/campaign.py --cases 30000 --seed 1        # hostile inputs for all targets
     python tests/campaign.py --cases 2000 --only openpose,csv --folder found
-    python tests/campaign.py --seed 1 --only csv --case 1234        # one case again, in this process
+    python tests/campaign.py --seed 1 --only csv --case 1234        # one case again
     python tests/campaign.py --cases 0 --training_kills 50 --packing_kills 50 --race_seconds 60 \
         --bit_flips 100 --full_disk --pipes                # the rounds beside the cases
 

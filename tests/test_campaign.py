@@ -1,4 +1,4 @@
-"""The campaign against every reader, writer and run: a small one, and the campaign itself on faulty readers."""
+"""A small campaign against all readers, and the campaign itself against faulty ones."""
 
 import json
 
@@ -22,16 +22,19 @@ def good(tmp_path_factory):
 
 def found(target, tmp_path, count=1, hang=60.0):
     """The results of a faulty target, and the names of the inputs that were kept."""
-    results = cases.run_cases([(target, case) for case in range(count)], 0, modules=FAULTY, folder=tmp_path / "found",
+    results = cases.run_cases([(target, case) for case in range(count)], 0, modules=FAULTY,
+                              folder=tmp_path / "found",
                                  hang=hang, workers=1)
     kept = tmp_path / "found"
     return results, sorted(path.name for path in kept.iterdir()) if kept.exists() else []
 
 
 @pytest.mark.parametrize("target, detail", [
-    ("escapes", "KeyError: 'absent'"), ("nonsense", "Nonsense: a score of -1"), ("grows", "MemoryError"),
+    ("escapes", "KeyError: 'absent'"), ("nonsense", "Nonsense: a score of -1"),
+    ("grows", "MemoryError"),
     ("dies", "the process died, exit code 3"), ("mute", "refused without a sentence"),
-    ("nameless", "refused without naming the file"), ("wordy", "refused in thousands of characters"),
+    ("nameless", "refused without naming the file"),
+    ("wordy", "refused in thousands of characters"),
 ])
 def test_an_escape_is_found_and_its_input_is_kept(tmp_path, target, detail):
     results, kept = found(target, tmp_path, count=2)
@@ -70,25 +73,30 @@ def test_a_case_is_a_function_of_target_seed_and_number(tmp_path, good, name):
     for case in range(8):
         outcomes = []
         for again in ("one", "other"):
-            result = cases.run_case(target, name, 3, case, tmp_path / again / f"{name}-{case}", good)
+            result = cases.run_case(target, name, 3, case, tmp_path / again / f"{name}-{case}",
+                                    good)
             outcomes.append(result.outcome)
         assert outcomes[0] == outcomes[1]
     assert tree(tmp_path / "one") == tree(tmp_path / "other")
     different = cases.run_case(target, name, 4, 0, tmp_path / "seed" / f"{name}-0", good)
-    assert different.target == name and tree(tmp_path / "seed" / f"{name}-0") != tree(tmp_path / "one" / f"{name}-0")
+    assert different.target == name
+    assert tree(tmp_path / "seed" / f"{name}-0") != tree(tmp_path / "one" / f"{name}-0")
 
 
-@pytest.mark.parametrize("name", ["openpose", "csv", "imigue", "nucla", "layouts", "runs", "tables", "hdf5_bytes"])
+@pytest.mark.parametrize(
+    "name", ["openpose", "csv", "imigue", "nucla", "layouts", "runs", "tables", "hdf5_bytes"])
 def test_what_is_not_spoilt_is_accepted(tmp_path, good, monkeypatch, name):
     """Else a campaign would only try how the first of all checks refuses."""
     monkeypatch.setattr(damage, "json_of", lambda chance, value: json.dumps(value).encode())
-    monkeypatch.setattr(damage, "table_of", lambda chance, rows: "".join(",".join(row) + "\n" for row in rows).encode())
+    monkeypatch.setattr(damage, "table_of", lambda chance,
+                        rows: "".join(",".join(row) + "\n" for row in rows).encode())
     monkeypatch.setattr(damage, "bytes_of", lambda chance, data: data)
     monkeypatch.setattr(damage, "place", lambda chance, path, data: path.write_bytes(data) and path)
     target = hostile.load()[name]
     if target.prepare is not None:
         target.prepare(good)
-    results = [cases.run_case(target, name, 1, case, tmp_path / f"{name}-{case}", good) for case in range(12)]
+    results = [cases.run_case(target, name, 1, case, tmp_path / f"{name}-{case}", good)
+               for case in range(12)]
     accepted = sum(result.outcome == "accepted" for result in results)
     assert accepted >= 8, [result for result in results if result.outcome != "accepted"]
 
@@ -97,7 +105,8 @@ def test_cases_are_shared_out_by_the_shares():
     targets = hostile.load()
     plan = campaign.share_out(1000, targets, 0)
     counts = {name: sum(target == name for target, _ in plan) for name in targets}
-    assert counts["checkpoint_bits"] == 0 and all(counts[name] >= 30 for name in targets if targets[name].share)
+    assert counts["checkpoint_bits"] == 0 and all(counts[name] >= 30 for name in targets
+                                                  if targets[name].share)
     assert plan == campaign.share_out(1000, targets, 0) != campaign.share_out(1000, targets, 1)
     assert len(set(plan)) == len(plan) and abs(len(plan) - 1000) <= len(targets)
 

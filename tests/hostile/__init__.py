@@ -1,9 +1,11 @@
 """Hostile inputs for everything that reads a file or a flag; `tests/campaign.py` runs them.
 
-A target is a function of (chance, folder, good) that writes one hostile input into `folder`, gives it to the reader
-under test, and returns when it was accepted and what came out is sound. `chance` is a `random.Random` and decides
-everything, so that a case is a function of (target, seed, number). `good` is a folder of sound material that
-`prepare` makes once. A module of this package adds targets of its own with `@target`; list it in MODULES.
+A target is a function of (chance, folder, good) that writes one hostile input into `folder`, gives
+it to the reader under test, and returns when it was accepted and what came out is sound. `chance`
+is a `random.Random` and decides everything, so that a case is a function of (target, seed, number).
+`good` is a folder of sound material that `prepare` makes once.
+
+A module of this package adds targets of its own with `@target`; list it in MODULES.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-MODULES = ("hostile.recordings", "hostile.benchmarks", "hostile.stores", "hostile.runs", "hostile.options")
+MODULES = ("hostile.recordings", "hostile.benchmarks", "hostile.stores", "hostile.runs",
+           "hostile.options")
 
 
 class Nonsense(Exception):
@@ -25,8 +28,8 @@ class Target(NamedTuple):
     """A reader under test.
 
     Attributes:
-        run: the function described above; InputError means refused, `Nonsense` and anything else is a finding.
-        share: of a campaign's cases, in parts of the sum of all shares; 0 is run only where it is asked for.
+        run: the function described above; InputError means refused, anything else is a finding.
+        share: of a campaign's cases, in parts of all shares' sum; 0 only where it is asked for.
         prepare: makes its sound material in a folder, unless it is there.
         names_file: a refusal must name a path in the case's folder.
     """

@@ -1,4 +1,4 @@
-"""Cases, run one by one in worker processes: with a watchdog, with limited memory, with every end recorded."""
+"""Cases, run in worker processes, with a watchdog and limited memory, and every end recorded."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _work(pipe, modules, seed: int, scratch: str, needed: list[str], hang: float
 
 
 def _limit_memory():
-    """Let a case have so much more than there is; address space would not do, for JAX takes plenty."""
+    """Let a case have MEMORY more. Address space would not do as a limit, for JAX takes plenty."""
     with open("/proc/self/status") as status:
         held = next((int(line.split()[1]) for line in status if line.startswith("VmData")), 0)
     resource.setrlimit(resource.RLIMIT_DATA, (1024 * held + MEMORY, resource.RLIM_INFINITY))

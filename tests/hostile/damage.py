@@ -9,13 +9,17 @@ import pathlib
 import random
 import socket
 
-NUMBERS = (0, -1, 1, 2, 7, 2**31 - 1, 2**31, 2**63, -(2**63) - 1, 10**8, 10**20, 10**310, 0.5, -0.0, 1e-320, 1e39, 1e308,
+NUMBERS = (0, -1, 1, 2, 7, 2**31 - 1, 2**31, 2**63, -(2**63) - 1, 10**8, 10**20, 10**310, 0.5,
+           -0.0, 1e-320, 1e39, 1e308,
            float("nan"), float("inf"), -float("inf"), True)
-TEXTS = ("", " ", "\0", "a\0b", "nan", "inf", "1e999", "-1", "0.5", "9" * 310, "9" * 5000, "\ud800", "é", "../../secret",
-         "/", ".", "..", "a/b", "\u202e", "١٢", "𝟙", "1_000", "0x10", "=1+1", '"', "a,b", "a\nb", "a\rb", ";", "🙂" * 50,
+TEXTS = ("", " ", "\0", "a\0b", "nan", "inf", "1e999", "-1", "0.5", "9" * 310, "9" * 5000,
+         "\ud800", "é", "../../secret",
+         "/", ".", "..", "a/b", "\u202e", "١٢", "𝟙", "1_000", "0x10", "=1+1", '"', "a,b", "a\nb",
+         "a\rb", ";", "🙂" * 50,
          "x" * 70_000, "all", "train", "test", "none", "NaN", "#N/A", "True")
 # What json.dumps would not write; put in the place of its name once the rest is text.
-RAW = {"@digits@": "9" * 5000, "@deep@": "[" * 50_000 + "]" * 50_000, "@objects@": '{"a":' * 50_000 + "1" + "}" * 50_000,
+RAW = {"@digits@": "9" * 5000, "@deep@": "[" * 50_000 + "]" * 50_000,
+       "@objects@": '{"a":' * 50_000 + "1" + "}" * 50_000,
        "@large@": "1e400", "@long@": "1" + "0" * 400, "@bad@": "nul"}
 
 
@@ -36,13 +40,14 @@ def value(chance: random.Random):
         return number(chance)
     if kind < 5:
         return text(chance)
-    return chance.choice((None, False, [], {}, [[]], [None], [0, 0, 0], {"a": 1}, [1, "a"], [[1, 2], [3]],
+    return chance.choice((None, False, [], {}, [[]], [None], [0, 0, 0], {"a": 1}, [1, "a"],
+                          [[1, 2], [3]],
                           *RAW))
 
 
 def bytes_of(chance: random.Random, data: bytes) -> bytes:
-    """Data with one to three of: a flipped bit, another byte, a part cut out, cut short, noise put in, a part there
-    twice, a part of zeros."""
+    """Data with one to three of: a flipped bit, another byte, a part cut out, cut short, noise put
+    in, a part there twice, a part of zeros."""
     data = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 3))):
         at = chance.randrange(len(data) + 1)
@@ -78,7 +83,8 @@ def _spoil_one(chance, container):
     key, stop = "", chance.choice((0.03, 0.2))
     while True:
         inside = container[key]
-        keys = list(inside) if isinstance(inside, dict) else range(len(inside)) if isinstance(inside, list) else ()
+        keys = list(inside) if isinstance(inside, dict) else range(len(inside)) if isinstance(
+            inside, list) else ()
         if not keys or chance.random() < stop:
             break
         container, key = inside, chance.choice(keys)
@@ -91,7 +97,7 @@ def _spoil_one(chance, container):
         container[key] = [container[key]]
     elif isinstance(container[key], list) and container[key]:
         items = container[key]
-        chance.choice((items.append, lambda item: items.insert(0, item)))(copy.deepcopy(chance.choice(items)))
+        items.insert(chance.choice((0, len(items))), copy.deepcopy(chance.choice(items)))
     elif isinstance(container, dict):
         container[text(chance)] = value(chance)
     else:
@@ -108,8 +114,8 @@ def json_of(chance: random.Random, original) -> bytes:
         written = written.replace(f'"{name}"', raw)
     data = written.encode("utf-8", "surrogatepass")
     if way == 4:
-        return chance.choice((b"", b"\0" * 100, b"[" * 100_000, b"null", b"\xff\xfe" + written[:50].encode("utf-16-le",
-                                                                                                            "ignore")))
+        wide = written[:50].encode("utf-16-le", "ignore")
+        return chance.choice((b"", b"\0" * 100, b"[" * 100_000, b"null", b"\xff\xfe" + wide))
     if way == 5:
         return b"\xef\xbb\xbf" + data
     if way == 6:
@@ -124,7 +130,8 @@ def table_of(chance: random.Random, rows: list[list[str]]) -> bytes:
         # The header less often than the rest, for a wrong one hides what is below it.
         way, row = chance.randrange(12), chance.choice(rows[1:] if chance.random() < 0.6 else rows)
         if way < 7 and row:
-            row[chance.randrange(len(row))] = str(value(chance)) if chance.random() < 0.7 else text(chance)
+            new = str(value(chance)) if chance.random() < 0.7 else text(chance)
+            row[chance.randrange(len(row))] = new
         elif way == 7:
             rows.insert(chance.randrange(len(rows) + 1), list(row))
         elif way == 8 and len(rows) > 2:
@@ -142,7 +149,8 @@ def table_of(chance: random.Random, rows: list[list[str]]) -> bytes:
     separator = chance.choice((",",) * 30 + (";", "\t", ", ", ",,"))
     end = chance.choice(("\n",) * 6 + ("\r\n", "\r", "\n\n", ""))
     quoted = chance.random() < 0.1
-    cells = ([f'"{cell}"' if quoted and chance.random() < 0.5 else cell for cell in row] for row in rows)
+    cells = ([f'"{cell}"' if quoted and chance.random() < 0.5 else cell for cell in row]
+             for row in rows)
     data = (end.join(separator.join(row) for row in cells) + end).encode("utf-8", "surrogatepass")
     way = chance.randrange(30)
     if way < 3:

@@ -1,4 +1,4 @@
-"""Readers that are faulty on purpose, to see that a campaign finds each fault. They are in no campaign of ours."""
+"""Readers that are faulty on purpose, to see that a campaign finds each fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hostile flags and options: of every script, read in this process up to its options; a few as real commands."""
+"""Hostile flags and options of every script, read in this process; a few as real commands."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ from mgjax.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPTS = {
-    "data_prep": ("agreement", "inspect_store", "pack_imigue", "pack_ntu", "pack_nucla", "pack_openpose", "pack_pyskl",
+    "data_prep": ("agreement", "inspect_store", "pack_imigue", "pack_ntu", "pack_nucla",
+                  "pack_openpose", "pack_pyskl",
                   "simulate"),
     "launch": ("embed", "emotion", "probe", "tables", "train"),
 }
-LIGHT = ("pack_nucla", "pack_ntu", "pack_openpose", "pack_imigue")  # start in a moment: they import no JAX
+LIGHT = ("pack_nucla", "pack_ntu", "pack_openpose",
+         "pack_imigue")  # start in a moment: they import no JAX
 ENDLESS = 8  # seconds that a real command may take
 
 
@@ -42,7 +44,8 @@ def _module(place, name):
 
 def _value(chance) -> str:
     return str(damage.value(chance)) if chance.random() < 0.5 else chance.choice(
-        ("1", "0", "3", "0.5", "true", "mine", "usvae", "cosine", "body25", "all", *damage.TEXTS))[:200_000]
+        ("1", "0", "3", "0.5", "true", "mine", "usvae", "cosine", "body25", "all", *damage.TEXTS))[
+            :200_000]
 
 
 def _arguments(chance, folder, names) -> list[str]:
@@ -55,11 +58,13 @@ def _arguments(chance, folder, names) -> list[str]:
         elif way == 9:
             arguments += [f"--{name}", _value(chance)]
         elif way == 10:
-            arguments.append(chance.choice((f"--no{name}", f"--{name}", f"-{name}=1", f"--{name[:-1]}=2", "--", "-", "")))
+            arguments.append(chance.choice(
+                (f"--no{name}", f"--{name}", f"-{name}=1", f"--{name[:-1]}=2", "--", "-", "")))
         elif way == 11:
             arguments.append(_value(chance))
         elif way == 12:
-            arguments.append(chance.choice(("--help", "--helpfull", "--undefok=x", "--flagfile=", "--helpxml")))
+            arguments.append(chance.choice(
+                ("--help", "--helpfull", "--undefok=x", "--flagfile=", "--helpxml")))
         else:
             lines = "\n".join(f"--{chance.choice(names)}={_value(chance)}" for _ in range(3)) + "\n"
             data = lines.encode("utf-8", "surrogatepass")
@@ -69,7 +74,8 @@ def _arguments(chance, folder, names) -> list[str]:
                 with contextlib.suppress(OSError):
                     path.write_text(f"--flagfile={path}\n")
             arguments.append(f"--flagfile={path}")
-    return [argument.replace("\0", "") for argument in arguments] if chance.random() < 0.5 else arguments
+    return [argument.replace("\0", "") for argument in arguments] if chance.random(
+        ) < 0.5 else arguments
 
 
 @target("flags", 9, prepare=prepare, names_file=False)
@@ -103,8 +109,10 @@ def _parse(chance, folder):
         arguments = ["script.py", *_arguments(chance, folder, own)]
         # What is required is mostly there, so that more than its absence is looked at.
         if chance.random() < 0.8:
-            for name in ("input", "output", "store", "split", "workdir", "table", "first", "second"):
-                if name in own and not any(argument.startswith(f"--{name}") for argument in arguments):
+            for name in ("input", "output", "store", "split", "workdir", "table", "first",
+                         "second"):
+                if name in own and not any(argument.startswith(f"--{name}")
+                                           for argument in arguments):
                     arguments.append(f"--{name}={2 if name == 'table' else folder / name}")
         _run(module, arguments, own)
     finally:
@@ -118,18 +126,22 @@ def _run(module, arguments, own):
         for name in own:
             value = flags.FLAGS[name].value
             sound.need(not isinstance(value, float) or value - value == 0, f"--{name} is {value}")
-            sound.need(type(value) is not int or abs(value) < 2**63, f"--{name} is {str(value)[:60]}")
+            sound.need(type(value) is not int or abs(value) < 2**63,
+                       f"--{name} is {str(value)[:60]}")
         if module.__name__ == "train":
             with mock.patch.object(runs, "small_run", None):
                 _read_all(importlib.import_module("run_flags"))
-    with mock.patch.object(sys, "argv", arguments), mock.patch.object(app, "_run_init", lambda *a, **k: arguments), \
-            contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+    with mock.patch.object(sys, "argv", arguments), mock.patch.object(
+        app, "_run_init", lambda *a, **k: arguments), \
+            contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(
+                io.StringIO()) as said:
         try:
             args = _parser()(arguments)
             look(args)
         except SystemExit as end:
             if end.code not in (0, None):
-                raise InputError(str(end.code if isinstance(end.code, str) else said.getvalue()[-200:])) from None
+                raise InputError(str(end.code if isinstance(end.code, str)
+                                     else said.getvalue()[-200:])) from None
 
 
 def _parser():
@@ -149,15 +161,20 @@ def _command(chance, folder):
     """A script as a process: exit code 1 or 2 and a sentence, or 0; never a traceback."""
     name = chance.choice(LIGHT if chance.random() < 0.8 else ("simulate", "train", "probe"))
     place = next(place for place, names in SCRIPTS.items() if name in names)
-    arguments = [argument for argument in _arguments(chance, folder, ["input", "output", "layout", "workers", "videos"])
+    arguments = [argument for argument in _arguments(
+        chance, folder, ["input", "output", "layout", "workers", "videos"])
                  if "\0" not in argument and len(argument) < 100_000]
-    arguments = [os.fsencode(argument.encode("utf-8", "replace").decode()) for argument in arguments]
-    ended = subprocess.run([sys.executable, str(ROOT / place / f"{name}.py"), *arguments], capture_output=True, cwd=folder,
-                           env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}, timeout=ENDLESS,
+    arguments = [os.fsencode(argument.encode("utf-8", "replace").decode())
+                 for argument in arguments]
+    ended = subprocess.run([sys.executable, str(ROOT / place / f"{name}.py"), *arguments],
+                           capture_output=True, cwd=folder,
+                           env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+                           timeout=ENDLESS,
                            stdin=subprocess.DEVNULL)
     said = ended.stderr.decode(errors="replace")
     sound.need("Traceback" not in said, f"{name} {arguments}: {said.strip().splitlines()[-1:]}")
     sound.need(ended.returncode in (0, 1, 2), f"{name} {arguments}: ended with {ended.returncode}")
     if ended.returncode:
-        sound.need((said + ended.stdout.decode(errors="replace")).strip(), f"{name} {arguments}: not a word")
+        sound.need((said + ended.stdout.decode(errors="replace")).strip(),
+                   f"{name} {arguments}: not a word")
         raise InputError(said)

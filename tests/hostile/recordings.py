@@ -16,23 +16,26 @@ from mgjax import skeleton
 from mgjax.errors import InputError
 
 SOURCES = [openpose.source_of(skeleton.get(name), model) for name, model in (
-    ("body25", None), ("body25b", None), ("coco18", None), ("body25_hands", None), ("imigue22", "body25"))]
+    ("body25", None), ("body25b", None), ("coco18", None), ("body25_hands", None),
+    ("imigue22", "body25"))]
 HANDS = ("hand_left_keypoints_2d", "hand_right_keypoints_2d")
 
 
-def _people(chance, joints=25, people=None):
+def _people(chance, joints=25, count=None):
     """A sound frame of one to three people."""
-    def part(count):
-        return [round(chance.uniform(0, 700), 3) if i % 3 < 2 else round(chance.random(), 3) for i in range(3 * count)]
-    return {"version": 1.3, "people": [
-        {"person_id": [-1], "pose_keypoints_2d": part(joints), "face_keypoints_2d": [], **{hand: part(21)
-                                                                                           for hand in HANDS}}
-        for _ in range(people or chance.choice((1, 1, 2, 3)))]}
+    def part(size):
+        return [round(chance.uniform(0, 700), 3) if i % 3 < 2 else round(chance.random(), 3)
+                for i in range(3 * size)]
+    people = []
+    for _ in range(count or chance.choice((1, 1, 2, 3))):
+        people.append({"person_id": [-1], "pose_keypoints_2d": part(joints), "face_keypoints_2d": [],
+                       **{hand: part(21) for hand in HANDS}})
+    return {"version": 1.3, "people": people}
 
 
 @target("openpose", 18)
 def openpose_frame(chance, folder, good):
-    """One spoilt file, which both readers of JSON must understand alike; or a spoilt recording, packed."""
+    """One spoilt file, which both readers of JSON must read alike; or a recording, packed."""
     if chance.random() < 0.2:
         _recording(chance, folder)
         return
@@ -53,19 +56,24 @@ def openpose_frame(chance, folder, good):
         # A damaged frame is tolerated by the packers, which put its path before the reason.
         raise found[0] if isinstance(found[0], InputError) else InputError(f"{path}: {found[0]}")
     points = found[0]
-    sound.need(all(np.array_equal(one, points) for one in found), "the two readers read different numbers")
+    sound.need(all(np.array_equal(one, points) for one in found),
+               "the two readers read different numbers")
     width = len(source.model) + sum(count for _, count in source.parts)
-    sound.need(points.dtype == np.float32 and points.ndim == 3 and points.shape[1:] == (width, 3), f"{points.shape}")
-    sound.need(np.isfinite(points).all() and (points[..., 2] >= 0).all(), "a number that is negative or not finite")
+    sound.need(points.dtype == np.float32 and points.ndim == 3 and points.shape[1:] == (width, 3),
+               f"{points.shape}")
+    sound.need(np.isfinite(points).all() and (points[..., 2] >= 0).all(),
+               "a number that is negative or not finite")
 
 
-NAMES = ("cam_{n}_keypoints.json", "cam_{n}_keypoints.JSON", ".cam_{n}.json", "{n}.json", "cam.json", "cam_{n}.txt",
-         "cam_{n}_keypoints.json.partial", "0{n}.json", "cam_99999999999999999999_keypoints.json", "9{n}.json",
+NAMES = ("cam_{n}_keypoints.json", "cam_{n}_keypoints.JSON", ".cam_{n}.json", "{n}.json",
+         "cam.json", "cam_{n}.txt",
+         "cam_{n}_keypoints.json.partial", "0{n}.json", "cam_99999999999999999999_keypoints.json",
+         "9{n}.json",
          "cam_" + "9" * 200 + ".json", "cam_٣_keypoints.json", "n\n{n}.json", "-{n}.json")
 
 
 def _recording(chance, folder):
-    """A folder of frames, or of such folders, with odd names, damage, and things that are no frames."""
+    """Frames, or folders of them, with odd names, damage, and things that are no frames."""
     root = folder / "input"
     videos = [root] if chance.random() < 0.3 else [root / name for name in ("a", "b")]
     if chance.random() < 0.1:
@@ -84,7 +92,8 @@ def _recording(chance, folder):
                 damage.place(chance, path, data)
     person = chance.choice(("largest", "1", "leftmost", "rightmost"))
     sound.packed(folder / "out.h5", lambda out: pack_openpose.pack(
-        root, out, chance.choice(("body25", "imigue22", "body25_hands")), model_pose=chance.choice(("body25", None)),
+        root, out, chance.choice(("body25", "imigue22", "body25_hands")),
+        model_pose=chance.choice(("body25", None)),
         person=person, max_damaged=chance.choice((0.05, 0.5, 1))))
 
 
@@ -97,13 +106,16 @@ def _good_frames(good):
         for video in ("a", "b"):
             (folder / video).mkdir(parents=True)
             for number in range(6):
-                (folder / video / f"cam_{number:012}_keypoints.json").write_text(json.dumps(_people(chance, people=1)))
+                path = folder / video / f"cam_{number:012}_keypoints.json"
+                path.write_text(json.dumps(_people(chance, count=1)))
     made(good / "frames", write)
 
 
 VIDEOS = [["id", "subject", "emotion", "fps", "width", "height", "split_mine"],
-          ["a", "s1", "positive", "25", "1280", "720", "train"], ["b", "s2", "negative", "29.97", "1280", "720", "test"]]
-CLIPS = [["video", "start", "stop", "label"], ["a", "0", "3", "rubbing"], ["a", "3", "6", "folding"],
+          ["a", "s1", "positive", "25", "1280", "720", "train"],
+          ["b", "s2", "negative", "29.97", "1280", "720", "test"]]
+CLIPS = [["video", "start", "stop", "label"], ["a", "0", "3", "rubbing"],
+         ["a", "3", "6", "folding"],
          ["b", "1", "5", "rubbing"], ["b", "2", "6", ""]]
 LENGTHS = [["id", "frames"], ["a", "6"], ["b", "6"]]
 
@@ -119,7 +131,8 @@ def tables_of_videos_and_clips(chance, folder, good):
     for name, rows in (("videos", VIDEOS), ("clips", CLIPS)):
         data = damage.table_of(chance, rows) if name == spoilt else _csv(rows)
         paths[name] = damage.place(chance, folder / f"{name}.csv", data)
-    sound.packed(folder / "out.h5", lambda out: pack_openpose.pack(good / "frames", out, "body25", **paths))
+    sound.packed(folder / "out.h5",
+                 lambda out: pack_openpose.pack(good / "frames", out, "body25", **paths))
 
 
 def _csv(rows) -> bytes:
@@ -134,11 +147,13 @@ def _agreement(chance, folder):
     first, second = (agreement.read_annotation(paths[name]) for name in ("first", "second"))
     lengths = agreement.read_lengths(paths["lengths"])
     for video, gestures in (*first.items(), *second.items()):
-        sound.need(all(0 <= start < stop and label for start, stop, label in gestures), f"gestures of {video!r}")
-    sound.need(all(type(frames) is int and frames >= 0 for frames in lengths.values()), "a number of frames")
+        sound.need(all(0 <= start < stop and label for start, stop, label in gestures),
+                   f"gestures of {video!r}")
+    sound.need(all(type(frames) is int and frames >= 0 for frames in lengths.values()),
+               "a number of frames")
     try:
         json.dumps(agreement.agreement(first, second, lengths=lengths), allow_nan=False)
-    except InputError as error:  # of two annotations, each of which is sound: it names what does not fit
+    except InputError as error:  # two annotations that are sound, but do not fit together
         raise InputError(f"{folder}: {error}") from None
 
 
@@ -146,7 +161,8 @@ def _agreement(chance, folder):
 
 
 def _imigue_rows(chance, frames, skipped=1, joints=35):
-    return [[str(number)] * skipped + [f"{chance.uniform(0, 700):.2f}" if i % 3 < 2 else f"{chance.random():.3f}"
+    return [[str(number)] * skipped + [f"{chance.uniform(0, 700):.2f}" if i % 3 < 2
+                                       else f"{chance.random():.3f}"
                                        for i in range(3 * joints)] for number in range(frames)]
 
 
@@ -165,20 +181,25 @@ def imigue_files(chance, folder, good):
             damage.place(chance, root / f"{id}_light_hand.csv", data)
         elif form == "xlsx":
             data = _sheet(chance, 3)
-            damage.place(chance, root / f"{id}_openpose.xlsx", damage.bytes_of(chance, data) if bad else data)
+            damage.place(chance, root / f"{id}_openpose.xlsx",
+                         damage.bytes_of(chance, data) if bad else data)
         else:
             (root / id).mkdir()
             for number in range(4):
-                frame = _people(chance, people=1)
-                data = damage.json_of(chance, frame) if bad and number == 2 else json.dumps(frame).encode()
+                frame = _people(chance, count=1)
+                data = damage.json_of(chance,
+                                      frame) if bad and number == 2 else json.dumps(frame).encode()
                 damage.place(chance, root / id / f"{id}_{number:012}_keypoints.json", data)
         labels = [["1", "0", "1"], ["99", "1", "2"], ["", "0", "2"]]
-        data = damage.table_of(chance, labels) if id == "0001" and spoilt == "labels" else _csv(labels)
+        data = damage.table_of(chance,
+                               labels) if id == "0001" and spoilt == "labels" else _csv(labels)
         damage.place(chance, root / f"{id}_label.csv", data)
     table = [["id", "subject", "emotion"], ["0001", "1", "positive"], ["0187", "2", "negative"]]
     data = damage.table_of(chance, table) if spoilt == "videos" else _csv(table)
-    videos = damage.place(chance, folder / "videos.csv", data) if chance.random() < 0.5 or spoilt == "videos" else None
-    sound.packed(folder / "out.h5", lambda out: pack_imigue.pack(root, out, videos=videos, form=form))
+    videos = damage.place(chance, folder / "videos.csv",
+                          data) if chance.random() < 0.5 or spoilt == "videos" else None
+    sound.packed(folder / "out.h5",
+                 lambda out: pack_imigue.pack(root, out, videos=videos, form=form))
 
 
 def _sheet(chance, frames) -> bytes | None:
@@ -195,7 +216,8 @@ def _sheet(chance, frames) -> bytes | None:
     for row in _imigue_rows(chance, frames, 0, 137):
         cells = [float(cell) for cell in row]
         if chance.random() < 0.3:
-            cells[chance.randrange(len(cells))] = chance.choice(("", "text", "=1/0", -1, 1e300, True, None, "#N/A"))
+            cells[chance.randrange(len(cells))] = chance.choice(
+                ("", "text", "=1/0", -1, 1e300, True, None, "#N/A"))
         sheet.append(cells)
     written = io.BytesIO()
     book.save(written)

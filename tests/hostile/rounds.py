@@ -23,15 +23,19 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKEN = "MGJAX_CAMPAIGN"  # an environment variable by which the processes of a round are known
 PATIENCE = 120.0  # seconds that a process may take, on a busy machine
-TINY = ["--usvae.units=4", "--usvae.decoder_units=4", "--usvae.latent=4", "--train.batch_size=8", "--train.buckets=1",
+TINY = ["--usvae.units=4", "--usvae.decoder_units=4", "--usvae.latent=4", "--train.batch_size=8",
+        "--train.buckets=1",
         "--prepare.centre=frame", "--train.checkpoint_seconds=0"]
 
 
 def add_options(parser):
     """A flag for every round."""
-    parser.add_argument("--training_kills", type=int, default=0, help="kill a training so often, and resume it")
-    parser.add_argument("--packing_kills", type=int, default=0, help="kill packing and simulating so often")
-    parser.add_argument("--race_seconds", type=float, default=0, help="two writers and a reader of one store, so long")
+    parser.add_argument("--training_kills", type=int, default=0,
+                        help="kill a training so often, and resume it")
+    parser.add_argument("--packing_kills", type=int, default=0,
+                        help="kill packing and simulating so often")
+    parser.add_argument("--race_seconds", type=float, default=0,
+                        help="two writers and a reader of one store, so long")
     parser.add_argument("--full_disk", action="store_true", help="let the disk be full")
     parser.add_argument("--pipes", action="store_true", help="closed and full streams, and signals")
 
@@ -44,10 +48,12 @@ def run(options, log) -> list[str]:
     for function, count in asked:
         if count:
             began = time.monotonic()
-            with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as folder:
+            with tempfile.TemporaryDirectory(prefix="campaign-",
+                                             ignore_cleanup_errors=True) as folder:
                 bad, said = function(count, options.seed, pathlib.Path(folder))
-            log(f"{function.__name__}: {said}; findings {len(bad)}, {time.monotonic() - began:.0f} s")
-            found += [f"{function.__name__}: {line}" for line in bad]
+            name, seconds = function.__name__, time.monotonic() - began
+            log(f"{name}: {said}; findings {len(bad)}, {seconds:.0f} s")
+            found += [f"{name}: {line}" for line in bad]
     return found
 
 
@@ -58,8 +64,10 @@ def start(script, *arguments, token="", **how) -> subprocess.Popen:
     """Start a script of the project, on the CPU, in a session of its own; its output is kept."""
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
     return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *map(str, arguments)], text=True, stdin=subprocess.DEVNULL,
-        start_new_session=True, env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", TOKEN: token}, **how)
+        [sys.executable, str(ROOT / script), *map(str, arguments)], text=True,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True, env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
+                                                  TOKEN: token}, **how)
 
 
 def ended(process) -> tuple[int, str, str]:
@@ -95,7 +103,8 @@ def content(path) -> dict:
         def look(name, item):
             if isinstance(item, h5py.Dataset):
                 found[name] = item[()].tolist()
-            found[name + "@"] = {key: np.asarray(value).tolist() for key, value in item.attrs.items()}
+            found[name + "@"] = {key: np.asarray(value).tolist() for key,
+                                 value in item.attrs.items()}
         file.visititems(look)
         found["@"] = {key: np.asarray(value).tolist() for key, value in file.attrs.items()
                       if key not in ("created", "command")}
@@ -103,12 +112,14 @@ def content(path) -> dict:
 
 
 def _simulate(*flags) -> tuple:
-    return "data_prep/simulate.py", "--videos=4", "--subjects=4", "--clips_per_video=6", "--seed=1", *flags
+    return ("data_prep/simulate.py", "--videos=4", "--subjects=4", "--clips_per_video=6",
+            "--seed=1", *flags)
 
 
 def _pack(folder, output, *flags) -> tuple:
     tables = folder / "interviews"
-    return ("data_prep/pack_openpose.py", "--input", tables / "openpose", "--layout=imigue22", "--output", output,
+    return ("data_prep/pack_openpose.py", "--input", tables / "openpose", "--layout=imigue22",
+            "--output", output,
             "--videos", tables / "videos.csv", "--clips", tables / "clips.csv", *flags)
 
 
@@ -134,7 +145,8 @@ def training_kills(count, seed, folder):
     from hostile import stores
     stores.write_store(folder / "store.h5", frames=9)
     program = ROOT / "tests" / "training" / "kill_and_resume.py"
-    code, said, errors = ended_long(start(program, folder / "store.h5", folder / "runs", count, seed), 60 + 30 * count)
+    code, said, errors = ended_long(
+        start(program, folder / "store.h5", folder / "runs", count, seed), 60 + 30 * count)
     return ([f"{errors.strip()[-500:]}"] if code else []), said.strip()[-300:] or "it failed"
 
 
@@ -149,8 +161,8 @@ def ended_long(process, seconds):
 
 
 def packing_kills(count, seed, folder):
-    """Packing and simulating, killed at random moments: no store under the final name, no process left, and the same
-    command succeeds afterwards with the same store."""
+    """Packing and simulating, killed at random moments: no store under the final name, no process
+    left, and the same command succeeds afterwards with the same store."""
     chance, bad, killed = random.Random(f"kills {seed}"), [], 0
     _interviews(folder)
     whole, seconds = {}, {}
@@ -178,10 +190,10 @@ def packing_kills(count, seed, folder):
         if left_over(token):
             bad.append(f"{name} {number}: processes {left_over(token)} are left")
         if output.exists() and content(output) != whole[name]:
-            bad.append(f"{name} {number}: killed at {share:.2f}, a store that is not whole has the final name")
+            bad.append(f"{name} {number}: killed at {share:.2f}, and what has the final name is not whole")
         code, _, said = ended(start(*ways[name](output)))
         if code or content(output) != whole[name] or os.listdir(output.parent) != [output.name]:
-            bad.append(f"{name} {number}: the rerun ended with {code}, files {os.listdir(output.parent)}: {said[-200:]}")
+            bad.append(f"{name} {number}: the rerun ended with {code}: {said[-200:]}")
         shutil.rmtree(output.parent)
     return bad, f"{killed} of {count} killed before their end"
 
@@ -241,7 +253,7 @@ def race(seconds, seed, folder):
         if code:
             bad.append(f"a {name} ended with {code}: {errors.strip()[-300:]}")
         elif name == "reader" and said.split()[1] != "0":
-            bad.append(f"{said.split()[1]} of {said.split()[0]} reads failed: {said.strip()[-200:]}")
+            bad.append(f"reads, of them failed, the first failure: {said.strip()[-200:]}")
     if content(path) not in (content(folder / "0.h5"), content(folder / "1.h5")):
         bad.append("the store that is there in the end is neither")
     if (folder / "race.h5.partial").exists():
@@ -254,11 +266,13 @@ def race(seconds, seed, folder):
 
 @contextlib.contextmanager
 def _small_disk(folder):
-    """A folder on a disk of 64 MB, and a function that leaves so many bytes free; None where it cannot be had."""
+    """A folder on a disk of 64 MB, and a function that leaves so many bytes free; None in its place
+    where no disk can be had."""
     disk = folder / "disk"
     disk.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], capture_output=True).returncode == 0
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)],
+        capture_output=True).returncode == 0
     if not mounted:
         yield disk, None
         return
@@ -277,8 +291,9 @@ def _small_disk(folder):
 
 
 def full_disk(_, seed, folder):
-    """Packing, simulating, training and embedding on a full disk: one sentence, nothing left, and once there is space
-    the same command succeeds. Where no small disk can be mounted, files are limited in size instead."""
+    """Packing, simulating, training and embedding on a full disk: one sentence, nothing left, and once
+    there is space the same command succeeds. Where no small disk can be mounted, the size of files is
+    limited instead."""
     _interviews(folder)
     bad, tried = [], 0
     store = folder / "store.h5"
@@ -287,23 +302,28 @@ def full_disk(_, seed, folder):
     with _small_disk(folder) as (disk, leave):
         commands = {
             "pack": (_pack(folder, disk / "out.h5", "--workers=2"), (0, 10_000, 200_000)),
-            "simulate": (_simulate("--store", disk / "out.h5", "--workers=2"), (0, 10_000, 200_000)),
+            "simulate": (_simulate("--store", disk / "out.h5", "--workers=2"),
+                         (0, 10_000, 200_000)),
             "simulate openpose": (_simulate("--output", disk / "out", "--workers=2"), (0, 100_000)),
             "train": (_train(store, disk / "out"), (0, 20_000, 60_000)),
-            "embed": (("launch/embed.py", "--workdir", folder / "run", "--store", store, "--output", disk / "out.h5"),
+            "embed": (("launch/embed.py", "--workdir", folder / "run", "--store", store,
+                       "--output", disk / "out.h5"),
                       (0, 4_096)),
         }
         for name, (command, sizes) in commands.items():
             for size in sizes:
                 tried += 1
-                bad += [f"{name}, {size} bytes free: {line}" for line in _on_full_disk(command, disk, leave, size)]
+                bad += [f"{name}, {size} bytes free: {line}"
+                        for line in _on_full_disk(command, disk, leave, size)]
                 for path in disk.iterdir():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return bad, f"{tried} commands, " + ("on a small disk" if leave else "by limited files, for no disk can be mounted")
+    return bad, f"{tried} commands, " + ("on a small disk" if leave
+                                         else "by limited files, for no disk can be mounted")
 
 
 def _train(store, workdir):
-    return ("launch/train.py", "--store", store, "--split=cross_subject", "--workdir", workdir, "--train.epochs=2", *TINY)
+    return ("launch/train.py", "--store", store, "--split=cross_subject", "--workdir", workdir,
+            "--train.epochs=2", *TINY)
 
 
 def _need(command):
@@ -325,7 +345,8 @@ def _on_full_disk(command, disk, leave, size):
         return []  # it was enough
     bad = [_sentence(code, said)]
     # A run's folder may stay, to go on with; anything else is gone.
-    left = [path.name for path in disk.rglob("*") if path.name != "filler" and "train" not in command[0]
+    left = [path.name for path in disk.rglob("*") if path.name != "filler"
+            and "train" not in command[0]
             and path.is_file()] + [path.name for path in disk.rglob("*.partial")]
     if left:
         bad.append(f"left behind: {sorted(set(left))[:5]}")
@@ -341,13 +362,16 @@ def _on_full_disk(command, disk, leave, size):
 
 
 def pipes(_, seed, folder):
-    """Closed, full and short streams, and signals: no traceback, nothing half written, no process left."""
+    """Closed, full and short streams, and signals: no traceback, nothing half written, no process
+    left."""
     _interviews(folder)
     store = folder / "store.h5"
     _need(_pack(folder, store, "--workers=1"))
     chance, bad, tried = random.Random(f"pipes {seed}"), [], 0
-    streams = {"stdout closed": ">&-", "stderr closed": "2>&-", "both closed": ">&- 2>&-", "stdin closed": "<&-",
-               "stdout full": "> /dev/full", "stderr full": "2> /dev/full", "head": "| head -1", "gone": "| true"}
+    streams = {"stdout closed": ">&-", "stderr closed": "2>&-", "both closed": ">&- 2>&-",
+               "stdin closed": "<&-",
+               "stdout full": "> /dev/full", "stderr full": "2> /dev/full", "head": "| head -1",
+               "gone": "| true"}
     commands = {"pack": lambda: _pack(folder, folder / "out" / "out.h5", "--workers=2"),
                 "simulate": lambda: _simulate("--store", folder / "out" / "out.h5", "--workers=2"),
                 "inspect": lambda: ("data_prep/inspect_store.py", "--store", store),
@@ -355,7 +379,8 @@ def pipes(_, seed, folder):
     for name, command in commands.items():
         for what, how in streams.items():
             tried += 1
-            bad += [f"{name}, {what}: {line}" for line in _with_streams(name, command(), how, folder, str(tried))]
+            bad += [f"{name}, {what}: {line}"
+                    for line in _with_streams(name, command(), how, folder, str(tried))]
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             for _ in range(2 if name != "inspect" else 0):
                 tried += 1
@@ -376,9 +401,12 @@ def _with_streams(name, command, how, folder, token):
     line = " ".join(f"'{part}'" for part in (sys.executable, ROOT / command[0], *command[1:]))
     with open(folder / "said", "w+") as said:
         error = "" if "2>" in how else "2>&3"
-        process = subprocess.Popen(["bash", "-c", f"set -o pipefail; exec 3>&2; {line} {error} {how}"], text=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, start_new_session=True,
-                                   env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", TOKEN: token})
+        process = subprocess.Popen(
+            ["bash", "-c", f"set -o pipefail; exec 3>&2; {line} {error} {how}"], text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
+                                   start_new_session=True,
+                                   env=os.environ | {"PYTHONPATH": str(ROOT),
+                                                     "JAX_PLATFORMS": "cpu", TOKEN: token})
         code, _, _ = ended(process)
         said.seek(0)
         text = said.read()

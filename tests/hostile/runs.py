@@ -15,7 +15,6 @@ from flax import nnx
 
 from hostile import damage, made, sound, stores, target
 from mgjax import training
-from mgjax.errors import InputError
 from mgjax.evaluation import tables
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
@@ -27,9 +26,11 @@ EPOCHS = 2
 
 def small_run(store, **options) -> Run:
     """A run that takes a moment."""
-    options = {"epochs": EPOCHS, "batch_size": 2, "learning_rate": 1e-2, "buckets": 1, "together": 1,
+    options = {"epochs": EPOCHS, "batch_size": 2, "learning_rate": 1e-2, "buckets": 1,
+               "together": 1,
                "checkpoint_seconds": 0.0} | options
-    return Run("usvae", USVAE.Config(units=2, decoder_units=2, latent=2), Preparation(), Augmentation(),
+    return Run("usvae", USVAE.Config(units=2, decoder_units=2, latent=2), Preparation(),
+               Augmentation(),
                training.TrainOptions(**options), store.layout, "mine", store.labels)
 
 
@@ -75,10 +76,11 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
 
 @target("checkpoint_bits", 0, prepare=prepare)
 def checkpoint_bits(chance, folder, good):
-    """One flipped bit under the newest checkpoint: loading refuses, or gives the same weights or those before."""
+    """One flipped bit in the newest checkpoint: refused, or the same weights or those before."""
     run = folder / "run"
     shutil.copytree(good / "run", run)
-    files = [path for path in _files(run / "checkpoints" / str(max(weights_by_step(good)))) if path.stat().st_size]
+    files = [path for path in _files(run / "checkpoints" / str(max(weights_by_step(good))))
+             if path.stat().st_size]
     sizes = [path.stat().st_size for path in files]
     path = chance.choices(files, sizes)[0] if chance.random() < 0.5 else chance.choice(files)
     data = bytearray(path.read_bytes())
@@ -89,7 +91,7 @@ def checkpoint_bits(chance, folder, good):
 
 @target("runs", 4, prepare=prepare)
 def run_folder(chance, folder, good):
-    """A run's folder in which one file is spoilt: run.json, metrics.jsonl, or one of its checkpoints."""
+    """A run's folder in which run.json, metrics.jsonl or a checkpoint is spoilt."""
     run = folder / "run"
     way = chance.randrange(10)
     if way < 5:
@@ -100,7 +102,8 @@ def run_folder(chance, folder, good):
         for group in (loaded.options, loaded.training, loaded.preparation, loaded.augmentation):
             sound.options(group)
         sound.layout(loaded.layout)
-        sound.need(isinstance(loaded.split, str) and all(isinstance(name, str) for name in loaded.classes),
+        sound.need(isinstance(loaded.split, str)
+                   and all(isinstance(name, str) for name in loaded.classes),
                    "a split or class whose name is no text")
         sound.need(Run.from_dict(loaded.to_dict()) == loaded, "it does not say itself again")
     elif way < 8:
@@ -130,7 +133,8 @@ def _metrics(chance, run, good):
     for record in kept:
         for name in ("epoch", "step", "loss"):
             number = record.get(name)
-            sound.need(type(number) in (int, float) and math.isfinite(number), f"{name} of {str(number)[:60]}")
+            sound.need(type(number) in (int, float) and math.isfinite(number),
+                       f"{name} of {str(number)[:60]}")
     sound.need(RunFolder(run).metrics() == kept, "the records that were kept are read as others")
 
 
@@ -146,7 +150,8 @@ def _spoil_checkpoint(chance, run):
     elif way == 6:
         shutil.rmtree(chance.choice([path for path in checkpoints.rglob("*") if path.is_dir()]))
     else:
-        place = checkpoints / chance.choice(("7", "x", "99999999999999999999", "-1", "3.orbax-checkpoint-tmp-0", "٣"))
+        place = checkpoints / chance.choice(
+            ("7", "x", "99999999999999999999", "-1", "3.orbax-checkpoint-tmp-0", "٣"))
         chance.choice((place.mkdir, place.touch))()
 
 
@@ -158,20 +163,25 @@ def _study(store, workdir):
 
 
 def _write_results(good, path):
-    """Results as judging leaves them: of a run by its neighbours, and of videos from vectors made elsewhere."""
+    """Results as judging leaves them: of a run by its neighbours, and of the emotion of videos."""
     path.mkdir()
     with Store(good / "store.h5") as store:
         study = _study(store, path)
         figures = {"top1": 0.5, "top5": 1.0, "mean_class_accuracy": 0.5, "macro_f1": 0.4, "n": 2}
         names = ("trained", "untrained", "prepared keypoints", "raw keypoints", "majority class")
         clips = {"origin": study.origin(), "epochs": EPOCHS, "rows": dict.fromkeys(names, figures)}
-        row = {"name": "LSTM", "seed": 0, "accuracy": 0.5, "n": 1, "low": 0.1, "high": 0.9, "auc": None,
+        row = {"name": "LSTM", "seed": 0, "accuracy": 0.5, "n": 1, "low": 0.1, "high": 0.9,
+               "auc": None,
                "confusion": [[1, 0], [0, 0]]}
         videos = {"source": store.attributes["source"], "split": "videos", "options": {"folds": 0},
                   "rows": [row, row | {"name": "bag of gestures"}, row | {"name": "majority"}]}
         videos |= {name: value for name, value in study.origin().items() if name not in videos}
     (path / "knn-1-cosine.json").write_text(json.dumps(clips))
     (path / "emotion.json").write_text(json.dumps(videos))
+
+
+def _not_json(name):
+    sound.need(False, f"{name} in the JSON")
 
 
 @target("tables", 6, prepare=prepare)
@@ -202,19 +212,18 @@ def results(chance, folder, good):
         result = tables.read_table(table, _study(store, folder))
     text = tables.markdown(result)
     sound.need("nan" not in text.lower() and "inf %" not in text, "a figure that is not finite")
-    try:
-        json.loads(tables.to_json(result), parse_constant=lambda name: sound.need(False, f"{name} in the JSON"))
-    except InputError as error:
-        raise InputError(f"{folder}: {error}") from None
+    json.loads(tables.to_json(result), parse_constant=_not_json)
     for row in result["rows"]:
         for figure, measured in (row["measured"] or {}).items():
-            sound.need(all(0 <= measured[part] <= 1 for part in ("mean", "low", "high")), f"{figure} of {measured}")
+            sound.need(all(0 <= measured[part] <= 1 for part in ("mean", "low", "high")),
+                       f"{figure} of {measured}")
 
 
 def option_classes():
     """Every dataclass of options."""
     from mgjax.evaluation.emotion import EmotionOptions
     from mgjax.models.emotion import EmotionLSTM
-    kinds = (training.TrainOptions, Preparation, Augmentation, USVAE.Config, EmotionOptions, EmotionLSTM.Config)
+    kinds = (training.TrainOptions, Preparation, Augmentation, USVAE.Config, EmotionOptions,
+             EmotionLSTM.Config)
     assert all(map(dataclasses.is_dataclass, kinds))
     return kinds
