@@ -34,7 +34,6 @@ def found(target, tmp_path, count=1, hang=60.0):
     ("grows", "MemoryError"),
     ("dies", "the process died, exit code 3"), ("mute", "refused without a sentence"),
     ("nameless", "refused without naming the file"),
-    ("wordy", "refused in thousands of characters"),
 ])
 def test_an_escape_is_found_and_its_input_is_kept(tmp_path, target, detail):
     results, kept = found(target, tmp_path, count=2)

@@ -59,9 +59,3 @@ def mute(chance, folder, good):
 def nameless(chance, folder, good):
     """Refuses without saying which file."""
     raise InputError("not what was expected")
-
-
-@target("wordy", 1)
-def wordy(chance, folder, good):
-    """Says all of the input."""
-    raise InputError(f"{folder}: {'x' * 10_000}")

@@ -14,7 +14,7 @@ from unittest import mock
 from absl import app, flags
 
 from hostile import damage, runs, sound, target
-from mgjax import errors
+from mgjax import errors, models
 from mgjax.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -24,9 +24,7 @@ SCRIPTS = {
                   "simulate"),
     "launch": ("embed", "emotion", "probe", "tables", "train"),
 }
-LIGHT = ("pack_nucla", "pack_ntu", "pack_openpose",
-         "pack_imigue")  # start in a moment: they import no JAX
-ENDLESS = 8  # seconds that a real command may take
+LIGHT = ("pack_nucla", "pack_ntu", "pack_openpose", "pack_imigue")  # they import no JAX
 
 
 def prepare(good):
@@ -74,8 +72,9 @@ def _arguments(chance, folder, names) -> list[str]:
                 with contextlib.suppress(OSError):
                     path.write_text(f"--flagfile={path}\n")
             arguments.append(f"--flagfile={path}")
-    return [argument.replace("\0", "") for argument in arguments] if chance.random(
-        ) < 0.5 else arguments
+    if chance.random() < 0.5:
+        return [argument.replace("\0", "") for argument in arguments]
+    return arguments
 
 
 @target("flags", 9, prepare=prepare, names_file=False)
@@ -114,34 +113,28 @@ def _parse(chance, folder):
                 if name in own and not any(argument.startswith(f"--{name}")
                                            for argument in arguments):
                     arguments.append(f"--{name}={2 if name == 'table' else folder / name}")
-        _run(module, arguments, own)
+        _run(module, arguments)
     finally:
         flags.FLAGS.remove_flag_values([name for name in flags.FLAGS if name not in before])
         flags.FLAGS.unparse_flags()
 
 
-def _run(module, arguments, own):
+def _run(module, arguments):
     """As `errors.run_script` does it, with a main that only looks at what was read."""
-    def look(_):
-        for name in own:
-            value = flags.FLAGS[name].value
-            sound.need(not isinstance(value, float) or value - value == 0, f"--{name} is {value}")
-            sound.need(type(value) is not int or abs(value) < 2**63,
-                       f"--{name} is {str(value)[:60]}")
-        if module.__name__ == "train":
-            with mock.patch.object(runs, "small_run", None):
-                _read_all(importlib.import_module("run_flags"))
-    with mock.patch.object(sys, "argv", arguments), mock.patch.object(
-        app, "_run_init", lambda *a, **k: arguments), \
-            contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(
-                io.StringIO()) as said:
-        try:
-            args = _parser()(arguments)
-            look(args)
-        except SystemExit as end:
-            if end.code not in (0, None):
-                raise InputError(str(end.code if isinstance(end.code, str)
-                                     else said.getvalue()[-200:])) from None
+    quiet = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            _parser()(arguments)
+    except SystemExit as end:
+        if end.code in (0, None):
+            return
+        said = end.code if isinstance(end.code, str) else quiet.getvalue()[-200:]
+        raise InputError(said) from None
+    if module.__name__ == "train":
+        run_flags = importlib.import_module("run_flags")
+        groups = run_flags.GROUPS | {name: model.Config for name, model in models.MODELS.items()}
+        for group, kind in groups.items():
+            sound.options(run_flags.read_options(kind, f"{group}."))
 
 
 def _parser():
@@ -152,29 +145,20 @@ def _parser():
     return taken[0]
 
 
-def _read_all(run_flags):
-    for group, kind in run_flags.GROUPS.items():
-        sound.options(run_flags.read_options(kind, f"{group}."))
-
-
 def _command(chance, folder):
     """A script as a process: exit code 1 or 2 and a sentence, or 0; never a traceback."""
-    name = chance.choice(LIGHT if chance.random() < 0.8 else ("simulate", "train", "probe"))
-    place = next(place for place, names in SCRIPTS.items() if name in names)
-    arguments = [argument for argument in _arguments(
-        chance, folder, ["input", "output", "layout", "workers", "videos"])
-                 if "\0" not in argument and len(argument) < 100_000]
+    name = chance.choice(LIGHT)
     arguments = [os.fsencode(argument.encode("utf-8", "replace").decode())
-                 for argument in arguments]
-    ended = subprocess.run([sys.executable, str(ROOT / place / f"{name}.py"), *arguments],
-                           capture_output=True, cwd=folder,
-                           env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-                           timeout=ENDLESS,
-                           stdin=subprocess.DEVNULL)
+                 for argument in _arguments(chance, folder, ["input", "output", "layout", "videos"])
+                 if "\0" not in argument and len(argument) < 100_000]
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "data_prep" / f"{name}.py"), *arguments], cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, capture_output=True)
     said = ended.stderr.decode(errors="replace")
-    sound.need("Traceback" not in said, f"{name} {arguments}: {said.strip().splitlines()[-1:]}")
-    sound.need(ended.returncode in (0, 1, 2), f"{name} {arguments}: ended with {ended.returncode}")
+    about = f"{name} {arguments}"[:150]
+    sound.need("Traceback" not in said, f"{about}: {said.strip().splitlines()[-1:]}")
+    sound.need(ended.returncode in (0, 1, 2), f"{about}: ended with {ended.returncode}")
     if ended.returncode:
-        sound.need((said + ended.stdout.decode(errors="replace")).strip(),
-                   f"{name} {arguments}: not a word")
+        said += ended.stdout.decode(errors="replace")
+        sound.need(said.strip(), f"{about}: not a word")
         raise InputError(said)

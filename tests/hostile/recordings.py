@@ -28,8 +28,8 @@ def _people(chance, joints=25, count=None):
                 for i in range(3 * size)]
     people = []
     for _ in range(count or chance.choice((1, 1, 2, 3))):
-        people.append({"person_id": [-1], "pose_keypoints_2d": part(joints), "face_keypoints_2d": [],
-                       **{hand: part(21) for hand in HANDS}})
+        person = {"person_id": [-1], "pose_keypoints_2d": part(joints), "face_keypoints_2d": []}
+        people.append(person | {hand: part(21) for hand in HANDS})
     return {"version": 1.3, "people": people}
 
 

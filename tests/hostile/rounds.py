@@ -190,7 +190,7 @@ def packing_kills(count, seed, folder):
         if left_over(token):
             bad.append(f"{name} {number}: processes {left_over(token)} are left")
         if output.exists() and content(output) != whole[name]:
-            bad.append(f"{name} {number}: killed at {share:.2f}, and what has the final name is not whole")
+            bad.append(f"{name} {number}: killed at {share:.2f}, the store there is not whole")
         code, _, said = ended(start(*ways[name](output)))
         if code or content(output) != whole[name] or os.listdir(output.parent) != [output.name]:
             bad.append(f"{name} {number}: the rerun ended with {code}: {said[-200:]}")
@@ -291,9 +291,9 @@ def _small_disk(folder):
 
 
 def full_disk(_, seed, folder):
-    """Packing, simulating, training and embedding on a full disk: one sentence, nothing left, and once
-    there is space the same command succeeds. Where no small disk can be mounted, the size of files is
-    limited instead."""
+    """Packing, simulating, training and embedding on a full disk: one sentence, nothing left, and
+    once there is space the same command succeeds. Where no small disk can be mounted, the size of
+    files is limited instead."""
     _interviews(folder)
     bad, tried = [], 0
     store = folder / "store.h5"

@@ -65,7 +65,7 @@ def use(chance, path, folder):
         sound.need(SECRET[:20] not in exported.read_bytes(), "bytes of another file in the pickle")
 
 
-@target("hdf5_bytes", 12, prepare=prepare)
+@target("hdf5_bytes", 9, prepare=prepare)
 def store_bytes(chance, folder, good):
     """A good store with some bytes spoilt, mostly outside of its frames."""
     data = (good / chance.choice(("store.h5", "store.h5", "chunked.h5"))).read_bytes()
@@ -282,7 +282,7 @@ CHANGES = (_soft, _external, _hard, _raw, _virtual, _huge, _kind, _kind, _shape,
            _chunk)
 
 
-@target("hdf5_structure", 11, prepare=prepare)
+@target("hdf5_structure", 9, prepare=prepare)
 def store_structure(chance, folder, good):
     """A good store that was changed with h5py, as a deceiver would."""
     path = folder / "study.h5"
