@@ -30,7 +30,7 @@ except ImportError:  # Windows
     resource = None
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-SECONDS = 8  # of computing that a rehearsal may take: tables of a million rows take one
+SECONDS = 3  # of computing that a rehearsal may take: tables of a million rows take one
 _PATIENCE = 60  # seconds that it may take by the clock, on a disk however slow
 _MEMORY = 2**33  # bytes of address space that it may take
 _UNREADABLE = "not a readable HDF5 file (damaged, cut short, or another format)"

@@ -30,6 +30,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -330,7 +331,7 @@ def _sound(keypoints, score) -> bool:
     """
     infinity = 0x7F800000
     flat = keypoints.ravel()
-    return score.view(np.uint32).max(initial=0) < infinity and np.isfinite(np.dot(flat, flat))
+    return np.maximum.reduce(score.view(np.uint32), axis=None, initial=0) < infinity and math.isfinite(flat.dot(flat))
 
 
 class _FramesDigest:
