@@ -5,9 +5,12 @@ import shutil
 import sys
 
 import h5py
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies
 
+from hostile import damage, sound, stores
 from mgjax import hdf5, skeleton
 from mgjax.errors import InputError
 from mgjax.store import Store, StoreWriter
@@ -212,3 +215,34 @@ def test_a_store_is_tried_out_once(made, copy, monkeypatch):
 def test_memory_is_limited_in_a_rehearsal(copy):
     with pytest.warns(UserWarning, match="MemoryError"):
         hdf5.rehearse(copy, "bytearray(2**34)")
+
+
+def sound_or_refused(path):
+    """A damaged store is refused in a sentence that names it, or else everything in it holds."""
+    try:
+        sound.store(path)
+    except InputError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+
+
+CASES = hypothesis.settings(max_examples=25, deadline=None, derandomize=True, database=None,
+                            suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+
+
+@CASES
+@hypothesis.given(chance=strategies.randoms(use_true_random=False))
+def test_spoilt_bytes_are_refused_or_do_no_harm(made, tmp_path, chance):
+    path = tmp_path / "spoilt.h5"
+    path.write_bytes(damage.bytes_of(chance, made.read_bytes()))
+    sound_or_refused(path)
+
+
+@CASES
+@hypothesis.given(chance=strategies.randoms(use_true_random=False))
+def test_a_spoilt_structure_is_refused_or_does_no_harm(tmp_path_factory, tmp_path, chance):
+    if not (tmp_path / "store.h5").exists():
+        stores.prepare(tmp_path)
+    try:
+        stores.store_structure(chance, tmp_path_factory.mktemp("spoilt"), tmp_path)
+    except InputError as error:
+        assert "study.h5" in str(error) and "\n" not in str(error)
