@@ -31,6 +31,7 @@ import csv
 import dataclasses
 import functools
 import json
+import math
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,7 @@ from data_prep.filming import HEIGHT, WIDTH
 from data_prep.gesture_order import EMOTIONS
 from data_prep.interview import Session, Video
 from data_prep.seated_body import FPS, GESTURES, LAYOUT
-from mgjax import progress, protocols, skeleton, store
+from mgjax import files, progress, protocols, skeleton, store
 from mgjax.errors import InputError, run_script, script
 
 # The classes of the small scale.
@@ -214,7 +215,7 @@ def simulate_imigue(seed: int = 0, effect: float = EFFECT) -> Simulation:
 
 
 def _order(shares, repeat, rows, effect, positive) -> gesture_order.Order:
-    if not effect > 0:
+    if not 0 < effect < math.inf:
         raise InputError(f"the emotion's effect is {effect}, expected a ratio above 0; 1 is none")
     return gesture_order.tilted(shares, repeat, [GESTURES[row].tilt for row in rows], effect, positive)
 
@@ -238,7 +239,7 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
         folder/clips.csv     video, start, stop, label; frame numbers of the file names, stop not included
 
     Raises:
-        InputError: the folder is there and not empty, or cannot be made.
+        InputError: the folder is there and not empty, or cannot be made, or the disk is full.
     """
     folder = pathlib.Path(folder)
     if folder.is_dir() and any(folder.iterdir()):
@@ -248,22 +249,22 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
     film = progress.track(simulation.film(workers), len(simulation.sessions), "writing interviews")
-    for session, keypoints, score in film:
-        _write_frames(session.id, keypoints, score, folder / "openpose" / session.id)
-    with open(folder / "videos.csv", "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "subject", "emotion", "fps", "width", "height",
-                        *(f"split_{name}" for name in simulation.splits)])
-        for session in simulation.sessions:
-            sides = ["train" if session.id in train else "test" if session.id in test else ""
-                     for train, test in simulation.splits.values()]
-            table.writerow([session.id, session.subject, session.emotion, FPS, WIDTH, HEIGHT, *sides])
-    with open(folder / "clips.csv", "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["video", "start", "stop", "label"])
-        for session in simulation.sessions:
-            for start, length, gesture in zip(session.start, session.length, session.gesture):
-                table.writerow([session.id, start, start + length, GESTURES[gesture].name])
+    try:
+        for session, keypoints, score in film:
+            _write_frames(session.id, keypoints, score, folder / "openpose" / session.id)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    videos = [["id", "subject", "emotion", "fps", "width", "height", *(f"split_{name}" for name in simulation.splits)]]
+    clips = [["video", "start", "stop", "label"]]
+    for session in simulation.sessions:
+        sides = ["train" if session.id in train else "test" if session.id in test else ""
+                 for train, test in simulation.splits.values()]
+        videos.append([session.id, session.subject, session.emotion, FPS, WIDTH, HEIGHT, *sides])
+        for start, length, gesture in zip(session.start, session.length, session.gesture):
+            clips.append([session.id, start, start + length, GESTURES[gesture].name])
+    for name, rows in (("videos.csv", videos), ("clips.csv", clips)):
+        with files.whole(folder / name) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
 
 
 def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pathlib.Path):
@@ -276,10 +277,11 @@ def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pat
     flat = {key: values[:, part.cut(LAYOUT)].reshape(len(score), -1).tolist() for key, part in parts.items()}
     for frame in range(len(score)):
         person = {"person_id": [-1], "face_keypoints_2d": []} | {key: rows[frame] for key, rows in flat.items()}
-        text = json.dumps({"version": 1.3, "people": [person]}, separators=(",", ":"))
+        rest = json.dumps({"version": 1.3, "people": [person]}, separators=(",", ":")).encode()
         # Tens of thousands of small files: unbuffered, each costs the system the least.
         with open(f"{folder}/{id}_{frame:012}_keypoints.json", "wb", buffering=0) as file:
-            file.write(text.encode())
+            while rest:  # a disk that becomes full takes a part first
+                rest = rest[file.write(rest):]
 
 
 def write_store(simulation: Simulation, path, workers: int = 1, layout: skeleton.Layout = LAYOUT) -> None:
@@ -334,6 +336,8 @@ def main(_):
         raise InputError("give either --output, a folder for OpenPose's JSON, or --store, a store to write")
     if options.layout is not None and options.store is None:
         raise InputError("--layout is for --store; OpenPose's JSON holds all joints")
+    if options.store is not None:
+        files.output(options.store)
     small = {name: options[name].value for name in ("videos", "subjects", "clips_per_video")}
     small = {name: value for name, value in small.items() if value is not None}
     if options.emotion_effect is not None:

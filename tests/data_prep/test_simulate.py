@@ -1,4 +1,5 @@
 import csv
+import functools
 import json
 import subprocess
 import sys
@@ -229,6 +230,8 @@ def test_written_store_holds_the_arrays(made, workers, tmp_path):
     ({"clips_per_video": 0}, "clips_per_video is 0"),
     ({"seed": -1}, "seed is -1"),
     ({"effect": 0.0}, "effect is 0.0"),
+    ({"effect": float("nan")}, "effect is nan"),
+    ({"effect": float("inf")}, "effect is inf"),
 ])
 def test_numbers_out_of_range(arguments, message):
     with pytest.raises(InputError, match=message):
@@ -245,6 +248,30 @@ def test_script(tmp_path, root):
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == ["clips.csv", "openpose", "videos.csv"]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 1 and "is not empty" in again.stderr and "Traceback" not in again.stderr
+
+
+@pytest.mark.parametrize("output, limit, sentence", [
+    ("--store", 100_000, "out: cannot be written (File too large)"),
+    ("--output", 1000, "out: cannot be written (File too large)"),
+])
+def test_a_full_disk_is_one_sentence(output, limit, sentence, tmp_path, root):
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, "-B", root / "data_prep" / "simulate.py", output, tmp_path / "out", "--videos", "2",
+               "--subjects", "2", "--clips_per_video", "20", "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True,
+                          preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(sentence) and "Traceback" not in done.stderr
+    if output == "--store":
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_will_be_replaced_is_mentioned(tmp_path, root):
+    command = [sys.executable, root / "data_prep" / "simulate.py", "--store", tmp_path / "out.h5", "--videos", "2",
+               "--subjects", "2", "--clips_per_video", "1"]
+    done = [subprocess.run(command, capture_output=True, text=True) for _ in range(2)]
+    assert [run.returncode for run in done] == [0, 0]
+    assert "will be replaced" not in done[0].stderr and "out.h5 is there and will be replaced" in done[1].stderr
 
 
 @pytest.mark.parametrize("arguments, message", [
