@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from mgjax import errors, plots
-from mgjax.store import Split, Store
+from mgjax.store import FramesDigest, Split, Store
 
 WIDTH = 100
 BLOCK = 8192  # frames read at a time: 13 MB of the largest layout
@@ -35,6 +35,7 @@ class Frames:
         scores: the smallest and largest score of seen joints.
         outside: seen joints outside their video's picture, of the `placed` ones whose picture's size is known.
         not_zero: joints with score 0 whose keypoint is not at the origin.
+        digest: of all frames as they are now, to be compared with `Store.frames_digest`.
         size: mean distance of the layout's two `scale` joints over the frames that show both; NaN if none does.
     """
 
@@ -46,6 +47,7 @@ class Frames:
     outside: int
     placed: int
     not_zero: int
+    digest: str
     size: float
 
 
@@ -53,11 +55,12 @@ def look_at_frames(store: Store, block: int = BLOCK) -> Frames:
     """Read all frames of a store once, `block` frames at a time."""
     layout = store.layout
     found = Frames(np.zeros(len(layout), np.int64), 0, np.full(layout.dimensions, np.inf),
-                   np.full(layout.dimensions, -np.inf), (np.inf, -np.inf), 0, 0, 0, np.nan)
+                   np.full(layout.dimensions, -np.inf), (np.inf, -np.inf), 0, 0, 0, "", np.nan)
     first, second = layout.index(*layout.scale)
-    distance, pairs = 0.0, 0
+    distance, pairs, digest = 0.0, 0, FramesDigest()
     for start in range(0, store.frame_count, block):
         keypoints, score = store.frames(start, min(start + block, store.frame_count))
+        digest.update(keypoints, score)
         seen = score > 0
         found.missing += (~seen).sum(0)
         found.nobody += int((~seen.any(1)).sum())
@@ -81,6 +84,7 @@ def look_at_frames(store: Store, block: int = BLOCK) -> Frames:
     if not np.isfinite(found.scores).all():
         found.low[:] = found.high[:] = np.nan
         found.scores = (np.nan, np.nan)
+    found.digest = digest.hexdigest()
     found.size = distance / pairs if pairs else np.nan
     return found
 
@@ -230,6 +234,9 @@ def _about_sanity(store: Store, found: Frames) -> list[str]:
                             else "unknown, no video has its width and height"),
         ("score if seen", " to ".join(map(_figure, found.scores))),
         ("body size", f"{_figure(found.size, unit)} on average, {first} to {second}"),
+        ("since written", "unknown, version 1 of the format does not say it" if store.frames_digest is None else
+                          "unchanged" if found.digest == store.frames_digest else
+                          "CHANGED: these are not the frames that were written, and the fingerprint is not theirs"),
         ("unseen, not at 0", f"{found.not_zero:,} joints (expected 0)"),
     )
 

@@ -132,6 +132,7 @@ class Store:
         labels: class names, tuple of str.
         splits: split name to `Split`.
         attributes: source, as written.
+        frames_digest: of all frames when they were written; None in version 1.
 
     Raises:
         InputError: the file is missing, is not a store, has another version, or its parts do not fit together.
@@ -145,26 +146,16 @@ class Store:
             hdf5.rehearse(self.path, "from mgjax import store; store.rehearse(sys.argv[1])")
         self._file = hdf5.opened(self.path)
         try:
-            with self._damage("its tables cannot be read"):
-                self._read_tables()
-        except BaseException:
+            self._read_tables()
+        except InputError:
             self.close()
             raise
-        _known.add(identity)
-
-    @contextlib.contextmanager
-    def _damage(self, what) -> Iterator[None]:
-        """Say in one sentence what the libraries raise over damaged files."""
-        try:
-            yield
-        except InputError:
-            raise
-        except MemoryError:
-            raise InputError(f"{self.path}: damaged store: {what}, for want of memory") from None
-        except ValueError as error:
-            raise InputError(f"{self.path}: damaged store: {str(error)[:300]}") from None
         except _DAMAGE as error:
-            raise InputError(f"{self.path}: damaged store: {what} ({str(error)[:300]})") from None
+            self.close()
+            # A ValueError is a sentence of ours, or of NumPy's about an odd table.
+            what = "" if isinstance(error, ValueError) else "its tables cannot be read: "
+            raise InputError(f"{self.path}: damaged store: {what}{str(error)[:300]}") from None
+        _known.add(identity)
 
     def _read_tables(self):
         file = self._file
@@ -181,9 +172,9 @@ class Store:
         self.unit = self._one_of("unit", UNITS)
         self.y = Y_POINTS[self.unit] if self.version == 1 else self._one_of("y", ("down", "up"))
         self.attributes = {"source": hdf5.attribute(file, "source", str)}
-        self._frames_digest = None if self.version == 1 else hdf5.attribute(file, "frames_digest", str)
-        if self._frames_digest is not None and not re.fullmatch("[0-9a-f]{64}", self._frames_digest):
-            raise ValueError(f"frames_digest is {self._frames_digest[:80]!r}, expected 64 hexadecimal digits")
+        self.frames_digest = None if self.version == 1 else hdf5.attribute(file, "frames_digest", str)
+        if self.frames_digest is not None and not re.fullmatch("[0-9a-f]{64}", self.frames_digest):
+            raise ValueError(f"frames_digest is {self.frames_digest[:80]!r}, expected 64 hexadecimal digits")
         frames = hdf5.group(file, "frames")
         self._keypoints, self._score = (hdf5.dataset(frames, name, np.float32) for name in ("keypoints", "score"))
         videos, clips = hdf5.group(file, "videos"), hdf5.group(file, "clips")
@@ -223,14 +214,13 @@ class Store:
             "videos": columns(self.videos), "clips": columns(self.clips),
             "splits": [[name, split.of, split.train.tolist(), split.test.tolist()]
                        for name, split in sorted(self.splits.items())],
-            "frames": self._frames_digest or self.digest_frames(),
+            "frames": self.frames_digest or self._digest_frames(),
         }
         text = json.dumps(contents, sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
-    def digest_frames(self) -> str:
-        """The digest of all frames, read anew: what `frames_digest` says in a store that nobody has changed."""
-        digest = _FramesDigest()
+    def _digest_frames(self):
+        digest = FramesDigest()
         for start in range(0, self.frame_count, _BLOCK):
             digest.update(*self.frames(start, min(start + _BLOCK, self.frame_count)))
         return digest.hexdigest()
@@ -253,8 +243,10 @@ class Store:
         Raises:
             InputError: they cannot be read, a number is not finite, or a score is negative.
         """
-        with self._damage(f"frames {start} to {stop} cannot be read"):
+        try:
             keypoints, score = self._keypoints[start:stop], self._score[start:stop]
+        except (OSError, RuntimeError):
+            raise InputError(f"{self.path}: damaged store: frames {start} to {stop} cannot be read") from None
         if not _sound(keypoints, score):
             wrong = ~np.isfinite(keypoints).all((1, 2)) | ~((score >= 0) & (score < np.inf)).all(1)
             if wrong.any():
@@ -334,17 +326,19 @@ def _sound(keypoints, score) -> bool:
     return np.maximum.reduce(score.view(np.uint32), axis=None, initial=0) < infinity and math.isfinite(flat.dot(flat))
 
 
-class _FramesDigest:
-    """The digest of frames that come in pieces, however they are cut."""
+class FramesDigest:
+    """The digest of frames that come in pieces, however they are cut: what `Store.frames_digest` is of all frames."""
 
     def __init__(self):
         self._keypoints, self._score = hashlib.sha256(), hashlib.sha256()
 
-    def update(self, keypoints, score):
+    def update(self, keypoints: np.ndarray, score: np.ndarray):
+        """Take in further frames, keypoints `[T, V, C]` and score `[T, V]`."""
         self._keypoints.update(np.ascontiguousarray(keypoints, "<f4"))
         self._score.update(np.ascontiguousarray(score, "<f4"))
 
     def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
         return hashlib.sha256(self._keypoints.digest() + self._score.digest()).hexdigest()
 
 
@@ -481,7 +475,7 @@ class StoreWriter:
         self._splits: dict[str, Split] = {}
         self._labels = list(labels) if labels is not None else []
         self._fixed_labels = labels is not None
-        self._digest, self._digesting = _FramesDigest(), None
+        self._digest, self._digesting = FramesDigest(), None
         with contextlib.ExitStack() as ends:
             partial = ends.enter_context(files.whole(self.path))
             self._digester = ends.enter_context(concurrent.futures.ThreadPoolExecutor(1))

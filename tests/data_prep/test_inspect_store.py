@@ -75,6 +75,21 @@ def test_what_a_writer_would_not_write_is_found(tmp_path):
         inspect_store.look_at_frames(store)
 
 
+def test_frames_that_were_changed_are_told(tmp_path):
+    path = tmp_path / "s.h5"
+    with StoreWriter(path, LAYOUT, unit="pixel", frames=2, source="") as writer:
+        writer.add_video("a", np.ones((2, 22, 2)), np.ones((2, 22)))
+    said = []
+    for change in (lambda file: None, lambda file: file["frames/keypoints"].__setitem__((0, 3), 7),
+                   lambda file: file.attrs.update({"version": 1})):
+        with h5py.File(path, "r+") as file:
+            change(file)
+        with Store(path) as store:
+            row, = (line for line in section(inspect_store.report(store), "Frames") if "since written" in line)
+        said.append(row.split()[2].strip(":,"))
+    assert said == ["unchanged", "CHANGED", "unknown"]
+
+
 def test_the_report(made):
     with Store(made) as store:
         text = inspect_store.report(store)
