@@ -117,7 +117,8 @@ def read_lengths(path) -> dict[str, int]:
     lengths = {}
     for where, row in read_table(path, ("id", "frames"), ()):
         if not re.fullmatch("[0-9]{1,9}", row["frames"]) or int(row["frames"]) > LONGEST:
-            raise InputError(f"{where}: frames is {shown(row['frames'])}, expected a whole number of at most {LONGEST}")
+            raise InputError(f"{where}: frames is {shown(row['frames'])}, expected a whole number of "
+                             f"at most {LONGEST}")
         if row["id"] in lengths:
             raise InputError(f"{where}: video {row['id']!r} is there twice")
         lengths[row["id"]] = int(row["frames"])
@@ -148,8 +149,10 @@ def matched(first: np.ndarray, second: np.ndarray, overlap: float) -> int:
 
 
 def by_frame(gestures: Iterable[tuple[int, int, str]], numbers: dict[str, int], frames: int) -> np.ndarray:
-    """The class of every frame by its number, int64 `[frames]`; 0 where there is no gesture. A frame may as well be a
-    stretch of frames, if gestures are said in stretches."""
+    """The class of every frame by its number, int64 `[frames]`; 0 where there is no gesture.
+
+    A frame may as well be a stretch of frames, if gestures are said in stretches.
+    """
     classes = np.zeros(frames, np.int64)
     for start, stop, label in sorted(gestures, key=lambda gesture: (gesture[0], -gesture[1], gesture[2])):
         classes[start:stop] = numbers[label]
@@ -202,7 +205,8 @@ def agreement(first: Annotation, second: Annotation, *, overlap: float = 0.5, on
     if not labels:
         raise InputError("there is no gesture to compare" + (" in videos that both annotated" if only_both else ""))
     if len(labels) > MOST_CLASSES:
-        raise InputError(f"there are {len(labels)} classes, expected at most {MOST_CLASSES}; the last is {labels[-1]!r}")
+        raise InputError(f"there are {len(labels)} classes, expected at most {MOST_CLASSES}; the last "
+                         f"is {labels[-1]!r}")
     numbers, rows, every, confusion = {label: i for i, label in enumerate(labels, 1)}, {}, 0, 0
     for video, pair in pairs.items():
         counts, frames = _counts(*pair, labels, overlap), _confusion(video, *pair, numbers, lengths)
@@ -224,11 +228,12 @@ def _order(labels: set[str]) -> list[str]:
 
 
 def _counts(first, second, labels, overlap) -> np.ndarray:
-    """Gestures of each class by the first annotator, by the second, and found by both, int64 `[K, 3]`."""
+    """Gestures of each class by the first, by the second, and found by both, int64 `[K, 3]`."""
     counts = np.zeros((len(labels), 3), np.int64)
     for label in {label for *_, label in [*first, *second]}:
-        sides = [np.array([gesture[:2] for gesture in side if gesture[2] == label], int).reshape(-1, 2)
+        sides = [[gesture[:2] for gesture in side if gesture[2] == label]
                  for side in (first, second)]
+        sides = [np.array(side, int).reshape(-1, 2) for side in sides]
         counts[labels.index(label)] = len(sides[0]), len(sides[1]), matched(*sides, overlap)
     return counts
 
@@ -246,8 +251,9 @@ def _confusion(video, first, second, numbers, lengths) -> np.ndarray:
     # Between two edges nothing changes, so each such stretch is looked at once, however long it is.
     edges = sorted({0, frames, *(frame for gesture in [*first, *second] for frame in gesture[:2])})
     place = {frame: stretch for stretch, frame in enumerate(edges)}
-    said = [by_frame([(place[start], place[stop], label) for start, stop, label in side], numbers, len(edges) - 1)
-            for side in (first, second)]
+    sides = [[(place[start], place[stop], label) for start, stop, label in side]
+             for side in (first, second)]
+    said = [by_frame(side, numbers, len(edges) - 1) for side in sides]
     confusion = np.zeros((len(numbers) + 1, len(numbers) + 1), np.int64)
     np.add.at(confusion, tuple(said), np.diff(edges))
     return confusion

@@ -1,8 +1,9 @@
-"""CSV tables as the packing scripts take and write them: read with every mistake named, and one row a video written.
+"""CSV tables as the packing scripts take and write them: every mistake named, written whole.
 
-Cells are separated by commas, semicolons or tabs, whichever the first line has most of; of as many semicolons as commas
-it is semicolons. In a table of semicolons, as a spreadsheet writes it where numbers have a decimal comma, 25,0 is 25.
-A first line `sep=;`, as Excel takes it, says the separator instead. The text is UTF-8.
+Cells are separated by commas, semicolons or tabs, whichever the first line has most of; where it
+has as many semicolons as commas, by semicolons. In a table of semicolons, as a spreadsheet writes
+it where numbers have a decimal comma, 25,0 is 25. A first line `sep=;`, as Excel takes it, says
+the separator instead. The text is UTF-8.
 
 This module needs the standard library only.
 """
@@ -28,28 +29,30 @@ LARGEST = 2**28  # bytes of a table
 LONGEST = 1000  # characters of a name
 _NUMBERS = {"fps": float, "width": int, "height": int, "start": int, "stop": int}
 _SAID = re.compile(r'"?sep=(.)"?(\r\n|\r|\n|$)', re.IGNORECASE)
-# Control characters, line breaks of all kinds, and halves of characters, as a file's name may have them.
+# Control characters, line breaks of all kinds, and halves of characters, of names that are no text.
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def shown(value) -> str:
-    """Any value, for an error message: as Python writes it, cut off after some hundred characters."""
+    """Any value, for an error message: as Python writes it, cut off after a hundred characters."""
     if isinstance(value, str):
         return repr(value if len(value) <= 100 else value[:97] + "...")
     return reprlib.repr(value)[:100]
 
 
 def check_text(where: str, what: str, text: str):
-    """Refuse a text from a file that cannot be a name in a store or a table: a class, a subject, an id, a split.
+    """Refuse a text that cannot be a name in a store or a table: of a class, subject, video, split.
 
     Raises:
-        InputError: it has a control character, a line break or half a character in it, or is very long.
+        InputError: it has a control character, a line break or half a character in it, or is long.
     """
     found = _UNPRINTABLE.search(text)
     if found:
-        raise InputError(f"{where}: {what} is {shown(text)}, expected a text without {found[0]!r} in it")
+        raise InputError(f"{where}: {what} is {shown(text)}, expected a text without {found[0]!r} "
+                         "in it")
     if len(text) > LONGEST:
-        raise InputError(f"{where}: {what} is {shown(text)}, expected at most {LONGEST} characters, not {len(text)}")
+        raise InputError(f"{where}: {what} is {shown(text)}, expected at most {LONGEST} "
+                         f"characters, not {len(text)}")
 
 
 def check_split(where: str, name: str):
@@ -60,16 +63,17 @@ def check_split(where: str, name: str):
     """
     check_text(where, "the name of a split", name)
     if not name or "/" in name or name in (".", "all"):
-        raise InputError(f"{where}: a split cannot be called {name!r}: it needs a name without a slash, and \"all\" is "
-                         "every store's own")
+        raise InputError(f"{where}: a split cannot be called {name!r}: it needs a name without a "
+                         "slash, and \"all\" is every store's own")
 
 
 def read_rows(path) -> tuple[str, Iterator[tuple[int, list[str]]]]:
-    """The separator of a CSV file, and the line number and cells of each row, up to its last character that is no
-    blank.
+    """The separator of a CSV file, and the line number and cells of each row.
+
+    The last row is that of the last character that is no blank.
 
     Raises:
-        InputError: the file cannot be read, or is no CSV text; some of it only while the rows are read.
+        InputError: the file cannot be read, or is no CSV text; some only while the rows are read.
     """
     text = _read(path)
     said = _SAID.match(text)
@@ -80,8 +84,10 @@ def read_rows(path) -> tuple[str, Iterator[tuple[int, list[str]]]]:
         separator = max(SEPARATORS, key=first.count)
         separator = separator if separator in first else ","
     if separator not in SEPARATORS:
-        raise InputError(f"{path}, line 1: the separator is {separator!r}, expected a comma, a semicolon or a tab")
-    return separator, _rows(path, text.rstrip("\r\n " if separator == "\t" else None), separator, int(bool(said)))
+        raise InputError(f"{path}, line 1: the separator is {separator!r}, expected a comma, a "
+                         "semicolon or a tab")
+    text = text.rstrip("\r\n " if separator == "\t" else None)
+    return separator, _rows(path, text, separator, int(bool(said)))
 
 
 def _read(path) -> str:
@@ -90,8 +96,8 @@ def _read(path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        raise InputError(f"{path}: not UTF-8 text{' but UTF-16' if utf_16 else ''}; expected a CSV table: save it anew, "
-                         "in Excel as \"CSV UTF-8\"") from None
+        raise InputError(f"{path}: not UTF-8 text{' but UTF-16' if utf_16 else ''}; expected a CSV "
+                         "table: save it anew, in Excel as \"CSV UTF-8\"") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{path}, line {line}: has a NUL byte; expected a CSV table in UTF-8")
@@ -104,7 +110,8 @@ def _rows(path, text: str, separator: str, before: int) -> Iterator[tuple[int, l
         for cells in rows:
             yield rows.line_num + before, cells
     except csv.Error as error:
-        raise InputError(f"{path}, line {rows.line_num + before}: {error}; expected a CSV table") from None
+        where = f"{path}, line {rows.line_num + before}"
+        raise InputError(f"{where}: {error}; expected a CSV table") from None
 
 
 def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
@@ -120,16 +127,17 @@ def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
     named = optional + ((f"{prefix}...",) if prefix else ())
     expected = f"expected the columns {', '.join(required)} and perhaps {', '.join(named)}"
     separator, rows = read_rows(path)
-    taken = f"its columns are separated by {SEPARATORS[separator]}"
+    taken = f"(its columns are separated by {SEPARATORS[separator]})"
     columns = [column.strip() for column in next(rows, (1, []))[1]]
     for column in required:
         if column not in columns:
-            raise InputError(f"{path}: no column {column!r} in its first line; {expected} ({taken})")
+            raise InputError(f"{path}: no column {column!r} in its first line; {expected} {taken}")
     count = collections.Counter(columns)
     for column in columns:
         known = column in required + optional or (prefix and column.startswith(prefix) and column != prefix)
         if not known or count[column] > 1:
-            raise InputError(f"{path}: unknown or repeated column {shown(column)}; {expected} ({taken})")
+            problem = f"unknown or repeated column {shown(column)}"
+            raise InputError(f"{path}: {problem}; {expected} {taken}")
         if column not in required + optional:
             check_split(f"{path}: column {shown(column)}", column.removeprefix(prefix))
     for line, row in rows:
@@ -137,8 +145,9 @@ def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
         if not any(value.strip() for value in row):
             continue
         if len(row) != len(columns):
-            raise InputError(f"{where}: {len(row)} values, expected {len(columns)} ({taken})")
-        values = {column: _value(where, column, text.strip(), separator) for column, text in zip(columns, row)}
+            raise InputError(f"{where}: {len(row)} values, expected {len(columns)} {taken}")
+        values = {column: _value(where, column, text.strip(), separator)
+                  for column, text in zip(columns, row)}
         for column in required:
             if values[column] in (None, ""):
                 raise InputError(f"{where}: no {column}")
@@ -177,8 +186,10 @@ def pop_sides(where: str, row: dict) -> dict[str, str]:
 
 
 def check_report(report, output):
-    """Refuse the path of a report that cannot be written, or that is the output's, and say if a file there will be
-    replaced; no report (None) is none of these."""
+    """Refuse the path of a report that cannot be written, or that is the output's.
+
+    Says on standard error if a file there will be replaced. No report (None) is none of these.
+    """
     if report is None:
         return
     if os.path.realpath(report) == os.path.realpath(output):

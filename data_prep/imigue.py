@@ -47,7 +47,7 @@ FORMS = {"csv": skeleton.IMIGUE_35, "xlsx": skeleton.OPENPOSE_137, "json": skele
 MANY = 10  # from so many clips of a video on, one class for all is hardly a label
 ID = re.compile(r"[0-9]{1,4}")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
-LARGEST_SHEET, LARGEST_BOOK = 2**27, 2**30  # bytes of an .xlsx file, and of what is in it when unpacked
+LARGEST_SHEET, LARGEST_BOOK = 2**27, 2**30  # bytes of an .xlsx file, as it is and unpacked
 _PART = re.compile(r"(xl/|xl/worksheets/|xl/_rels/|_rels/|)[^/]*\.(xml|rels)", re.IGNORECASE)
 _FAR = re.compile(rb"""r(?<![:\w]r)\s*=\s*["'](?:[A-Za-z]{3,}[0-9]|[A-Za-z]{0,2}[0-9]{6})""")
 _SKIPPED = {"csv": 1, "xlsx": 0}  # columns before the joints
@@ -167,13 +167,15 @@ def read_labels(path, frames: int) -> list[tuple[int, int, int | None]]:
     separator, rows = csv_tables.read_rows(path)
     for number, (line, cells) in enumerate(rows):
         where, cells = f"{path}, line {line}", [cell.strip() for cell in cells]
-        if not any(cells) or (not number and [cell.lower() for cell in cells] == ["label", "start", "end"]):
+        heading = [cell.lower() for cell in cells] == ["label", "start", "end"]
+        if not any(cells) or (heading and not number):
             continue
         if len(cells) != 3:
-            raise InputError(f"{where}: {len(cells)} values, expected three: label,start,end (the values are "
-                             f"separated by {csv_tables.SEPARATORS[separator]})")
+            raise InputError(f"{where}: {len(cells)} values, expected three: label,start,end (the "
+                             f"values are separated by {csv_tables.SEPARATORS[separator]})")
         if not all(_WHOLE.fullmatch(cell) for cell in cells[1:] + [cells[0] or "99"]):
-            raise InputError(f"{where}: {','.join(cells)[:100]} are not whole numbers; expected label,start,end")
+            raise InputError(f"{where}: {','.join(cells)[:100]} are not whole numbers; expected "
+                             "label,start,end")
         start, end = int(cells[1]), int(cells[2])
         label = 31 if cells[0] == "99" else int(cells[0]) - 1 if cells[0] else None
         if label is not None and not 0 <= label < len(protocols.IMIGUE_CLASSES):
@@ -215,9 +217,10 @@ def _sheet_rows(path) -> Iterator[tuple[int, list]]:
         raise InputError(f"{path}: reading a sheet takes python-calamine: pip install 'mgjax[xlsx]'") from None
     book = _book(path)
     try:
-        rows = python_calamine.load_workbook(book).get_sheet_by_index(0).to_python(skip_empty_area=False)
+        first = python_calamine.load_workbook(book).get_sheet_by_index(0)
+        rows = first.to_python(skip_empty_area=False)
     except (OSError, python_calamine.CalamineError) as error:
-        raise InputError(f"{path}: not a whole sheet, damaged or cut short ({str(error)[:200]})") from None
+        raise _no_sheet(path, error) from None
     for cells in rows:
         while cells and cells[-1] == "":
             cells.pop()
@@ -229,8 +232,8 @@ def _sheet_rows(path) -> Iterator[tuple[int, list]]:
 def _book(path) -> io.BytesIO:
     """A workbook as a zip file that is not packed, of the parts that hold cells and nothing else.
 
-    What is in there has then its true size, and no cell lies so far out that the rectangle of all would fill the
-    memory: the library that reads it asks neither.
+    What is in there has then its true size, and no cell lies so far out that the rectangle of all
+    would fill the memory: the library that reads it asks neither.
 
     Raises:
         InputError: it cannot be read, is no workbook, or is too large.
@@ -241,7 +244,8 @@ def _book(path) -> io.BytesIO:
             parts = [part for part in book.infolist() if _PART.fullmatch(part.filename)]
             size = sum(part.file_size for part in parts)
             if size > LARGEST_BOOK:
-                raise InputError(f"{path}: its sheets have {size} bytes when unpacked, expected at most {LARGEST_BOOK}")
+                raise InputError(f"{path}: its sheets have {size} bytes when unpacked, expected at "
+                                 f"most {LARGEST_BOOK}")
             for part in parts:
                 content = book.read(part)
                 if _FAR.search(content):
@@ -250,9 +254,13 @@ def _book(path) -> io.BytesIO:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # a damaged zip file can make its reader raise anything
-        raise InputError(f"{path}: not a whole sheet, damaged or cut short ({str(error)[:200]})") from None
+        raise _no_sheet(path, error) from None
     unpacked.seek(0)
     return unpacked
+
+
+def _no_sheet(path, error) -> InputError:
+    return InputError(f"{path}: not a whole sheet, damaged or cut short ({str(error)[:200]})")
 
 
 def _is_header(cells: Sequence, files: Files) -> bool:
@@ -320,10 +328,12 @@ def read_points(files: Files) -> np.ndarray:
                              + ("one that is skipped, then " if skipped else "") + f"{joints} x (x, y, score)")
         cells = cells[skipped:]
         try:
-            numbers.append(array.array("d", [np.nan if cell == "" else float(cell) for cell in cells]))
+            row_numbers = [np.nan if cell == "" else float(cell) for cell in cells]
+            numbers.append(array.array("d", row_numbers))
         except (TypeError, ValueError):
             wrong = next(cell for cell in cells if cell != "" and _number(cell) is None)
-            raise InputError(f"{files.path}, row {row}: {csv_tables.shown(wrong)} is not a number") from None
+            raise InputError(f"{files.path}, row {row}: {csv_tables.shown(wrong)} is not a "
+                             "number") from None
     with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
         points = np.array(numbers, np.float32).reshape(len(numbers), joints, 3)
     if np.isinf(points).any():

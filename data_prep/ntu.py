@@ -21,11 +21,13 @@ FPS = 30  # Kinect v2
 SCORES = np.array([0, 0.5, 1], np.float32)  # by tracking state: not tracked, inferred, tracked
 WIDE, WIDE_SHARE = 0.8, 0.7  # width over height, and share of frames, above which a body is furniture
 SHORTEST = 12  # frames
-LARGEST, LONGEST, MOST_BODIES = 2**26, 10**5, 200  # bytes, frames and body ids of a file; 10 MB, 300 and a dozen occur
+# Bytes, frames and body ids of a file; some 10 MB, 300 and a dozen occur.
+LARGEST, LONGEST, MOST_BODIES = 2**26, 10**5, 200
 FAR = 1e6  # metres
 REACH, PACE = 0.5, 2.0  # metres, and metres a second, that a person may have moved while lost
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
-_JOINTS, _COLUMNS, _BODY_COLUMNS = len(skeleton.NTU_25), 12, 10  # columns of a line of a joint, and of a body
+_JOINTS = len(skeleton.NTU_25)
+_COLUMNS, _BODY_COLUMNS = 12, 10  # of a line of a joint, and of a body
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,8 @@ def read(path) -> list[Body]:
     data = files.read_bytes(path, "a .skeleton file", LARGEST)
     # What separates columns has to be the same for everything that takes the lines apart.
     if not data.isascii() or any(byte in data for byte in (b"\x1c", b"\x1d", b"\x1e", b"\x1f")):
-        raise InputError(f"{path}: damaged, or not a .skeleton file: it has bytes that are not text in ASCII")
+        raise InputError(f"{path}: damaged, or not a .skeleton file: it has bytes that are not text "
+                         "in ASCII")
     lines = data.splitlines()
     at, starts, places = 1, [], {}  # places: body id to the frames it is in, and its rows among the starts
     length = _count(path, lines, 0, "the number of frames")
@@ -115,9 +118,11 @@ def read(path) -> list[Body]:
             if frames and frames[-1] == frame:
                 raise InputError(f"{path}, line {at + 1}: this body is in frame {frame + 1} twice")
             if _count(path, lines, at + 1, "the number of joints") != _JOINTS:
-                raise InputError(f"{path}, line {at + 2}: {lines[at + 1].decode()[:20]} joints, expected {_JOINTS}")
+                raise InputError(f"{path}, line {at + 2}: {lines[at + 1].decode()[:20]} joints, "
+                                 f"expected {_JOINTS}")
             if len(places) > MOST_BODIES:
-                raise InputError(f"{path}, line {at + 1}: more than {MOST_BODIES} body ids; a sample has a few")
+                raise InputError(f"{path}, line {at + 1}: more than {MOST_BODIES} body ids; a sample "
+                                 "has a few")
             frames.append(frame)
             rows.append(len(starts))
             starts.append(at + 2)
@@ -127,7 +132,7 @@ def read(path) -> list[Body]:
     for number, line in enumerate(lines[at:], at + 1):
         if line.strip():
             raise InputError(f"{path}, line {number}: more than the frames that the first line counts")
-    # Counting blanks is quick, and that of a sound file is known; only where it differs each line is looked at.
+    # Counting blanks is quick; only where they are not those of a sound file is each line looked at.
     blanks = len(starts) * (_JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1)
     values = _joints(path, lines, starts, regular=data.count(b" ") == blanks)
     return [Body(np.array(frames), values[rows]) for frames, rows in places.values()]
@@ -168,8 +173,11 @@ def _joints(path, lines: list[bytes], starts: list[int], regular: bool) -> np.nd
     try:
         values = _numbers(line for start in starts for line in lines[start:start + _JOINTS])
         values = values.reshape(len(starts), _JOINTS, 4)
-        sound = regular or all(len(line.split()) == _COLUMNS for at in starts for line in lines[at:at + _JOINTS])
-        sound = sound and (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()  # NaN is not below either
+        # NaN is not below anything.
+        sound = (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()
+        if not regular:
+            sound = sound and all(len(line.split()) == _COLUMNS
+                                  for at in starts for line in lines[at:at + _JOINTS])
     except ValueError:
         sound = False
     if not sound:
@@ -193,8 +201,8 @@ def _first_wrong(lines: list[bytes], starts: list[int]) -> tuple[int, str]:
         except ValueError:
             return at + 1, "a joint's x, y, z or tracking state is not a number"
         if not (np.abs(place) < FAR).all() or state not in (0, 1, 2):
-            return at + 1, (f"a joint's x, y or z is not finite or not below {FAR:g} metres, or its tracking state is "
-                            "not 0, 1 or 2")
+            return at + 1, (f"a joint's x, y or z is not finite or not below {FAR:g} metres, or its "
+                            "tracking state is not 0, 1 or 2")
     return starts[0] + 1, "the joints from here on cannot be read as columns of numbers"
 
 
@@ -241,7 +249,8 @@ def read_missing(path) -> set[str]:
         if _NAME.fullmatch(name):
             names.add(name)
         elif names and name:
-            raise InputError(f"{path}, line {number}: {shown(name)} is not of the form SsssCcccPpppRrrrAaaa")
+            raise InputError(f"{path}, line {number}: {shown(name)} is not of the form "
+                             "SsssCcccPpppRrrrAaaa")
     if not names:
         raise InputError(f"{path}: names no sample of the form SsssCcccPpppRrrrAaaa")
     return names

@@ -62,10 +62,12 @@ def read(path) -> Recording:
     if missing:
         raise InputError(f"{path}: not a clip of Northwestern-UCLA: it has no {sorted(missing)[0]!r}")
     if content["file_name"] != path.stem:
-        raise InputError(f"{path}: its file_name is {shown(content['file_name'])}, expected {path.stem!r}, its own name")
+        raise InputError(f"{path}: its file_name is {shown(content['file_name'])}, expected "
+                         f"{path.stem!r}, its own name")
     if content["label"] != _NUMBER[action] + 1:
         raise InputError(
-            f"{path}: its label is {shown(content['label'])}, expected {_NUMBER[action] + 1}, the number of action {action}"
+            f"{path}: its label is {shown(content['label'])}, expected {_NUMBER[action] + 1}, the "
+            f"number of action {action}"
         )
     return Recording(path.stem, action, subject, view, _keypoints(content["skeletons"], path))
 

@@ -6,14 +6,16 @@
 A pickle holds `{"split": {name: [frame_dir, ...]}, "annotations": [...]}`, or a list of annotations alone. An
 annotation is a dict of `frame_dir`, `total_frames`, `keypoint` [M, T, V, C] of M people and perhaps `label`,
 `img_shape` (height, width) and `keypoint_score` [M, T, V]. A pickle can make whoever reads it run any program; here it
-is read by something that builds numbers, text, arrays and containers of them (`data_prep/pickles.py`).
+is read by something that builds numbers, text, arrays and containers (`data_prep/pickles.py`).
 
 To a store: each annotation is a video, `frame_dir` its id, and one clip. Its person is the one with the highest total
 score, or the number --person of its list. Without scores a joint is seen (score 1) unless all its coordinates are 0;
-one that has NaN as a coordinate or score was not seen. Three coordinates are taken to be metres, two pixels. Lists of a split are paired: `xsub_train` with `xsub_test` or
-`xsub_val` is the split xsub, `train1` with `test1` is split1, `train` with `val` is split; where there are both a test
-and a val list, the latter with the same train list is the split with _val behind its name. Annotations without a frame
-or without that person are left out; they, and lists that pair with no other, are reported.
+one that has NaN as a coordinate or score was not seen. Three coordinates are taken to be metres, two pixels.
+
+Lists of a split are paired: `xsub_train` with `xsub_test` or `xsub_val` is the split xsub, `train1` with `test1` is
+split1, `train` with `val` is split; where there are both a test and a val list, the latter with the same train list is
+the split with _val behind its name. Annotations without a frame or without that person are left out; they, and lists
+that pair with no other, are reported.
 
 To a pickle: each clip is an annotation of one person, its `frame_dir` the video's id, with _1, _2, ... behind it where
 the video has several clips; the lists of a split are NAME_train and NAME_val. A pickle cannot say, and so loses:
@@ -42,7 +44,7 @@ from mgjax.errors import InputError, run_script, script
 
 PROTOCOL = 4  # read by Python 3.4 and later
 MOST_CLASSES = 10**5
-_SHARED = 4  # how often arrays and lists may be there on average, before the same ones count as a trap
+_SHARED = 4  # times that an array or list may be there, on average, before it counts as a trap
 _TRAIN = re.compile(r"(?:(.+)_)?train(\d*)")
 
 
@@ -67,12 +69,17 @@ class Annotation:
 
     def person(self, number: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Keypoints `[T, V, C]` and score `[T, V]`, float32, of a person by number (1 the first), None for the one
-        with the highest total score. NaN says that a joint was not seen: its score is 0, and so are its keypoints."""
-        with np.errstate(all="ignore"):  # what float32 cannot hold becomes infinite, and NaN may signal
+        with the highest total score.
+
+        NaN says that a joint was not seen: its score is 0, and so are its keypoints.
+        """
+        # What float32 cannot hold becomes infinite, and a NaN may signal.
+        with np.errstate(all="ignore"):
             score = self.keypoints.any(axis=-1) if self.score is None else self.score
             unseen = np.isnan(self.keypoints).any(axis=-1) | np.isnan(score)
             score = np.where(unseen, 0, score)
-            row = int(score.sum(axis=(1, 2), dtype=float).argmax()) if number is None else number - 1
+            total = score.sum(axis=(1, 2), dtype=float)
+            row = int(total.argmax()) if number is None else number - 1
             keypoints = np.where(unseen[row][..., None], 0, self.keypoints[row])
             return keypoints.astype(np.float32), score[row].astype(np.float32)
 
@@ -91,6 +98,8 @@ def read(path) -> tuple[dict[str, list[str]], list[Annotation]]:
         raise InputError(f"{path}: expected pyskl annotations: a dict of 'split' and 'annotations', or a list")
     if not content:
         raise InputError(f"{path}: holds no annotation")
+    lists = [ids for ids in splits.values() if isinstance(ids, (list, tuple, set))]
+    _refuse_copies(path, sum(map(len, lists)), size)
     for name, ids in splits.items():
         if not isinstance(name, str) or not isinstance(ids, (list, tuple, set)) or not all(
                 isinstance(id, str) for id in ids):
@@ -102,11 +111,15 @@ def read(path) -> tuple[dict[str, list[str]], list[Annotation]]:
         if annotations[-1].id in seen:
             raise InputError(f"{path}: annotation {number}: frame_dir {annotations[-1].id!r} is there twice")
         seen.add(annotations[-1].id)
-    # A pickle of a few bytes can say "the same again" as often as it likes, and each would be packed.
-    if (sum(annotation.keypoints.nbytes for annotation in annotations) > _SHARED * size + 2**20
-            or sum(map(len, splits.values())) > _SHARED * size):
-        raise InputError(f"{path}: its annotations or splits are the same arrays or lists again and again")
+    _refuse_copies(path, sum(annotation.keypoints.nbytes for annotation in annotations), size)
     return splits, annotations
+
+
+def _refuse_copies(path, count: int, size: int):
+    """A few bytes can say "the same again" as often as they like, and each would be packed."""
+    if count > _SHARED * size + 2**20:
+        raise InputError(f"{path}: its annotations or splits are the same arrays or lists again "
+                         "and again")
 
 
 def _annotation(path, number: int, fields) -> Annotation:
@@ -120,33 +133,39 @@ def _annotation(path, number: int, fields) -> Annotation:
     if keypoints.ndim != 4:
         raise InputError(f"{where}: keypoint is {keypoints.dtype} {keypoints.shape}, expected numbers [M, T, V, C]")
     if fields.get("total_frames", keypoints.shape[1]) != keypoints.shape[1]:
-        raise InputError(f"{where}: total_frames is {shown(fields['total_frames'])}, its keypoint has "
-                         f"{keypoints.shape[1]}")
+        raise InputError(f"{where}: total_frames is {shown(fields['total_frames'])}, its keypoint "
+                         f"has {keypoints.shape[1]}")
     score, expected = fields.get("keypoint_score"), keypoints.shape[:3]
     if score is not None:
         score = _numbers(where, "keypoint_score", score, str(expected))
         if score.shape != expected:
-            raise InputError(f"{where}: keypoint_score is {score.dtype} {score.shape}, expected numbers {expected}")
+            raise InputError(f"{where}: keypoint_score is {score.dtype} {score.shape}, expected "
+                             f"numbers {expected}")
     label = fields.get("label")
     try:
         label = None if label is None else operator.index(label)
         height, width = map(operator.index, fields.get("img_shape", (0, 0)))
     except (TypeError, ValueError):
-        raise InputError(f"{where}: label is {shown(label)} and img_shape {shown(fields.get('img_shape'))}; "
-                         "expected a whole number, and two of them") from None
-    if not 0 <= min(height, width) <= max(height, width) < 2**31 or label is not None and not 0 <= label < MOST_CLASSES:
-        raise InputError(f"{where}: label is {label}, img_shape {height}, {width}; expected no number below 0, and a "
-                         f"label below {MOST_CLASSES}")
+        raise InputError(f"{where}: label is {shown(label)} and img_shape "
+                         f"{shown(fields.get('img_shape'))}; expected a whole number, and two of "
+                         "them") from None
+    if not 0 <= (label or 0) < MOST_CLASSES:
+        raise InputError(f"{where}: label is {label}, expected 0 or more, below {MOST_CLASSES}")
+    if not (0 <= height < 2**31 and 0 <= width < 2**31):
+        raise InputError(f"{where}: img_shape is {height}, {width}; expected no number below 0")
     return Annotation(fields["frame_dir"], label, keypoints, score, width, height)
 
 
 def _numbers(where: str, what: str, value, expected: str) -> np.ndarray:
-    """The array of numbers that a field holds. Lists of numbers, which pyskl does not take either, are none."""
+    """The array of numbers that a field holds; lists, which pyskl does not take either, are none."""
     if not isinstance(value, pickles.Array):
-        raise InputError(f"{where}: {what} is {shown(value)}, expected an array of numbers {expected}")
-    if value.value.dtype.kind not in "iuf":
-        raise InputError(f"{where}: {what} is {value.value.dtype} {value.value.shape}, expected numbers {expected}")
-    return value.value
+        raise InputError(f"{where}: {what} is {shown(value)}, expected an array of numbers "
+                         f"{expected}")
+    array = value.value
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"{where}: {what} is {array.dtype} {array.shape}, expected numbers "
+                         f"{expected}")
+    return array
 
 
 def layout_of(joints: int, dimensions: int, name: str | None = None) -> skeleton.Layout:
@@ -416,7 +435,8 @@ def main(_):
     options = flags.FLAGS
     if (options.input is None) == (options.export is None):
         raise InputError("give either --input, a pickle to make a store of, or --export, a store to make a pickle of")
-    paths = [path for path in (options.input, options.export, options.output, options.labels) if path is not None]
+    paths = [options.input, options.export, options.output, options.labels]
+    paths = [path for path in paths if path is not None]
     if len(set(map(os.path.realpath, paths))) < len(paths):
         raise InputError("two of --input, --export, --output and --labels are the same file")
     files.output(options.output)

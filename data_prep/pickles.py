@@ -1,10 +1,11 @@
-"""Pickles of numbers, text, arrays and plain containers of them, read by a machine that can build nothing else.
+"""Pickles of numbers, text, arrays and containers, read by a machine that can build nothing else.
 
-A pickle is a program for whoever reads it. Python's own reader with a list of allowed names is not enough: it takes
-memory for a length before it looks whether the file has so many bytes, sets attributes on the functions that are
-allowed, hashes a small pile of nested tuples for years, and copies one long list as often as it is told to. So here
-`pickletools.genops` takes the program apart without running it, and `_Machine` carries out the operations that arrays
-and containers need; the names of a pickle are only ever looked up in its table. The rules that bound it:
+A pickle is a program for whoever reads it. Python's own reader with a list of allowed names is not
+enough: it takes memory for a length before it looks whether the file has so many bytes, sets
+attributes on the functions that are allowed, hashes a small pile of nested tuples for years, and
+copies one long list as often as it is told to. So here `pickletools.genops` takes the program
+apart without running it, and `_Machine` carries out the operations that arrays and containers
+need; the names of a pickle are only ever looked up in its table. The rules that bound it:
 
 - No length counts beyond the file's end, and no array that is not as long as its bytes.
 - A call copies, or looks at, four times the file's bytes at most, all calls together.
@@ -29,7 +30,8 @@ from mgjax.errors import InputError
 
 LARGEST = 2**36  # bytes of a file, and with them about as many of memory
 MOST_STEPS = 10**8  # operations; NTU RGB+D 120 takes six million
-MOST_OBJECTS = 10**7  # containers and results of calls, of some 100 bytes each; NTU RGB+D 120 takes one million
+# Containers and results of calls, of some 100 bytes each; NTU RGB+D 120 takes one million.
+MOST_OBJECTS = 10**7
 _COPIES = 4
 _TYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f(?:2|4|8|12|16)|[SU][0-9]{1,6})")
 _KEY = (str, bytes, int, float, type(None))
@@ -40,7 +42,7 @@ class _Refused(pickle.UnpicklingError):
 
 
 class Array:
-    """Stands for a NumPy array in what `load` returns; `value` and `numpy.asarray` give the array."""
+    """Stands for a NumPy array in what `load` returns; `value` and `numpy.asarray` give it."""
 
     __slots__ = ("value",)
 
@@ -55,7 +57,7 @@ class Array:
 
 
 class _Type:
-    """Stands for numpy.dtype: types of numbers and text only, so that nothing in an array is a pointer."""
+    """Stands for numpy.dtype: of numbers and text only, so that no array holds a pointer."""
 
     __slots__ = ("value",)
 
@@ -92,7 +94,8 @@ def load(path):
     """Read a pickle of arrays and containers; nothing in it is run. Its arrays are `Array`.
 
     Raises:
-        InputError: the file cannot be read, is no whole pickle, or asks for anything but arrays and containers.
+        InputError: the file cannot be read, is no whole pickle, or asks for anything but arrays
+            and containers.
     """
     try:
         with files.open_plain(path, "a pickle", LARGEST) as file:
@@ -102,42 +105,50 @@ def load(path):
     except (InputError, MemoryError):
         raise
     except _Refused as refused:
-        raise InputError(f"{path}: refused, for {refused}; only numbers, text, arrays and containers of them are "
-                         "built from a pickle") from None
+        raise InputError(f"{path}: refused, for {refused}; only numbers, text, arrays and "
+                         "containers of them are built from a pickle") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # a damaged pickle can make its reader raise anything
-        raise InputError(f"{path}: not a pickle, damaged or cut short ({str(error)[:200]})") from None
+        problem = f"not a pickle, damaged or cut short ({str(error)[:200]})"
+        raise InputError(f"{path}: {problem}") from None
 
 
 class _Machine:
-    """Carries out a pickle's operations, in the words of `pickletools`: a stack, marks on it, and a memory."""
+    """Carries out a pickle's operations: a stack, marks on it, and a memory (see `pickletools`)."""
 
     def __init__(self, size: int):
         self.stack, self.below, self.memory = [], [], {}  # below: the stacks under the marks
         self.budget, self.objects = _COPIES * size, MOST_OBJECTS
         push = self.push
-        texts = dict.fromkeys(("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"), push)
-        old_texts = dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), self.old_text)
-        data = dict.fromkeys(("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8", "FLOAT", "BINFLOAT"), push)
-        numbers = dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), self.whole_number)
-        puts = dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), self.put)
-        gets = dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), self.get)
-        self.operations = texts | old_texts | data | numbers | puts | gets | {
-            "PROTO": self.protocol, "FRAME": self.nothing, "STOP": self.nothing,
-            "NONE": push, "NEWTRUE": self.true, "NEWFALSE": self.false,
-            "MARK": self.mark, "POP": self.pop, "POP_MARK": self.above_mark, "DUP": self.duplicate,
-            "MEMOIZE": self.memoize,
-            "EMPTY_TUPLE": self.empty_tuple, "TUPLE1": self.tuple_1, "TUPLE2": self.tuple_2, "TUPLE3": self.tuple_3,
-            "TUPLE": self.tuple_of_mark, "EMPTY_LIST": self.empty_list, "LIST": self.list_of_mark,
-            "APPEND": self.append, "APPENDS": self.appends,
-            "EMPTY_DICT": self.empty_dict, "DICT": self.dict_of_mark, "SETITEM": self.set_item,
-            "SETITEMS": self.set_items,
-            "EMPTY_SET": self.empty_set, "ADDITEMS": self.add_items, "FROZENSET": self.frozenset_of_mark,
-            "GLOBAL": self.name, "STACK_GLOBAL": self.stacked_name, "REDUCE": self.call, "BUILD": self.take_state,
+        several = {
+            push: "UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT NONE "
+                  "SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8",
+            self.old_text: "STRING BINSTRING SHORT_BINSTRING",
+            self.whole_number: "INT BININT BININT1 BININT2 LONG LONG1 LONG4",
+            self.put: "PUT BINPUT LONG_BINPUT",
+            self.get: "GET BINGET LONG_BINGET",
         }
-        self.calls = {("numpy", "ndarray"): self.array, ("numpy", "dtype"): self.type_of,
-                      ("_codecs", "encode"): self.encoded, ("collections", "OrderedDict"): self.dict_of}
+        self.operations = {name: do for do, names in several.items() for name in names.split()} | {
+            "PROTO": self.protocol, "FRAME": self.nothing, "STOP": self.nothing,
+            "NEWTRUE": self.true, "NEWFALSE": self.false,
+            "MARK": self.mark, "POP": self.pop, "POP_MARK": self.above_mark,
+            "DUP": self.duplicate, "MEMOIZE": self.memoize,
+            "EMPTY_TUPLE": self.empty_tuple, "TUPLE": self.tuple_of_mark,
+            "TUPLE1": self.tuple_1, "TUPLE2": self.tuple_2, "TUPLE3": self.tuple_3,
+            "EMPTY_LIST": self.empty_list, "LIST": self.list_of_mark,
+            "APPEND": self.append, "APPENDS": self.appends,
+            "EMPTY_DICT": self.empty_dict, "DICT": self.dict_of_mark,
+            "SETITEM": self.set_item, "SETITEMS": self.set_items,
+            "EMPTY_SET": self.empty_set, "ADDITEMS": self.add_items,
+            "FROZENSET": self.frozenset_of_mark,
+            "GLOBAL": self.name, "STACK_GLOBAL": self.stacked_name,
+            "REDUCE": self.call, "BUILD": self.take_state,
+        }
+        self.calls = {
+            ("numpy", "ndarray"): self.array, ("numpy", "dtype"): self.type_of,
+            ("_codecs", "encode"): self.encoded, ("collections", "OrderedDict"): self.dict_of,
+        }
         for core in ("numpy.core", "numpy._core"):
             self.calls |= {(f"{core}.multiarray", "_reconstruct"): self.unbuilt_array,
                            (f"{core}.multiarray", "scalar"): self.scalar,
@@ -145,7 +156,8 @@ class _Machine:
         for module in ("builtins", "__builtin__"):
             self.calls |= {(module, "dict"): self.dict_of, (module, "bytes"): self.bytes_of,
                            (module, "bytearray"): self.bytearray_of}
-            self.calls |= {(module, kind.__name__): self.copier(kind) for kind in (list, tuple, set, frozenset)}
+            for kind in (list, tuple, set, frozenset):
+                self.calls[module, kind.__name__] = self.copier(kind)
 
     def run(self, file: _File):
         """What the pickle builds."""
@@ -301,8 +313,10 @@ class _Machine:
         self.look_up(module, name)
 
     def look_up(self, module, name):
-        if not (isinstance(module, str) and isinstance(name, str)) or (module, name) not in self.calls:
-            raise _Refused(f"it names {f'{module}.{name}'[:100] if isinstance(name, str) else 'what is no name'}")
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise _Refused("it names what is no name")
+        if (module, name) not in self.calls:
+            raise _Refused(f"it names {module[:50]}.{name[:50]}")
         self.new(_Name(module, name))
 
     def call(self, _):
@@ -339,16 +353,19 @@ class _Machine:
         return self.from_bytes(data, of_type, (), "C")[()]
 
     def type_of(self, code, *_):
-        if not (isinstance(code, str) and _TYPE.fullmatch(code)):
-            raise _Refused(f"it holds an array of {code[:20]!r}" if isinstance(code, str) else
-                           "it holds an array of no type of numbers")
+        if not isinstance(code, str):
+            raise _Refused("it holds an array of no type of numbers")
+        if not _TYPE.fullmatch(code):
+            raise _Refused(f"it holds an array of {code[:20]!r}")
         return _Type(np.dtype(code))
 
     def from_bytes(self, data, of_type, shape, order) -> np.ndarray:
         """An array that looks at bytes of the file, as many as it needs."""
         if not isinstance(data, (bytes, bytearray)) or not isinstance(of_type, _Type):
             raise _Refused("it holds an array that is not made of bytes")
-        if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+        if not isinstance(shape, tuple) or len(shape) > 32:
+            raise ValueError("an array whose shape is none")
+        if not all(type(length) is int and length >= 0 for length in shape):
             raise ValueError("an array whose shape is none")
         size = of_type.value.itemsize
         if len(data) != math.prod(shape) * size or not size and shape:
@@ -359,9 +376,10 @@ class _Machine:
         return np.frombuffer(data, of_type.value).reshape(shape, order=order)
 
     def encoded(self, text, encoding):
+        if not isinstance(encoding, str):
+            raise _Refused("it names no encoding")
         if encoding not in ("latin1", "latin-1"):
-            raise _Refused(f"it names the encoding {encoding[:20]!r}" if isinstance(encoding, str) else
-                           "it names no encoding")
+            raise _Refused(f"it names the encoding {encoding[:20]!r}")
         self.spend(len(text))
         return text.encode("latin1")
 
@@ -372,7 +390,8 @@ class _Machine:
         return bytes(data)
 
     def bytearray_of(self, data=b"", encoding="latin1"):
-        return bytearray(self.encoded(data, encoding) if isinstance(data, str) else self.bytes_of(data))
+        is_text = isinstance(data, str)
+        return bytearray(self.encoded(data, encoding) if is_text else self.bytes_of(data))
 
     def copier(self, kind: type):
         """A function that makes a container of that kind from another one."""

@@ -149,7 +149,7 @@ def write_json(path: str | os.PathLike, value):
 
 
 def open_plain(path: str | os.PathLike, expected: str, most: int = 2**30) -> BinaryIO:
-    """Open a plain file of at most `most` bytes for reading; a pipe or a device is refused at once, not waited for.
+    """Open a plain file of at most `most` bytes; a pipe or a device is refused, not waited for.
 
     Args:
         expected: what it should be, as in "a CSV table", for the error messages.
@@ -164,11 +164,14 @@ def open_plain(path: str | os.PathLike, expected: str, most: int = 2**30) -> Bin
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
     except ValueError as error:  # a NUL byte in the name
         raise InputError(f"{str(path)!r}: cannot be the path of a file ({error})") from None
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+    status, problem = os.fstat(descriptor), None
+    if not stat.S_ISREG(status.st_mode):
+        problem = f"is not a plain file; expected {expected}"
+    elif status.st_size > most:
+        problem = f"has {status.st_size} bytes, too many for {expected}"
+    if problem:
         os.close(descriptor)
-        raise InputError(f"{path}: has {status.st_size} bytes, too many for {expected}" if stat.S_ISREG(status.st_mode)
-                         else f"{path}: is not a plain file; expected {expected}")
+        raise InputError(f"{path}: {problem}")
     return open(descriptor, "rb")
 
 

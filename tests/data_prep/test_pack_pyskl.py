@@ -150,7 +150,7 @@ BOMBS = {
     "keypoint_score": ([annotation(keypoint_score=pile([0]))], "keypoint_score is .*, expected an array"),
     "split": ({"split": {"train": pile([0])}, "annotations": [annotation()]}, "split 'train' is not a list"),
     "annotations": ({"split": {}, "annotations": pile([0])}, "annotation 0 is not a dict"),
-    "class number": ([annotation(label=10**8)], "label is 100000000, .* label below 100000"),
+    "class number": ([annotation(label=10**8)], "label is 100000000, expected 0 or more, below 100000$"),
     "class number of many digits": ([annotation(label=10**4000)], "whole number of more than 64 bits"),
     "text as a number": (b"L" + b"9" * 5000 + b"L\n.", "not a pickle"),
     "key": (program(b"}(" + PILE + b"Nu"), "a key that is neither"),
@@ -174,7 +174,7 @@ BOMBS = {
                          "the same bytes again and again"),
     "one array for all": ([annotation(str(number), keypoint=ONE, keypoint_score=None, frames=500)
                            for ONE in [np.ones((1, 500, 25, 3))] for number in range(1000)], "the same arrays"),
-    "one list for all": ({"split": {str(number): IDS for IDS in [["a"] * 5000] for number in range(5000)},
+    "one list for all": ({"split": {str(number): IDS for IDS in [["a"] * 10**5] for number in range(10**5)},
                           "annotations": [annotation()]}, "are the same arrays or lists again and again"),
 }
 
