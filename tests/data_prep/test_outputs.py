@@ -1,4 +1,7 @@
-"""A disk that is full: one sentence, exit code 1, nothing left on it. A tmpfs of a few pages is such a disk."""
+"""What the scripts leave behind: no path in what they write, and on a full disk nothing at all.
+
+A tmpfs of a few pages is such a disk.
+"""
 
 import json
 import pickle
@@ -67,7 +70,25 @@ def agreement(folder):
     return "agreement.py", "--first", folder / "clips.csv", "--second", folder / "clips.csv"
 
 
-JOBS = [ntu, export, agreement] + [nucla, imigue, pyskl] * (store.VERSION > 1)
+JOBS = [ntu, nucla, imigue, pyskl, export, agreement]
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_no_path_in_what_is_written(tmp_path, root, job):
+    (tmp_path / "secret").mkdir()
+    script, *arguments = job(tmp_path / "secret")
+    if job is imigue:
+        arguments += ["--report", tmp_path / "report.csv"]
+    if job is export:
+        arguments += ["--labels", tmp_path / "names.txt"]
+    command = [sys.executable, root / "data_prep" / script, *arguments, "--output", tmp_path / "out"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    written = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert len(written) == 1 + (job in (imigue, export))
+    for path in written:
+        for word in (b"secret", bytes(tmp_path), b"in.pkl", b"in.h5", b"clips.csv", script.encode()):
+            assert word not in path.read_bytes(), (path, word)
 
 
 @pytest.mark.parametrize("job", JOBS)
