@@ -1,9 +1,10 @@
 """Has training helped? Asked without a label, at the end of every training.
 
-Each of some training clips is changed at random twice, as training changes it, and embedded. A clip is found again when,
+Some training clips are changed at random twice, first a little and then a lot, and embedded. A clip is found again when,
 of all second views, its own is the one nearest to its first (cosine). The share of clips found says how well an encoder
 tells clips apart whatever is done to them. It is no accuracy of classes, but an encoder that finds fewer than before it
-was trained has unlearnt something: it was trained too briefly, or on too little.
+was trained has unlearnt something: it was trained too briefly, or on too little. A little alone would not show it, for
+an untrained encoder keeps everything; a lot alone would not either, for it finds next to nothing then.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from mgjax.training import Run, build_model, load_model
 from mgjax.transforms import Augmentation, Batch
 
 MOST = 500  # clips: enough for an interval of ± 4 %, few enough for seconds
-# How clips are changed where the run itself changes none.
-GENTLE = Augmentation(rotation=0.2, crop=0.2)
-VIEWS = 1, 2
+# The same changes for every run, so that runs can be compared.
+CHANGES = {
+    "a little": Augmentation(rotation=0.2, crop=0.2),
+    "a lot": Augmentation(rotation=0.5, crop=0.4, speed=0.2, drop=0.1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +38,17 @@ class LabelFreeCheck:
     """What was found.
 
     Attributes:
-        n: clips that were embedded twice.
-        trained, untrained, prepared: how many of them are found again by the trained encoder, by the same encoder
-            untrained, and by the prepared keypoints that it reads; None for a model without `encode`.
+        n: clips that were embedded.
+        trained, untrained, prepared: how many of them are found again after each of `CHANGES`, by the trained encoder,
+            by the same encoder untrained, and by the prepared keypoints that it reads; empty for a model without
+            `encode`.
         loss, first_loss: the training loss of the same clips, trained and untrained.
     """
 
     n: int
-    trained: int | None
-    untrained: int | None
-    prepared: int | None
+    trained: tuple[int, ...]
+    untrained: tuple[int, ...]
+    prepared: tuple[int, ...]
     loss: float
     first_loss: float
 
@@ -54,20 +58,19 @@ class LabelFreeCheck:
         found = []
         if not self.loss <= self.first_loss:
             found.append("its training loss")
-        if self.trained is not None and self.trained < self.untrained:
+        if sum(self.trained) < sum(self.untrained):
             found.append("the clips it finds again")
         return found
 
     def __str__(self) -> str:
         lines = [f"loss of {self.n} training clips: {self.loss:.4f}, untrained {self.first_loss:.4f}"]
-        if self.trained is not None:
-            shares = (f"{name} {_share(count, self.n)}" for name, count in (
-                ("trained", self.trained), ("untrained", self.untrained),
-                ("prepared keypoints", self.prepared)))
-            lines.append(f"clips found again, changed at random twice: {', '.join(shares)}")
+        for change, *counts in zip(CHANGES, self.trained, self.untrained, self.prepared):
+            names = "trained", "untrained", "prepared keypoints"
+            shares = (f"{name} {_share(count, self.n)}" for name, count in zip(names, counts))
+            lines.append(f"found again, changed {change}: {', '.join(shares)}")
         if self.worse:
             lines.append(f"WORSE THAN UNTRAINED by {' and by '.join(self.worse)}: train for more steps "
-                         "(--train.steps), or use the untrained encoder or prepared keypoints")
+                         "(--train.steps), or take the untrained encoder or prepared keypoints")
         return "\n".join(lines)
 
 
@@ -96,21 +99,19 @@ def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> Lab
     def over_clips(step):
         return map_clips(step, blocks, chosen, run.preparation)
 
+    def again(step):
+        pairs = ([over_clips(functools.partial(step, run=run, change=change, view=view)) for view in (1, 2)]
+                 for change in CHANGES)
+        return tuple(found_again(*pair) for pair in pairs)
+
     judged = []
     for which in (model, build_model(run)):
         graph, state = nnx.split(which)
         loss = over_clips(functools.partial(_loss, state, graph=graph, run=run)).mean()
-        again = None
-        if hasattr(which, "encode"):
-            again = found_again(*(
-                over_clips(functools.partial(_encoded, state, graph=graph, run=run, view=view))
-                for view in VIEWS))
-        judged.append((again, float(loss)))
+        encoded = functools.partial(_encoded, state, graph=graph)
+        judged.append((again(encoded) if hasattr(which, "encode") else (), float(loss)))
     (trained, loss), (untrained, first_loss) = judged
-    prepared = None
-    if trained is not None:
-        prepared = found_again(*(
-            over_clips(functools.partial(_keypoints, run=run, view=view)) for view in VIEWS))
+    prepared = again(_keypoints) if trained else ()
     return LabelFreeCheck(len(chosen), trained, untrained, prepared, loss, first_loss)
 
 
@@ -123,34 +124,28 @@ def found_again(first: np.ndarray, second: np.ndarray) -> int:
     return int(((closeness >= own).sum(1) == 1).sum())
 
 
-def _changed(frames, rows, steps: int, run: Run, view: int, augmentation=None) -> Batch:
-    """Clips as the run's training changes them, once for every `view`; the same every time."""
+def _changed(frames, rows, steps: int, run: Run, augmentation: Augmentation, view) -> Batch:
+    """Some clips, changed in another way for every `view`, and in the same one every time."""
     keypoints, score, length, label = gather(frames, rows, steps, run.preparation.resampling)
     key = jax.random.fold_in(jax.random.key(0), view)
-    augmentation = augmentation or run.augmentation
-    return run.preparation(keypoints, score, length, label, jnp.ones(len(rows)), run.layout,
-                           augmentation, key)
+    weight = jnp.ones(len(rows))
+    return run.preparation(keypoints, score, length, label, weight, run.layout, augmentation, key)
 
 
-def _gentle(run: Run) -> Augmentation:
-    """The run's augmentation, or a gentle one where it would leave both views alike."""
-    changes = dataclasses.replace(run.augmentation, denoise=False)
-    return GENTLE if changes == Augmentation() else run.augmentation
-
-
-@functools.partial(jax.jit, static_argnames=("steps", "graph", "run", "view"))
-def _encoded(state, frames, rows, *, steps, graph, run, view):
-    return nnx.merge(graph, state).encode(_changed(frames, rows, steps, run, view, _gentle(run)))
+@functools.partial(jax.jit, static_argnames=("steps", "graph", "run", "change"))
+def _encoded(state, frames, rows, *, steps, graph, run, change, view):
+    return nnx.merge(graph, state).encode(_changed(frames, rows, steps, run, CHANGES[change], view))
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "graph", "run"))
 def _loss(state, frames, rows, *, steps, graph, run):
-    loss, _ = nnx.merge(graph, state).loss(_changed(frames, rows, steps, run, 0), jax.random.key(0))
+    batch = _changed(frames, rows, steps, run, run.augmentation, 0)
+    loss, _ = nnx.merge(graph, state).loss(batch, jax.random.key(0))
     return jnp.full(len(rows), loss)
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "run", "view"))
-def _keypoints(frames, rows, *, steps, run, view):
+@functools.partial(jax.jit, static_argnames=("steps", "run", "change"))
+def _keypoints(frames, rows, *, steps, run, change, view):
     plain = dataclasses.replace(run.preparation, velocity=0.0, bones=False)
     run = dataclasses.replace(run, preparation=plain)
-    return at_even_times(_changed(frames, rows, steps, run, view, _gentle(run)))
+    return at_even_times(_changed(frames, rows, steps, run, CHANGES[change], view))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mgjax import training
-from mgjax.evaluation.label_free import LabelFreeCheck, check_run, found_again
+from mgjax.evaluation.label_free import CHANGES, LabelFreeCheck, check_run, found_again
 from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store, StoreWriter
@@ -34,15 +34,19 @@ def test_it_equals_scikit_learns_nearest_neighbour():
     assert 0 < found_again(first, second) == own.sum() < 50
 
 
+def check(trained, untrained=(98, 30), loss=0.2):
+    return LabelFreeCheck(100, trained, untrained, (60, 10), loss, 0.5)
+
+
 def test_what_is_said():
-    better = LabelFreeCheck(100, 90, 60, 40, 0.2, 0.5)
+    better = check((96, 45))
     assert better.worse == [] and "WORSE" not in str(better)
-    assert "trained 90.0% (82.6% – 94.5%), untrained 60.0%" in str(better)
-    assert LabelFreeCheck(100, 50, 60, 40, 0.2, 0.5).worse == ["the clips it finds again"]
-    assert LabelFreeCheck(100, 70, 60, 40, float("nan"), 0.5).worse == ["its training loss"]
-    assert "WORSE THAN UNTRAINED by its training loss and by the clips" in str(
-        LabelFreeCheck(100, 50, 60, 40, 0.6, 0.5))
-    assert "found again" not in str(LabelFreeCheck(100, None, None, None, 0.2, 0.5))
+    assert "changed a lot: trained 45.0% (35.6% – 54.8%), untrained 30.0%" in str(better)
+    assert check((95, 32)).worse == ["the clips it finds again"]
+    assert check((96, 45), loss=float("nan")).worse == ["its training loss"]
+    said = str(check((95, 32), loss=0.6))
+    assert "WORSE THAN UNTRAINED by its training loss and by the clips" in said
+    assert "found again" not in str(LabelFreeCheck(100, (), (), (), 0.2, 0.5))
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +76,10 @@ def test_a_run_that_learns_is_not_worse_and_one_that_breaks_is(store_path, tmp_p
         training.fit(run_of(store, epochs=40, learning_rate=1e-2), store, tmp_path / "good", log=str)
         good = check_run(tmp_path / "good", store)
         assert good.n == 24 and good.loss < good.first_loss and good.worse == []
+        assert len(good.trained) == len(CHANGES)
         assert check_run(tmp_path / "good", store) == good
         training.fit(run_of(store, epochs=2, learning_rate=1.0), store, tmp_path / "bad", log=str)
         bad = check_run(tmp_path / "bad", store)
         assert bad.untrained == good.untrained and bad.first_loss == pytest.approx(good.first_loss)
-        assert bad.trained < bad.untrained and "its training loss" in bad.worse
+        assert sum(bad.trained) < sum(bad.untrained) and "its training loss" in bad.worse
         assert check_run(tmp_path / "good", store, clips=10).n == 10
