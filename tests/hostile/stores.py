@@ -93,45 +93,45 @@ def _replace(file, name, **how):
     return file.create_dataset(name, **how)
 
 
-def _soft(chance, file, good):
+def _soft(chance, file, folder):
     name = chance.choice(_paths(file))
     del file[name]
     file[name] = h5py.SoftLink(
         chance.choice(("/nowhere", f"/{name}", "/frames/score", "/", "/videos/id")))
 
 
-def _external(chance, file, good):
+def _external(chance, file, folder):
     name = chance.choice(_paths(file))
     del file[name]
-    other = chance.choice((good / "store.h5", good / "absent.h5", "/dev/zero", good / "secret.bin"))
+    other = chance.choice((folder / "other.h5", folder / "absent.h5", "/dev/zero", folder / "secret.bin"))
     file[name] = h5py.ExternalLink(str(other), chance.choice((f"/{name}", "/", "/nowhere")))
 
 
-def _hard(chance, file, good):
+def _hard(chance, file, folder):
     name, other = chance.choice(_paths(file)), chance.choice(["/", *_paths(file)])
     file[chance.choice((name + "x", "splits/again", "videos/more"))] = file[other]
 
 
-def _raw(chance, file, good):
+def _raw(chance, file, folder):
     name = chance.choice(("frames/keypoints", "frames/score", "clips/label", "videos/fps",
                           "splits/mine/train"))
     shape, kind = file[name].shape, file[name].dtype
     size = int(np.prod(shape)) * kind.itemsize
-    other = chance.choice((good / "secret.bin", good / "absent.bin", "/dev/zero", good / "pipe"))
+    other = chance.choice((folder / "secret.bin", folder / "absent.bin", "/dev/zero", folder / "pipe"))
     _replace(file, name, shape=shape, dtype=kind, external=[(str(other), 0, size)])
 
 
-def _virtual(chance, file, good):
+def _virtual(chance, file, folder):
     name = chance.choice(("frames/keypoints", "frames/score", "clips/label", "videos/length"))
     shape, kind = file[name].shape, file[name].dtype
     del file[name]
     layout = h5py.VirtualLayout(shape, kind)
-    other = chance.choice((str(good / "store.h5"), str(good / "absent.h5"), "."))
+    other = chance.choice((str(folder / "other.h5"), str(folder / "absent.h5"), "."))
     layout[...] = h5py.VirtualSource(other, name if other != "." else "videos/width", shape=shape)
     file.create_virtual_dataset(name, layout)
 
 
-def _huge(chance, file, good):
+def _huge(chance, file, folder):
     name = _dataset(chance, file)
     data = file[name]
     kind = h5py.string_dtype() if data.dtype == object else data.dtype
@@ -143,7 +143,7 @@ def _huge(chance, file, good):
             file[f"{table}/{column}"][1] = chance.choice((rows, rows - 6, 2**63 - 1))
 
 
-def _kind(chance, file, good):
+def _kind(chance, file, folder):
     name = _dataset(chance, file)
     shape = file[name].shape
     kind = chance.choice(("f8", "f2", "i8", "u8", "i1", ">f4", ">i8", "c8", "?", "S3", "V7",
@@ -153,7 +153,7 @@ def _kind(chance, file, good):
     _replace(file, name, shape=shape, dtype=kind)
 
 
-def _shape(chance, file, good):
+def _shape(chance, file, folder):
     name = _dataset(chance, file)
     data, way = file[name], chance.randrange(6)
     kind, values = (h5py.string_dtype() if data.dtype == object else data.dtype), data[()]
@@ -171,7 +171,7 @@ def _shape(chance, file, good):
         _replace(file, name, data=np.concatenate([values, values]), dtype=kind)
 
 
-def _number(chance, file, good):
+def _number(chance, file, folder):
     name = _dataset(chance, file, "frames/keypoints", "frames/score", "videos/fps", "videos/width",
                     "videos/height",
                     "videos/start", "videos/length", "clips/video", "clips/start", "clips/length",
@@ -190,7 +190,7 @@ def _number(chance, file, good):
     file[name][...] = values
 
 
-def _overflow(chance, file, good):
+def _overflow(chance, file, folder):
     name = chance.choice(("clips/start", "clips/length", "videos/start", "videos/length"))
     file[name][chance.choice((0, 1, -1))] = chance.choice(
         (2**63 - 1, -(2**63), 2**63 - 6, 2**32, 2**31 - 1))
@@ -200,7 +200,7 @@ def _overflow(chance, file, good):
         file[other][chance.choice((0, 1, -1))] = chance.choice((2**63 - 1, 2**62, -(2**63)))
 
 
-def _text(chance, file, good):
+def _text(chance, file, folder):
     name = chance.choice(("videos/id", "videos/subject", "videos/emotion", "labels"))
     values = [value.decode() if isinstance(value, bytes) else value
               for value in file[name][:].tolist()]
@@ -217,7 +217,7 @@ def _text(chance, file, good):
         _replace(file, name, data=np.array(data), dtype=f"S{max(1, *map(len, data))}")
 
 
-def _attribute(chance, file, good):
+def _attribute(chance, file, folder):
     holder = chance.choice((file, file, file["splits/mine"]))
     name = chance.choice(list(holder.attrs))
     del holder.attrs[name]
@@ -229,7 +229,7 @@ def _attribute(chance, file, good):
         holder.attrs[name] = new
 
 
-def _skeleton(chance, file, good):
+def _skeleton(chance, file, folder):
     spoilt = damage.json_of(chance, json.loads(file.attrs["skeleton"]))[:60_000]
     if chance.random() < 0.5 or b"\0" in spoilt:
         file.attrs["skeleton"] = np.bytes_(spoilt)
@@ -237,7 +237,7 @@ def _skeleton(chance, file, good):
         file.attrs["skeleton"] = spoilt.decode("utf-8", "replace")
 
 
-def _swap(chance, file, good):
+def _swap(chance, file, folder):
     name = chance.choice(_paths(file))
     group = isinstance(file[name], h5py.Group)
     del file[name]
@@ -248,11 +248,11 @@ def _swap(chance, file, good):
         inside["x"] = 1
 
 
-def _missing(chance, file, good):
+def _missing(chance, file, folder):
     del file[chance.choice(_paths(file))]
 
 
-def _split(chance, file, good):
+def _split(chance, file, folder):
     name = chance.choice((".", "all", "a b", "é", "x" * 2000, "\n", "mine2"))
     group = file["splits"].require_group(name) if name != "." else file["splits"]
     group.attrs["of"] = chance.choice(("clips", "videos", "frames", np.bytes_(b"clips"), 3))
@@ -263,7 +263,7 @@ def _split(chance, file, good):
             group[side] = rows
 
 
-def _chunk(chance, file, good):
+def _chunk(chance, file, folder):
     """A compressed dataset whose chunk is not what its filters say."""
     name = chance.choice(("frames/keypoints", "frames/score", "clips/start", "videos/length"))
     values = file[name][:]
@@ -286,12 +286,14 @@ CHANGES = (_soft, _external, _hard, _raw, _virtual, _huge, _kind, _kind, _shape,
 def store_structure(chance, folder, good):
     """A good store that was changed with h5py, as a deceiver would."""
     path = folder / "study.h5"
-    shutil.copy(good / "store.h5", path)
+    # Copies, for whoever follows a link may write to where it leads.
+    for name, copy in (("store.h5", path), ("store.h5", folder / "other.h5"), ("secret.bin", folder)):
+        shutil.copy(good / name, copy)
     with h5py.File(path, "r+") as file:
         for _ in range(chance.choice((1, 1, 1, 2))):
             change = chance.choice(CHANGES)
             try:
-                change(chance, file, good)
+                change(chance, file, folder)
             except (KeyError, ValueError, TypeError, OSError, RuntimeError, AttributeError,
                     IndexError):
                 pass  # HDF5 writes no such file, or the first change took away what is changed here
