@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import faulthandler
+import hashlib
 import multiprocessing
 import os
 import pathlib
@@ -218,7 +219,7 @@ def run_cases(plan: list[tuple[str, int]], seed: int, *, modules=hostile.MODULES
         hang: seconds after which a case's worker is killed.
         told: is called with every result.
     """
-    results, waiting = [], list(reversed(plan))
+    results, waiting, before = [], list(reversed(plan)), None
     needed = sorted({name for name, _ in plan})
     with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as scratch:
         about = (modules, seed, scratch, needed, hang)
@@ -233,6 +234,8 @@ def run_cases(plan: list[tuple[str, int]], seed: int, *, modules=hostile.MODULES
                     if answer is None:
                         continue
                     worker.ready, worker.case = True, None
+                    if before is None:
+                        before = _digests(scratch / "good")
                     if answer != "ready":
                         results.append(answer)
                         told(answer)
@@ -248,7 +251,17 @@ def run_cases(plan: list[tuple[str, int]], seed: int, *, modules=hostile.MODULES
         finally:
             for worker in crew:
                 worker.end()
+        changed = set(before.items()) ^ set(_digests(scratch / "good").items())
+        if changed:
+            names = ", ".join(sorted({path for path, _ in changed}))
+            raise RuntimeError(f"a case changed the sound material of the others: {names}")
     return results
+
+
+def _digests(folder: pathlib.Path) -> dict[str, str]:
+    """What each file in a folder holds, by its path there."""
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob("*") if path.is_file()}
 
 
 def _keep(here: pathlib.Path, folder: pathlib.Path | None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from hostile import sound, target
+from hostile import made, sound, target
 from mgjax.errors import InputError
 
 
@@ -59,3 +59,14 @@ def mute(chance, folder, good):
 def nameless(chance, folder, good):
     """Refuses without saying which file."""
     raise InputError("not what was expected")
+
+
+def prepare(good):
+    """Sound material."""
+    made(good / "text", lambda path: path.write_text("sound"))
+
+
+@target("vandal", 1, prepare=prepare)
+def vandal(chance, folder, good):
+    """Changes what other cases are made of."""
+    (good / "text").write_text("spoilt")
