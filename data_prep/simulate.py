@@ -27,6 +27,7 @@ The data serves to try the toolkit and to test one's own code. It has no claim t
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import functools
@@ -34,6 +35,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -54,6 +56,7 @@ FEW = (
     "folding arms", "moving torso", "scratching or touching arms", "rubbing or holding hands", "crossing fingers",
     "arms akimbo", "shaking shoulders", "illustrative body language",
 )
+TABLES = ("videos.csv", "clips.csv")
 CROSS_SUBJECT = "cross_subject"  # the small scale's split
 
 # Clip lengths in seconds: the log of the length is normal.
@@ -239,21 +242,39 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
         folder/clips.csv     video, start, stop, label; frame numbers of the file names, stop not included
 
     Raises:
-        InputError: the folder is there and not empty, or cannot be made, or the disk is full.
+        InputError: the folder is there and not empty, or cannot be made, or the disk is full; then it is left empty.
     """
     folder = pathlib.Path(folder)
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"{folder}: is not empty; give a new folder, so that no other recording is mixed in")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
-    film = progress.track(simulation.film(workers), len(simulation.sessions), "writing interviews")
-    try:
-        for session, keypoints, score in film:
+    with files.one_writer(folder):
+        if any(folder.iterdir()):
+            raise InputError(f"{folder}: is not empty; give a new folder, so that no other recording is mixed in")
+        try:
+            _fill(folder, simulation, workers)
+        except BaseException as error:
+            # Half of the interviews are of no use, and would be in the way of the next attempt.
+            shutil.rmtree(folder / "openpose", ignore_errors=True)
+            for name in TABLES:
+                (folder / name).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+            raise
+
+
+def _fill(folder, simulation, workers):
+    with contextlib.closing(simulation.film(workers)) as film:
+        for session, keypoints, score in progress.track(film, len(simulation.sessions), "writing interviews"):
             _write_frames(session.id, keypoints, score, folder / "openpose" / session.id)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    for name, rows in zip(TABLES, _tables(simulation)):
+        with files.whole(folder / name) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(rows)
+
+
+def _tables(simulation):
+    """Rows of the table of videos and of the table of clips, each with its header."""
     videos = [["id", "subject", "emotion", "fps", "width", "height", *(f"split_{name}" for name in simulation.splits)]]
     clips = [["video", "start", "stop", "label"]]
     for session in simulation.sessions:
@@ -262,9 +283,7 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
         videos.append([session.id, session.subject, session.emotion, FPS, WIDTH, HEIGHT, *sides])
         for start, length, gesture in zip(session.start, session.length, session.gesture):
             clips.append([session.id, start, start + length, GESTURES[gesture].name])
-    for name, rows in (("videos.csv", videos), ("clips.csv", clips)):
-        with files.whole(folder / name) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
+    return videos, clips
 
 
 def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pathlib.Path):
@@ -302,9 +321,8 @@ def write_store(simulation: Simulation, path, workers: int = 1, layout: skeleton
         source=f"simulated interviews, {simulation.scale} scale, seed {simulation.seed}, emotion effect "
                f"{simulation.effect:g}",
     )
-    with writer:
-        film = progress.track(simulation.film(workers), len(simulation.sessions), "simulating interviews")
-        for session, keypoints, score in film:
+    with writer, contextlib.closing(simulation.film(workers)) as film:
+        for session, keypoints, score in progress.track(film, len(simulation.sessions), "simulating interviews"):
             writer.add_video(session.id, keypoints[:, columns], score[:, columns], fps=FPS, width=WIDTH, height=HEIGHT,
                              subject=session.subject, emotion=session.emotion)
             for start, length, label in zip(session.start, session.length, simulation.label(session)):

@@ -152,5 +152,8 @@ def serve() -> None:
         except Exception as error:
             error.add_note(traceback.format_exc())
             answer = None, error
-        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(0)  # as above

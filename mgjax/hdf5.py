@@ -236,7 +236,7 @@ def rehearsal():
     """In the process that `rehearse` starts: limit it, and hand an InputError on to the one that waits."""
     if resource is not None:
         spent = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = math.ceil(spent.ru_utime + spent.ru_stime) + int(sys.argv[2])
+        seconds = math.ceil(spent.ru_utime + spent.ru_stime + float(sys.argv[2]))
         for limit, value in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, _MEMORY)):
             with contextlib.suppress(OSError, ValueError):  # a system without it, or with a stricter one
                 resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))

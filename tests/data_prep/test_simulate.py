@@ -257,13 +257,27 @@ def test_script(tmp_path, root):
 def test_a_full_disk_is_one_sentence(output, limit, sentence, tmp_path, root):
     resource = pytest.importorskip("resource")
     command = [sys.executable, "-B", root / "data_prep" / "simulate.py", output, tmp_path / "out", "--videos", "2",
-               "--subjects", "2", "--clips_per_video", "20", "--workers", "1"]
+               "--subjects", "2", "--clips_per_video", "20", "--workers", "2"]
     done = subprocess.run(command, capture_output=True, text=True,
                           preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(sentence) and "Traceback" not in done.stderr
-    if output == "--store":
-        assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.rglob("*")] == ([] if output == "--store" else ["out"])
+
+
+def test_a_second_simulation_into_the_same_folder_is_refused(made, tmp_path, monkeypatch):
+    fill, refused = simulation._fill, []
+
+    def late(*arguments):
+        fill(*arguments)
+        with pytest.raises(InputError, match="another process is writing it"):
+            simulation.write_openpose(made, tmp_path / "out")
+        refused.append(True)
+
+    few = simulation.simulate(videos=2, subjects=2, clips_per_video=1)
+    monkeypatch.setattr(simulation, "_fill", late)
+    simulation.write_openpose(few, tmp_path / "out")
+    assert refused and sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clips.csv", "openpose", "videos.csv"]
 
 
 def test_a_store_that_will_be_replaced_is_mentioned(tmp_path, root):
