@@ -14,7 +14,6 @@ a table in the end.
 
 import dataclasses
 import importlib
-import json
 import os
 import pathlib
 
@@ -81,10 +80,10 @@ def _rows_in(output: pathlib.Path) -> list[dict]:
     if not files.writable(output).exists():
         return []
     try:
-        rows = json.loads(output.read_text())
-        if all(isinstance(row["suite"], str) for row in rows):
+        rows = files.read_json(output, "rows of this script")
+        if isinstance(rows, list) and all(isinstance(row["suite"], str) for row in rows):
             return rows
-    except (OSError, ValueError, TypeError, KeyError):
+    except (InputError, TypeError, KeyError):
         pass
     raise InputError(f"{output}: is there and holds no rows of this script; choose another file")
 

@@ -3,11 +3,12 @@
     python launch/embed.py --workdir runs/nucla --store nucla.h5 --output embeddings.h5
 
 The output holds a row a clip: embedding [N, D] float32, video (id), start, length, label; and as attributes the run's
-folder, model, feature and checkpoint, the store and its class names.
+model, feature and checkpoint (step), the store's fingerprint (store) and its class names (labels). No path is in it.
 """
 
 from absl import flags
 
+from mgjax import files
 from mgjax.errors import run_script, script
 from mgjax.evaluation import embed
 from mgjax.store import Store
@@ -27,9 +28,10 @@ def define_flags():
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
+    output = files.output(FLAGS.output)
     with Store(FLAGS.store) as store:
-        shape = embed.write_embeddings(FLAGS.workdir, store, FLAGS.output, FLAGS.feature, FLAGS.step)
-    print(f"wrote {FLAGS.output}: {shape[0]} clips, {shape[1]} features each")
+        shape = embed.write_embeddings(FLAGS.workdir, store, output, FLAGS.feature, FLAGS.step)
+    print(f"wrote {output}: {shape[0]} clips, {shape[1]} features each")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ classes, and writes --output. With --pictures it also draws the loss curves, the
 embeddings and an animation of a re-generated clip.
 """
 
+import pathlib
+
 from absl import flags
 
 from mgjax import files
@@ -35,6 +37,9 @@ def define_flags():
 def main(argv):
     """Read the flags, make the call, say what was done."""
     output = files.output(FLAGS.output)
+    if FLAGS.pictures and pathlib.Path(FLAGS.pictures).exists():
+        for name in probe.PICTURES:
+            files.output(pathlib.Path(FLAGS.pictures) / name)
     with Store(FLAGS.store) as store:
         result = probe.probe_run(FLAGS.workdir, store, FLAGS.split, k=FLAGS.k, metric=FLAGS.metric,
                                  weighted=FLAGS.weighted, feature=FLAGS.feature, step=FLAGS.step)

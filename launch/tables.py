@@ -98,7 +98,7 @@ def output_paths(output, number):
         stem.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{stem.parent}: cannot be made ({error.strerror})") from None
-    return [stem.with_name(stem.name + ending) for ending in (".md", ".json")]
+    return [files.output(stem.with_name(stem.name + ending)) for ending in (".md", ".json")]
 
 
 def seeds():

@@ -96,12 +96,9 @@ def group(parent: h5py.Group, name: str) -> h5py.Group:
 def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
     """A dataset inside a group, whose numbers are of type `kind`, or texts where that is str."""
     data = _member(parent, name, h5py.Dataset)
-    storage = data.id.get_create_plist()
     # Only what lies in this file in one piece: anything else can show other files, or zeros that nobody wrote.
-    if storage.get_external_count():
-        raise ValueError(f"{_name(data)} keeps its data in another file")
-    if storage.get_layout() == h5py.h5d.VIRTUAL:
-        raise ValueError(f"{_name(data)} is a virtual dataset, whose data lie elsewhere")
+    _check_own(data)
+    storage = data.id.get_create_plist()
     if storage.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) or storage.get_nfilters():
         raise ValueError(f"{_name(data)} is stored in chunks, expected in one piece")
     item = _item_size(data, kind)
@@ -125,6 +122,44 @@ def column(parent: h5py.Group, name: str, kind: type) -> np.ndarray:
         return data.asstr()[:]
     except UnicodeDecodeError:
         raise ValueError(f"{_name(data)} holds a text that is not UTF-8") from None
+
+
+def arrays(path: str | os.PathLike, names: tuple[str, ...], expected: str, most: int = 2**30) -> list[np.ndarray]:
+    """Some datasets of a file that was made elsewhere, of whatever type and stored in whatever way, but in this file.
+
+    Args:
+        expected: what the file should be, for the error messages.
+        most: bytes that each of them may have.
+
+    Raises:
+        InputError: the file is not readable, lacks one of them, or one is not an ordinary dataset.
+    """
+    check_file(path, expected)
+    with opened(path) as file:
+        try:
+            return [_any_array(file, name, most) for name in names]
+        # Whatever h5py raises over a damaged part.
+        except (ValueError, TypeError, KeyError, AttributeError, OSError, RuntimeError, MemoryError) as error:
+            raise InputError(f"{path}: {str(error)[:200]}; expected {expected}") from None
+
+
+def _any_array(parent, name, most):
+    data = _member(parent, name, h5py.Dataset)
+    _check_own(data)
+    if data.shape is None or math.prod(data.shape) * data.dtype.itemsize > most:
+        raise ValueError(f"{_name(data)} has shape {data.shape}, more than {most} bytes")
+    if math.prod(data.shape) and not data.id.get_storage_size():
+        raise ValueError(f"{_name(data)} has shape {data.shape}, but nothing was ever written there")
+    return np.asarray(data[()])
+
+
+def _check_own(data):
+    """Raise ValueError where a dataset shows what lies in another file."""
+    storage = data.id.get_create_plist()
+    if storage.get_external_count():
+        raise ValueError(f"{_name(data)} keeps its data in another file")
+    if storage.get_layout() == h5py.h5d.VIRTUAL:
+        raise ValueError(f"{_name(data)} is a virtual dataset, whose data lie elsewhere")
 
 
 def _member(parent, name, kind):

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mgjax.errors import InputError
-from mgjax.files import writable
+from mgjax.files import whole, writable
 from mgjax.skeleton import Layout
 
 DOTS_PER_INCH = 160
@@ -83,7 +83,8 @@ def _save(figure, path, **options) -> pathlib.Path:
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
         raise InputError(f"{path}: cannot be written, its ending is none of {', '.join(sorted(known))}")
-    figure.savefig(path, **options)
+    with whole(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:].lower(), **options)
     return path
 
 
@@ -167,34 +168,54 @@ def _windows(places, seen) -> tuple[list[np.ndarray], np.ndarray]:
     return [_box(place[here])[0] for place, here in zip(places, seen)], largest
 
 
-def _aim(axes, layout: Layout, centre, extent, tall: float):
+def _points_down(layout: Layout, y_points: str | None) -> bool:
+    """Whether y grows downwards in the picture's data; None takes the habit of pixels and metres."""
+    if y_points not in ("down", "up", None):
+        raise InputError(f"y_points is {y_points!r}, expected 'down' or 'up'")
+    return y_points == "down" if y_points else layout.dimensions == 2
+
+
+def _aim(axes, down: bool, centre, extent, tall: float):
     """Show centre ± extent / 2 and a margin on axes that are `tall` times as high as wide; no ticks, no frame."""
     width = max(extent[0], extent[1] / tall) * 1.12
     half = np.array([width, width * tall]) / 2
     (left, low), (right, high) = centre - half, centre + half
     axes.set_xlim(left, right)
-    axes.set_ylim(*((high, low) if layout.dimensions == 2 else (low, high)))  # pixels count downwards
+    axes.set_ylim(*((high, low) if down else (low, high)))
     axes.set_axis_off()
 
 
-def _side_key(figure, layout: Layout, x: float, y: float):
-    """Say which colour is which side of the body, flush right at (x, y) of the figure, if the layout has sides."""
-    parts = set(_parts_of(layout))
-    sides = [side for side in ("right", "left") if any(part.startswith(side) for part in parts)]
-    for i, side in enumerate(sides):
-        figure.text(x - i * 0.5 / figure.get_figwidth(), y, side, color=_PART_COLOURS[f"{side} arm"], ha="right",
-                    va="center", weight="bold")
+def _side_key(figure, layout: Layout, drawn, x: float, y: float):
+    """Say which colours are which side of the body, flush right at (x, y) of the figure, if the layout has sides.
+
+    Beside the word stand the colours of the parts that are `drawn`, bool `[V]`.
+    """
+    with _extra():
+        from matplotlib.lines import Line2D
+    parts, inch = _parts_of(layout), 1 / figure.get_figwidth()
+    seen = {part for part, here in zip(parts, drawn) if here}
+    for side in ("right", "left"):
+        if not any(part.startswith(side) for part in parts):
+            continue
+        figure.text(x, y, side, color=_INK, ha="right", va="center", weight="bold")
+        x -= (0.34 if side == "right" else 0.27) * inch  # the word's width
+        for part in (f"{side} leg", f"{side} hand", f"{side} arm"):
+            if part in seen:
+                x -= 0.1 * inch
+                figure.add_artist(Line2D([x], [y], marker="s", markersize=5, markeredgewidth=0,
+                                         color=_PART_COLOURS[part]))
+        x -= 0.16 * inch
 
 
 @_style()
 def skeletons(path: str | os.PathLike, layout: Layout, keypoints: Sequence[np.ndarray],
               score: Sequence[np.ndarray] | None = None, titles: Sequence[str] | None = None,
-              frames_per_clip: int = 6) -> pathlib.Path:
+              frames_per_clip: int = 6, first_frames: Sequence[int] | None = None,
+              y_points: str | None = None) -> pathlib.Path:
     """A contact sheet: one row a clip, with frames spread evenly from its first to its last.
 
     All frames of a row have one scale and, unless the person wanders through the picture and is followed, one
-    window. Joints with score 0 and their bones are not drawn. Pixels are drawn with y down; metres in frontal
-    projection, x to the right and y up.
+    window. Joints with score 0 and their bones are not drawn. x runs to the right; of 3D keypoints z is left out.
 
     Args:
         path: the file to write.
@@ -203,49 +224,56 @@ def skeletons(path: str | os.PathLike, layout: Layout, keypoints: Sequence[np.nd
         score: N arrays `[T_i, V]`; None draws every joint.
         titles: N lines to stand above the rows; None leaves them out.
         frames_per_clip: the most frames of a row; a shorter clip shows all it has.
+        first_frames: the number of each clip's first frame in its recording, N; None counts every clip from 0.
+        y_points: where the keypoints' y points, "down" or "up", such as `Store.y`; None takes down for 2D (pixels)
+            and up for 3D (metres).
     """
+    down = _points_down(layout, y_points)
+    first_frames = [0] * len(keypoints) if first_frames is None else first_frames
     titles = [""] * len(keypoints) if titles is None else titles
     score = [None] * len(keypoints) if score is None else score
-    if not len(keypoints) or not len(keypoints) == len(score) == len(titles):
+    if not len(keypoints) or not len(keypoints) == len(score) == len(titles) == len(first_frames):
         raise InputError(
-            f"{path}: {len(keypoints)} clips, {len(score)} scores and {len(titles)} titles to draw, expected as "
-            "many of each and at least one"
+            f"{path}: {len(keypoints)} clips, {len(score)} scores, {len(titles)} titles and {len(first_frames)} first "
+            "frames to draw, expected as many of each and at least one"
         )
     if frames_per_clip < 1:
         raise InputError(f"{path}: {frames_per_clip} frames of a clip to draw, expected at least 1")
-    rows = []
-    for i, (clip, clip_score, title) in enumerate(zip(keypoints, score, titles)):
+    rows, drawn = [], np.zeros(len(layout), bool)
+    for i, (clip, clip_score, title, first) in enumerate(zip(keypoints, score, titles, first_frames)):
         places, seen = _seen(layout, clip, clip_score, f"clip {i}")
         frames = np.unique(np.linspace(0, len(places) - 1, frames_per_clip).round().astype(int))
         centres, extent = _windows(places[frames], seen[frames])
         tall = float(np.clip(extent[1] / extent[0], 0.6, 1.9))
-        rows.append((title, frames, places, seen, centres, extent, tall))
+        drawn |= seen[frames].any(0)
+        rows.append((title, int(first), frames, places, seen, centres, extent, tall))
     margin, gap, head, foot = 0.2, 0.08, 0.3, 0.26  # inches, as all below
     panel = min(1.8, 10.5 / frames_per_clip)
     width = max(2 * margin + frames_per_clip * (panel + gap) - gap, 3.0)
     height = sum(head + panel * row[-1] + foot for row in rows)
     figure = _new_figure(width, height)
     top = height
-    for title, frames, places, seen, centres, extent, tall in rows:
+    for title, first, frames, places, seen, centres, extent, tall in rows:
         title = textwrap.shorten(title, int(width * 11), placeholder="…")
         figure.text(margin / width, (top - head * 0.6) / height, title, size=9, weight="bold", va="center")
         low = top - head - panel * tall
         for column, frame in enumerate(frames):
             left = margin + column * (panel + gap)
             axes = figure.add_axes((left / width, low / height, panel / width, panel * tall / height))
-            _aim(axes, layout, centres[column], extent, tall)
+            _aim(axes, down, centres[column], extent, tall)
             _Skeleton(axes, layout, panel / 1.8).show(places[frame], seen[frame])
-            caption = f"{frame}" if column else f"frame {frame}"
+            caption = f"{first + frame}" if column else f"frame {first + frame}"
             figure.text((left + panel / 2) / width, (low - 0.09) / height, caption, color=_QUIET, size=7, ha="center",
                         va="center")
         top = low - foot
-    _side_key(figure, layout, 1 - margin / width, 1 - head * 0.6 / height)
+    _side_key(figure, layout, drawn, 1 - margin / width, 1 - head * 0.6 / height)
     return _save(figure, path)
 
 
 @_style()
 def reconstruction_gif(path: str | os.PathLike, layout: Layout, original: np.ndarray, regenerated: np.ndarray,
-                       score: np.ndarray | None = None, fps: float = 25.0, title: str = "") -> pathlib.Path:
+                       score: np.ndarray | None = None, fps: float = 25.0, title: str = "",
+                       frame_numbers: Sequence[int] | None = None, y_points: str | None = None) -> pathlib.Path:
     """An animation: a model's input beside what it re-generated, at one scale.
 
     The window fits the input; a re-generated joint that leaves it is cut off. Joints with score 0 are not drawn
@@ -260,9 +288,12 @@ def reconstruction_gif(path: str | os.PathLike, layout: Layout, original: np.nda
         fps: frames a second to play. A GIF shows at most 50, so of faster ones only every second or third
             frame is kept, and its clock counts hundredths of a second, to which the speed is rounded.
         title: a line above.
+        frame_numbers: the number that each frame has in its recording, `[T]`; None counts from 0.
+        y_points: as in `skeletons`.
     """
     with _extra():
         from PIL import Image
+    down = _points_down(layout, y_points)
     path = writable(path)
     if path.suffix.lower() != ".gif":
         raise InputError(f"{path}: an animation is written as a .gif file")
@@ -272,6 +303,9 @@ def reconstruction_gif(path: str | os.PathLike, layout: Layout, original: np.nda
     other, finite = _seen(layout, regenerated, None, "the re-generated clip")
     if len(places) != len(other):
         raise InputError(f"{path}: the original has {len(places)} frames and the re-generated clip {len(other)}")
+    numbers = range(len(places)) if frame_numbers is None else frame_numbers
+    if len(numbers) != len(places):
+        raise InputError(f"{path}: {len(numbers)} frame numbers for {len(places)} frames")
     centre, extent = _box(places[seen])
     tall = float(np.clip(extent[1] / extent[0], 0.7, 1.5))
     panel, head, foot = 2.6, 0.62, 0.3
@@ -284,16 +318,16 @@ def reconstruction_gif(path: str | os.PathLike, layout: Layout, original: np.nda
     for i, name in enumerate(("input", "re-generated")):
         left = 0.1 + i * (panel + 0.1)
         axes = figure.add_axes((left / width, foot / height, panel / width, panel * tall / height))
-        _aim(axes, layout, centre, extent * 1.1, tall)
+        _aim(axes, down, centre, extent * 1.1, tall)
         figure.text((left + panel / 2) / width, 1 - 0.45 / height, name, color=_QUIET, ha="center", va="center")
         sides.append(_Skeleton(axes, layout, 1.25))
     clock = figure.text(0.5, foot / 2 / height, "", color=_QUIET, size=7, ha="center", va="center")
-    _side_key(figure, layout, 1 - 0.1 / width, foot / 2 / height)
+    _side_key(figure, layout, seen.any(0), 1 - 0.1 / width, foot / 2 / height)
 
     def draw(frame):
         sides[0].show(places[frame], seen[frame])
         sides[1].show(other[frame], finite[frame] & seen.any(0))
-        clock.set_text(f"frame {frame}")
+        clock.set_text(f"frame {numbers[frame]}")
         figure.canvas.draw()
         return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3].copy())
 
@@ -301,9 +335,9 @@ def reconstruction_gif(path: str | os.PathLike, layout: Layout, original: np.nda
     frames = range(0, len(places), step)
     palette = _palette(draw(max(frames, key=lambda frame: seen[frame].sum())))  # one for all, or colours flicker
     images = (draw(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
-    next(images).save(
-        path, save_all=True, append_images=images, duration=max(20, round(100 * step / fps) * 10), loop=0
-    )
+    with whole(path) as partial:
+        next(images).save(partial, format="GIF", save_all=True, append_images=images, loop=0,
+                          duration=max(20, round(100 * step / fps) * 10))
     return path
 
 
@@ -348,7 +382,10 @@ def clip_lengths(path: str | os.PathLike, lengths: np.ndarray, unit: str = "fram
 
 
 def _curves(path, records, names) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
-    """The clock's name, its values `[n]`, and every quantity to draw `[n]`, NaN where a record lacks it."""
+    """The clock's name, its values `[n]`, and every quantity to draw `[n]`, NaN where a record lacks it.
+
+    Records count epochs from 0; a picture counts them from 1, as everybody does.
+    """
     records = list(records)
     if not records:
         raise InputError(f"{path}: no records to draw")
@@ -374,7 +411,7 @@ def _curves(path, records, names) -> tuple[str, np.ndarray, dict[str, np.ndarray
     empty = [name for name, values in curves.items() if not np.isfinite(values).any()]
     if empty or not curves:
         raise InputError(f"{path}: no record has a number called {empty[0] if empty else 'loss'!r} to draw")
-    return clock, np.array([record[clock] for record in records]), curves
+    return clock, np.array([record[clock] + (clock == "epoch") for record in records]), curves
 
 
 @_style()
@@ -489,6 +526,8 @@ def embedding_map(path: str | os.PathLike, embeddings: np.ndarray, labels: np.nd
         )
     if not np.isfinite(embeddings).all():
         raise InputError(f"{path}: embeddings to map are not finite")
+    if (embeddings == embeddings[:1]).all():
+        raise InputError(f"{path}: all {count} embeddings are the same, which no map can show")
     if labels.min() < -1 or labels.max() >= len(names):
         raise InputError(f"{path}: a label lies outside the {len(names)} class names")
     with _extra():

@@ -397,8 +397,8 @@ _HAND_BONES = _pairs("LWrist-LPalm RWrist-RPalm") + _hand_bones("L") + _hand_bon
 BODY_25_HANDS = _define(
     "body25_hands", BODY_25.joints + _HANDS, BODY_25.bones + _HAND_BONES, "Neck", _SHOULDERS, _SHOULDERS, "Neck Nose",
 )
-# OpenPose's 70 face points, as (left, right): the jaw from ear to ear (8 is the chin), the brows, the nostrils, the eyes,
-# the outer and the inner lips, the pupils. The bridge of the nose and the middles of nose and lips stay in place.
+# OpenPose's 70 face points, as (left, right): the jaw from ear to ear (8 is the chin), the brows, the nostrils, the
+# eyes, the outer and the inner lips, the pupils. The bridge of the nose and the middles of nose and lips stay in place.
 _FACE_SIDES = (
     *((16 - i, i) for i in range(8)), *((43 - i, i) for i in range(17, 22)), (35, 31), (34, 32),
     (45, 36), (44, 37), (43, 38), (42, 39), (47, 40), (46, 41),

@@ -79,14 +79,63 @@ def test_pixels_run_down_and_metres_up(tmp_path):
     keypoints[:, UPPER.index(*UPPER.parts["right hand"]), 1] = 500
     keypoints[:, UPPER.index("RWrist"), 1] = 490
     picture = pixels(plots.skeletons(tmp_path / "pixels.png", UPPER, [keypoints], [score]))
-    assert places(picture, "left hand")[0].max() < places(picture, "right hand")[0].min()
+    def height(picture, part):
+        """Of a part's colour over the picture, apart from its key; the median, for rims of lines have it too."""
+        rows = places(picture, part)[0]
+        return np.median(rows[rows > 60])
+
+    assert height(picture, "left hand") < height(picture, "right hand")
+    up = pixels(plots.skeletons(tmp_path / "up.png", UPPER, [keypoints], [score], y_points="up"))
+    assert height(up, "left hand") > height(up, "right hand")
 
     kinect = skeleton.get("kinect20")
     keypoints = np.random.default_rng(0).uniform(-0.1, 0.1, (2, 20, 3))
     keypoints[:, kinect.index(*kinect.parts["left leg"])] += (0.5, -0.9, 0)
     keypoints[:, kinect.index("RHip", "RKnee", "RAnkle", "RFoot")] += (-0.5, 0.9, 0)
     picture = pixels(plots.skeletons(tmp_path / "metres.png", kinect, [keypoints]))
-    assert np.median(places(picture, "right leg")[0]) < np.median(places(picture, "left leg")[0])
+    assert height(picture, "right leg") < height(picture, "left leg")
+    down = pixels(plots.skeletons(tmp_path / "down.png", kinect, [keypoints], y_points="down"))
+    assert height(down, "right leg") > height(down, "left leg")
+    with pytest.raises(InputError, match="y_points is 'sideways', expected 'down' or 'up'"):
+        plots.skeletons(tmp_path / "x.png", kinect, [keypoints], y_points="sideways")
+
+
+def test_the_animation_too_draws_what_points_up_upright(tmp_path):
+    keypoints = np.full((2, len(UPPER), 2), np.nan)
+    keypoints[:, UPPER.index("LShoulder", "LElbow", "RShoulder", "RElbow")] = [0, 9], [1, 10], [0, 0], [1, 1]
+
+    def rows(**how):
+        with Image.open(plots.reconstruction_gif(tmp_path / "r.gif", UPPER, keypoints, keypoints, **how)) as image:
+            picture = np.asarray(image.convert("RGB")).astype(int)[:-40]  # above its key
+        return np.median(places(picture, "left arm")[0])
+
+    assert rows(y_points="up") < rows()
+
+
+def test_the_key_has_the_colours_of_all_parts_that_are_drawn(kept):
+    layout = skeleton.get("imigue35")
+    keypoints, score = person(2, layout)
+
+    def colours(score):
+        parts = plots.skeletons("-", layout, [keypoints], [score]).get_children()
+        return [line.get_color() for line in parts if hasattr(line, "get_markersize")]
+
+    everything = [plots._PART_COLOURS[f"{side} {part}"] for side in ("right", "left")
+                  for part in ("leg", "hand", "arm")]
+    assert colours(score) == everything
+    score[:, layout.index(*layout.parts["left leg"], *layout.parts["right hand"])] = 0
+    assert colours(score) == [colour for colour in everything if colour not in (
+        plots._PART_COLOURS["left leg"], plots._PART_COLOURS["right hand"])]
+
+
+def test_frames_may_be_numbered_as_in_their_recording(kept):
+    figure = plots.skeletons("-", UPPER, [person(11)[0], person(2)[0]], None, None, 3, first_frames=[100, 7])
+    assert [text.get_text() for text in figure.texts] == [
+        "", "frame 100", "105", "110", "", "frame 7", "8", "right", "left"]
+    with pytest.raises(InputError, match="1 first frames to draw"):
+        plots.skeletons("-", UPPER, [person(2)[0], person(2)[0]], first_frames=[1])
+    with pytest.raises(InputError, match="3 frame numbers for 2 frames"):
+        plots.reconstruction_gif("x.gif", UPPER, person(2)[0], person(2)[0], frame_numbers=[1, 2, 3])
 
 
 def test_a_row_has_evenly_spread_frames_and_one_scale(kept):
@@ -174,7 +223,7 @@ def test_losses(kept):
     assert [axes.get_title("left") for axes in figure.axes] == ["loss", "kl"]
     assert (first.get_yscale(), second.get_yscale()) == ("log", "linear")  # the second rises
     assert first.get_xlabel() == "epoch"
-    assert first.lines[0].get_xydata().tolist() == [[i, 100 / 2**i] for i in range(6)]
+    assert first.lines[0].get_xydata().tolist() == [[i + 1, 100 / 2**i] for i in range(6)]  # epochs count from 1
     assert first.get_title("right") == "last 3.125"
     (axes,) = plots.loss_curves("-", [{"step": i, "loss": 2.0 - i} for i in range(4)]).axes
     assert (axes.get_yscale(), axes.get_xlabel()) == ("linear", "step")  # it turns negative
@@ -302,6 +351,7 @@ def test_a_missing_extra_is_said_in_one_sentence(tmp_path, monkeypatch, missing,
     (lambda: plots.embedding_map("x.png", np.eye(4), np.zeros(4, int), ["a"]), "N at least 5"),
     (lambda: plots.embedding_map("x.png", np.eye(6), np.arange(6), NAMES[:5]), "outside the 5 class names"),
     (lambda: plots.embedding_map("x.png", np.full((6, 2), np.nan), np.zeros(6, int), ["a"]), "not finite"),
+    (lambda: plots.embedding_map("x.png", np.ones((6, 2)), np.zeros(6, int), ["a"]), "all 6 embeddings are the same"),
 ])
 def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, draw, sentence):
     monkeypatch.chdir(tmp_path)

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from mgjax import files, hdf5
 from mgjax.batching import Blocks, Frames, batch_edges, gather, plan
 from mgjax.errors import InputError
-from mgjax.files import writable
 from mgjax.skeleton import Layout
 from mgjax.store import Store
 from mgjax.training import load_model
@@ -70,12 +70,26 @@ def prepared_batch(frames: Frames, rows, steps: int, preparation: Preparation, l
 
 def embed_clips(model: nnx.Module, source: Blocks | Frames, clips, preparation: Preparation, layout: Layout,
                 feature: str | None = None, **how) -> np.ndarray:
-    """A model's features of some clips, float32 `[N, D]`; `how` goes to `map_clips`."""
+    """A model's features of some clips, float32 `[N, D]`; `how` goes to `map_clips`.
+
+    Raises:
+        InputError: the model has no `encode`, or what it gives is not finite.
+    """
+    step = functools.partial(_encode, preparation=preparation, layout=layout, feature=feature)
+    return _by_model(model, "encode", step, source, clips, preparation, **how)
+
+
+def _by_model(model, method, step, source, clips, preparation, **how) -> np.ndarray:
+    """`map_clips` of a step that calls a method of a model; what it gives must be finite."""
+    if not hasattr(model, method):
+        raise InputError(f"model {type(model).__name__} has no {method}(), which is needed here")
     graph, state = nnx.split(model)
-    return map_clips(
-        functools.partial(_encode, state, graph=graph, preparation=preparation, layout=layout, feature=feature),
-        source, clips, preparation, **how,
-    )
+    values = map_clips(functools.partial(step, state, graph=graph), source, clips, preparation, **how)
+    bad = len(values) - int(np.isfinite(values).reshape(len(values), -1).all(1).sum())
+    if bad:
+        raise InputError(f"model {type(model).__name__} gives {bad} of {len(values)} clips values that are not finite: "
+                         "its weights may have become NaN in training; take an earlier checkpoint or train again")
+    return values
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "graph", "preparation", "layout"))
@@ -85,10 +99,13 @@ def _logits(state, frames, rows, *, steps, graph, preparation, layout):
 
 def logits_of_clips(model: nnx.Module, source: Blocks | Frames, clips, preparation: Preparation, layout: Layout,
                     **how) -> np.ndarray:
-    """A classifier's logits of some clips, float32 `[N, classes]`; `how` goes to `map_clips`."""
-    graph, state = nnx.split(model)
-    step = functools.partial(_logits, state, graph=graph, preparation=preparation, layout=layout)
-    return map_clips(step, source, clips, preparation, **how)
+    """A classifier's logits of some clips, float32 `[N, classes]`; `how` goes to `map_clips`.
+
+    Raises:
+        InputError: the model has no `logits`, or what it gives is not finite.
+    """
+    step = functools.partial(_logits, preparation=preparation, layout=layout)
+    return _by_model(model, "logits", step, source, clips, preparation, **how)
 
 
 def at_even_times(batch: Batch, points: int = 32) -> jax.Array:
@@ -124,25 +141,32 @@ def write_embeddings(folder: str | os.PathLike, store: Store, output: str | os.P
                      step: int | None = None) -> tuple[int, int]:
     """Write a run's features of every clip of a store to an HDF5 file; returns their shape.
 
+    The file names the run's model, feature and checkpoint and the store's fingerprint, and no path.
+
     Raises:
         InputError: run, store and output do not fit together.
     """
-    output = writable(output)
+    output = files.writable(output)
     model, run, step = load_model(folder, step)
     run.check_store(store)
     if not len(store.clips):
         raise InputError(f"{store.path}: has no clips to embed")
     rows = np.arange(len(store.clips))
     embeddings = embed_clips(model, Blocks(store, rows), rows, run.preparation, run.layout, feature)
-    partial = output.with_name(output.name + ".partial")
-    with h5py.File(partial, "w") as file:
+    with files.whole(output) as partial, hdf5.Disk(partial, "wb+") as disk:
+        _write(disk, embeddings, store, {
+            "model": run.model, "step": step, "feature": feature or getattr(run.options, "feature", ""),
+            "store": store.fingerprint, "labels": list(store.labels),
+        })
+        if disk.error:
+            raise disk.error
+    return embeddings.shape
+
+
+def _write(disk: hdf5.Disk, embeddings: np.ndarray, store: Store, attributes: dict):
+    with h5py.File(disk, "w") as file:
         file["embedding"] = embeddings
         file["video"] = store.videos.id[store.clips.video]
         for column in ("start", "length", "label"):
             file[column] = getattr(store.clips, column)
-        file.attrs.update({
-            "workdir": str(folder), "model": run.model, "step": step, "store": str(store.path),
-            "feature": feature or getattr(run.options, "feature", ""), "labels": list(store.labels),
-        })
-    os.replace(partial, output)
-    return embeddings.shape
+        file.attrs.update(attributes)

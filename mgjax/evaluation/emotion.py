@@ -352,6 +352,9 @@ def predict(videos: Videos, sequences: list[np.ndarray], config: EmotionLSTM.Con
             for seed in range(options.seeds):
                 found["LSTM"][seed, test] = lstm_probabilities(sides[0], positive[train], sides[1], seed, config,
                                                                options, room)
+                if not np.isfinite(found["LSTM"][seed, test]).all():
+                    raise InputError(f"emotion: the LSTM of seed {seed} gives probabilities that are not finite; "
+                                     "give a lower learning_rate")
                 advance()
     return found
 
@@ -367,9 +370,10 @@ def judge(store: Store, split: str, vectors_of: Callable, config: EmotionLSTM.Co
             `clip_vectors.run_vectors`, `file_vectors` and `label_vectors` do.
 
     Returns:
-        Plain values: source, split, vectors (what they are), emotions, rows (see `judged_row`: "LSTM" once a seed,
-        "LSTM, mean", "LSTM, together", "bag of gestures", "majority"), training (videos), without_clips and
-        without_emotion (ids), options, and videos (id, emotion and probabilities of every one judged).
+        Plain values: source, store (its fingerprint), split, vectors (what they are), emotions, rows (see
+        `judged_row`: "LSTM" once a seed, "LSTM, mean", "LSTM, together", "bag of gestures", "majority"), training
+        (videos), without_clips and without_emotion (ids), options, and videos (id, emotion and probabilities of every
+        one judged).
 
     Raises:
         InputError: split, store and vectors do not fit together.
@@ -389,8 +393,8 @@ def judge(store: Store, split: str, vectors_of: Callable, config: EmotionLSTM.Co
             *(judged_row(name, emotion, found[name]) for name in ("bag of gestures", "majority"))]
     ids = store.videos.id[videos.rows]
     return {
-        "source": store.attributes["source"], "split": split, "vectors": what | {"width": vectors.shape[1]},
-        "emotions": list(IMIGUE_EMOTIONS), "rows": rows,
+        "source": store.attributes["source"], "store": store.fingerprint, "split": split,
+        "vectors": what | {"width": vectors.shape[1]}, "emotions": list(IMIGUE_EMOTIONS), "rows": rows,
         "training": len(videos.rows) if options.folds else len(videos.trials[0][0]),
         "without_clips": [str(id) for id, clips in zip(ids, count) if not clips], "without_emotion": videos.left_out,
         "options": dataclasses.asdict(config) | dataclasses.asdict(options),

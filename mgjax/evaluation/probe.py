@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from mgjax.training import Run, build_model, load_model
 from mgjax.training.run import RunFolder
 from mgjax.transforms import Preparation, one_sided
 
+PICTURES = ("loss.png", "confusion.png", "embeddings.png", "reconstruction.gif")  # what `draw` draws
 # What a record of metrics.jsonl holds beside the losses.
 CLOCKS = ("epoch", "step", "learning_rate", "frames_per_second", "seconds")
 
@@ -111,43 +113,70 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
     summary = {name: trained[name] for name in ("top1", "top5", "mean_class_accuracy", "macro_f1")}
     summary |= {"k": k, "metric": metric, "weighted": weighted, "n_train": len(train), "n_test": len(test),
                 "ci95": trained["ci95"], "feature": feature or getattr(run.options, "feature", None), "step": step,
-                "split": split}
+                "split": split, "model": run.model, "store": store.fingerprint}
     summary |= {f"{name.replace(' ', '_')}_top1": row["top1"] for name, row in judged.items() if name != "trained"}
     return ProbeResult(judged, summary, embeddings, labels[test], store.labels)
 
 
 def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: str,
-         pictures: str | os.PathLike) -> list[pathlib.Path]:
+         pictures: str | os.PathLike, log: Callable[[str], None] = print) -> list[pathlib.Path]:
     """Draw a probed run's loss curves, confusion matrix, map of the test embeddings and one re-generated test clip.
 
-    The clip is the one whose length is nearest to the median. Returns the pictures' paths; `pictures` is made if it is
-    not there.
+    The clip is the one whose length is nearest to the median. A picture that cannot be drawn, such as a map of four
+    clips, is left out, and `log` is told why. Returns the pictures' paths; `pictures` is made if it is not there.
+
+    Raises:
+        InputError: none can be drawn.
     """
     pictures = pathlib.Path(pictures)
     pictures.mkdir(parents=True, exist_ok=True)
-    model, run, step = load_model(folder, result.summary["step"])
-    percent = f"{result.rows['trained']['top1']:.1%}"
-    records = RunFolder(folder).metrics()
-    drawn = []
-    if records:  # a run stopped in its first epoch has none
-        losses = [name for name in records[0] if name not in CLOCKS]
-        drawn.append(plots.loss_curves(pictures / "loss.png", records, losses))
-    drawn += [
-        plots.confusion_matrix(pictures / "confusion.png", result.rows["trained"]["confusion"], result.classes,
-                               f"{run.model}, {split}: top-1 {percent} of n = {len(result.test_labels)}"),
-        plots.embedding_map(pictures / "embeddings.png", result.test_embeddings, result.test_labels, result.classes,
-                            f"{run.model} embeddings of {len(result.test_labels)} test clips"),
-    ]
-    if hasattr(model, "reconstruct"):
-        _, test = labelled_split(store, split)
-        lengths = store.clips.length[test]
-        row = int(test[np.argmin(np.abs(lengths - np.median(lengths)))])
-        original, regenerated, score = reconstruct_clip(model, run, store, row)
-        fps = float(store.videos.fps[store.clips.video[row]]) or 25.0
-        name = store.labels[store.clips.label[row]]
-        drawn.append(plots.reconstruction_gif(pictures / "reconstruction.gif", run.layout, original, regenerated, score,
-                                              fps=fps, title=f"{name} (test clip {row})"))
+    model, run, _ = load_model(folder, result.summary["step"])
+    count, percent = len(result.test_labels), f"{result.rows['trained']['top1']:.1%}"
+
+    def loss(path):
+        records = RunFolder(folder).metrics()
+        names = [name for name in (records[0] if records else ()) if name not in CLOCKS]
+        return plots.loss_curves(path, records, names)
+
+    def confusion(path):
+        return plots.confusion_matrix(path, result.rows["trained"]["confusion"], result.classes,
+                                      f"{run.model}, {split}: top-1 {percent} of n = {count}")
+
+    def embeddings(path):
+        return plots.embedding_map(path, result.test_embeddings, result.test_labels, result.classes,
+                                   f"{run.model} embeddings of {count} test clips")
+
+    def reconstruction(path):
+        if not hasattr(model, "reconstruct"):
+            raise InputError(f"{path}: model {run.model!r} re-generates no clips")
+        return _draw_reconstruction(path, model, run, store, split)
+
+    drawn, problem = [], None
+    for name, picture in zip(PICTURES, (loss, confusion, embeddings, reconstruction)):
+        try:
+            drawn.append(picture(pictures / name))
+        except InputError as error:
+            problem = error
+            log(f"no {name}: {error}")
+    if not drawn:
+        raise problem
     return drawn
+
+
+def _draw_reconstruction(path, model, run, store, split):
+    _, test = labelled_split(store, split)
+    lengths = store.clips.length[test]
+    row = int(test[np.argmin(np.abs(lengths - np.median(lengths)))])
+    original, regenerated, score = reconstruct_clip(model, run, store, row)
+    video, length = store.clips.video[row], int(store.clips.length[row])
+    # Frames of a resampled clip lie between the recording's; the nearest one names them.
+    numbers = store.clips.start[row] + np.linspace(0, length - 1, len(original)).round().astype(int)
+    # The body's own axes have y up whatever the store's do.
+    y_points = store.y if run.preparation.axes == "none" else "up"
+    title = f"{store.labels[store.clips.label[row]]} (test clip {row})"
+    return plots.reconstruction_gif(path, run.layout, original, regenerated, score,
+                                    fps=float(store.videos.fps[video]) or 25.0, title=title, frame_numbers=numbers,
+                                    y_points=y_points)
 
 
 def reconstruct_clip(model, run: Run, store: Store, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

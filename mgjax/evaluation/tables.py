@@ -206,7 +206,7 @@ class Study:
         """What a result must be of to be this study's."""
         store = self.store
         return {"source": store.attributes["source"], "layout": store.layout.name, "frames": store.frame_count,
-                "clips": len(store.clips), "split": self.split}
+                "clips": len(store.clips), "split": self.split, "store": store.fingerprint}
 
 
 def is_classifier(model: str) -> bool:
@@ -394,22 +394,41 @@ def _check_alike(folders: list[pathlib.Path]):
 
 
 def _read(path: pathlib.Path, take: Callable):
+    expected = "a result of this version of mgjax; without this file the row can be judged again"
+    found = files.read_json(path, expected)
     try:
-        return take(json.loads(path.read_text()))
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{path}: damaged, or not a result of this version of mgjax; without this file the row can be "
-                         "judged again") from None
+        return take(found)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise InputError(f"{path}: damaged; expected {expected}") from None
+
+
+def _figures(found: dict, needed: Sequence[str]) -> dict:
+    """The figures of a result, the needed ones and n, how many were tested, among them: shares in [0, 1] or None."""
+    missing = {*needed, "n"} - set(found)
+    if missing:
+        raise KeyError(*missing)
+    for name, value in found.items():
+        if name == "n":
+            good = type(value) is int and value >= 1
+        else:
+            good = value is None or type(value) in (int, float) and 0 <= value <= 1
+        if not good:
+            raise ValueError
+    return found
 
 
 def _check_origin(path: pathlib.Path, found: dict, wanted: dict):
     for name, value in wanted.items():
+        if name == "store" and name not in found:  # a result of an earlier version
+            continue
         if found.get(name) != value:
             raise InputError(f"{path}: a result of {name} {found.get(name)!r}, not {value!r}; every store and split "
                              "needs a working folder of its own")
 
 
 def _read_recognition(path, row, study) -> list[dict]:
-    origin, epochs, figures = _read(path, lambda found: (found["origin"], found["epochs"], found["rows"][row.judged]))
+    origin, epochs, figures = _read(path, lambda found: (
+        dict(found["origin"]), int(found["epochs"]), _figures(found["rows"][row.judged], ("top1", "top5"))))
     _check_origin(path, origin, study.origin())
     return [{"seed": path.parent.name.removeprefix("seed"), "epochs": epochs} | figures]
 
@@ -417,10 +436,12 @@ def _read_recognition(path, row, study) -> list[dict]:
 def _read_emotion(path, row, study) -> list[dict]:
     """Figures out of what `emotion.judge` found; a seed is the run's and the LSTM's, where there are such."""
     origin, rows = _read(path, lambda found: (
-        {"source": found["source"], "split": found["split"], "folds": found["options"]["folds"]},
-        [{"seed": one.get("seed"), "accuracy": one["accuracy"], "auc": one["auc"], "n": one["n"]}
+        {name: found[name] for name in ("source", "split", "store") if name in found}
+        | {"folds": found["options"]["folds"]},
+        [{"seed": one.get("seed")} | _figures({name: one[name] for name in ("accuracy", "auc", "n")}, ())
          for one in found["rows"] if one["name"] == row.judged]))
-    _check_origin(path, origin, {"source": study.store.attributes["source"], "split": study.emotion_split, "folds": 0})
+    _check_origin(path, origin, {"source": study.store.attributes["source"], "split": study.emotion_split, "folds": 0,
+                                 "store": study.store.fingerprint})
     of_run = [path.parent.name.removeprefix("seed")] if row.model else []
     for one in rows:
         one["seed"] = "/".join(of_run + ([str(one["seed"])] if one["seed"] is not None else []))

@@ -194,12 +194,12 @@ def _check_shapes(x, axes, weights, initial):
 
 
 def _checked_length(length, rows, steps):
-    """Lengths as int32 `[rows]` in 0 to `steps`: known ones that are not raise InputError, traced ones are moved there."""
+    """Lengths as int32 `[rows]` in 0 to `steps`: a known one outside raises InputError, a traced one is moved there."""
     length = length if isinstance(length, jax.Array) else np.asarray(length)
     if not jnp.issubdtype(length.dtype, jnp.integer):
         raise InputError(f"recurrence: lengths are {length.dtype}, expected whole numbers")
     if length.shape != (rows,):
-        raise InputError(f"recurrence: lengths have shape {list(length.shape)}, expected [{rows}] for a batch of {rows}")
+        raise InputError(f"recurrence: lengths have shape {list(length.shape)}, expected [{rows}], one a sequence")
     if isinstance(length, jax.Array) and (isinstance(length, jax.core.Tracer) or not length.is_fully_addressable):
         return jnp.clip(length, 0, steps).astype(jnp.int32)
     wrong = [value for value in np.asarray(length).tolist() if not 0 <= value <= steps]

@@ -1,6 +1,7 @@
 """Emotion of videos: hand-made sequences, scikit-learn as reference, files of every form, and what is refused."""
 
 import csv
+import hashlib
 
 import h5py
 import numpy as np
@@ -135,6 +136,21 @@ def test_the_test_videos_change_nothing_that_is_learnt():
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
+def test_an_lstm_that_diverges_is_said(store):
+    wild = emotion.EmotionOptions(seeds=1, epochs=40, learning_rate=1e3, weight_decay=1e6)
+    with pytest.raises(InputError, match="the LSTM of seed 0 gives probabilities that are not finite"):
+        emotion.judge(store, "mine", labels_of(store), SMALL, wild)
+
+
+@pytest.mark.parametrize("field, wrong", [
+    ("learning_rate", float("nan")), ("learning_rate", float("inf")), ("learning_rate", 0.0), ("weight_decay", -1.0),
+    ("weight_decay", float("nan")), ("epochs", 0), ("epochs", 10**9), ("seeds", 0), ("folds", 1), ("folds", -1),
+])
+def test_options_that_make_no_sense(field, wrong):
+    with pytest.raises(InputError, match=f"^emotion: {field} is {wrong}, expected "):
+        emotion.EmotionOptions(**{field: wrong})
+
+
 def test_videos_without_clips_get_the_majority_and_are_named(tmp_path):
     videos = interviews()
     videos[6] = ("s3", "positive", [])
@@ -192,7 +208,8 @@ def test_vectors_from_a_file_come_to_their_clips(ending, store, tmp_path):
     clips = np.concatenate(clip_vectors.clips_in_time(store)[2:4])
     found, what = clip_vectors.file_vectors(path, store, clips)
     np.testing.assert_array_equal(found, vector[8:16])
-    assert what == {"probabilities": str(path)}
+    # What identifies them and does not say where they lie: the same however the file is called and made.
+    assert what == {"probabilities": hashlib.blake2b(vector[8:16].tobytes(), digest_size=16).hexdigest()}
 
 
 @pytest.mark.parametrize("spoil, message", [
@@ -214,10 +231,10 @@ def test_a_wrong_file_is_said(spoil, message, ending, store, tmp_path):
 
 @pytest.mark.parametrize("name, content, message", [
     ("a.txt", b"x", "is not called"), ("a.npz", b"x", "cannot be read as .npz"),
-    ("a.h5", b"x", "cannot be read as .h5"),
+    ("a.h5", b"x", "a.h5: not a readable HDF5 file"),
     ("a.csv", b"clip,video,a\n", "its first line is not"), ("a.csv", b"video,clip,a\n1,0\n", "line 2 has 2 columns"),
     ("a.csv", b"video,clip,a\n1,0,no\n", "line 2 holds something that is not a number"),
-    ("a.csv", b"video,clip,a\n\xff,0,1\n", "cannot be read as .csv"),
+    ("a.csv", b"video,clip,a\n\xff,0,1\n", "a.csv: not UTF-8 text; expected a CSV table"),
 ])
 def test_a_file_that_cannot_be_read(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)

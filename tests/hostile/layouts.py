@@ -25,7 +25,7 @@ def value(random: random.Random, depth: int = 3):
 def fields(random: random.Random) -> dict:
     """A layout's fields, some of them spoilt, lost or strange."""
     found = json.loads(json.dumps(FIELDS))
-    for _ in range(random.randrange(1, 4)):
+    for _ in range(random.randrange(3)):
         name = random.choice([*FIELDS, "colour"])
         change = random.randrange(5)
         if change == 0:
@@ -43,7 +43,7 @@ def fields(random: random.Random) -> dict:
 
 def text(random: random.Random) -> bytes:
     """The bytes of a layout's file, whole or spoilt."""
-    kind = random.randrange(8)
+    kind = random.randrange(14)
     if kind == 0:
         return random.randbytes(random.randrange(60))
     if kind == 1:

@@ -191,6 +191,22 @@ def test_a_small_run(root, tmp_path):
     assert {"flax nnx.RNN", "GEMM floor", "flax nnx.RNN, our batches"} <= peers
 
 
+@pytest.mark.parametrize("data", [
+    b"", b"\xff", b"[" * 100_000, b"9" * 5000, b"5", b"[5]", b'"text"', b'{"suite": "train"}', b'[{"suite": 3}]',
+    b'[{"case": "x"}]', b"null",
+])
+def test_a_file_of_something_else_is_left_alone(tmp_path, data):
+    import bench as script
+
+    from mgjax.errors import InputError
+
+    path = tmp_path / "thesis.json"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="thesis.json: is there and holds no rows of this script"):
+        script.bench([], path)
+    assert path.read_bytes() == data
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments, words", [
     (["--suite=batching,speed", "--output=folder/b.json"], "unknown suite 'speed'; known are recurrent"),

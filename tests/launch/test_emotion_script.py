@@ -21,9 +21,11 @@ def run(root, *arguments):
 
 
 def test_true_labels_from_the_command_line(store, root, tmp_path):
+    (tmp_path / "emotion.json").write_text("old")
     done = run(root, "--store", store, "--split=cross_subject", "--labels", "--output", tmp_path / "emotion.json",
                "--seeds=1", "--epochs=3", "--units=4", "--layers=2")
     assert done.returncode == 0, done.stderr
+    assert f"note: {tmp_path / 'emotion.json'} is there and will be replaced" in done.stderr
     assert "LSTM, together" in done.stdout and "n = 4 videos judged, 4 training videos" in done.stdout
     result = json.loads((tmp_path / "emotion.json").read_text())
     assert result["options"]["layers"] == 2 and result["source"].startswith("simulated")

@@ -42,9 +42,14 @@ def way(root, tmp_path_factory):
 @pytest.mark.slow
 def test_the_whole_way(root, way):
     output = way / "probe.json"
+    (way / "pictures").mkdir()
+    for old in (output, way / "pictures" / "loss.png", way / "embeddings.h5"):
+        old.write_text("old")
     probed = run(root, "launch/probe.py", "--workdir", way / "run", "--store", way / "store.h5",
                  "--split=cross_subject", "--output", output, "--pictures", way / "pictures")
     assert probed.returncode == 0, probed.stderr
+    for old in ("probe.json", "pictures/loss.png"):
+        assert f"note: {way / old} is there and will be replaced" in probed.stderr
     result = json.loads(output.read_text())
     for key in ("top1", "top5", "mean_class_accuracy", "macro_f1", "k", "metric", "n_train", "n_test", "ci95",
                 "feature", "step", "untrained_top1"):
@@ -59,6 +64,7 @@ def test_the_whole_way(root, way):
     embedded = run(root, "launch/embed.py", "--workdir", way / "run", "--store", way / "store.h5",
                    "--output", way / "embeddings.h5")
     assert embedded.returncode == 0, embedded.stderr
+    assert "embeddings.h5 is there and will be replaced" in embedded.stderr
     with h5py.File(way / "embeddings.h5") as file:
         assert file["embedding"].shape == (24, 16) and np.isfinite(file["embedding"][:]).all()
         assert len(file["video"]) == 24 and file.attrs["model"] == "usvae"

@@ -55,7 +55,8 @@ def test_dropping_is_random_and_only_with_a_key(model, vectors):
     np.testing.assert_array_equal(model(vectors, LENGTH), model(vectors, LENGTH))
 
 
-@pytest.mark.parametrize("wrong", [{"units": 0}, {"layers": 0}, {"dropout": 1.0}, {"clip_dropout": -0.1}])
+@pytest.mark.parametrize("wrong", [{"units": 0}, {"layers": 0}, {"dropout": 1.0}, {"clip_dropout": -0.1},
+                                   {"dropout": float("nan")}, {"units": float("inf")}, {"layers": 10**9}])
 def test_options_out_of_range(wrong):
     with pytest.raises(InputError, match=f"emotion: {next(iter(wrong))} is"):
         EmotionLSTM.Config(**wrong)

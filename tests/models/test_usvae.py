@@ -1,5 +1,7 @@
 """U-S-VAE: its loss against a NumPy one, and what must not change an embedding."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,6 +104,8 @@ def test_symmetric_features_are_those_of_the_mirror_image():
 
 
 def test_impossible_options_are_refused():
-    for options in ({"loss": "cubic"}, {"feature": "output"}, {"units": 0}, {"latent": -1}, {"kl": -1.0}):
+    for options in ({"loss": "cubic"}, {"feature": "output"}, {"units": 0}, {"latent": -1}, {"kl": -1.0},
+                    {"kl": math.nan}, {"kl": math.inf}, {"forget_bias": math.nan}, {"forget_bias": -math.inf},
+                    {"units": 10**12}, {"layers": 10**6}, {"decoder_units": math.nan}, {"latent": math.inf}):
         with pytest.raises(InputError):
             USVAE.Config(**options)
