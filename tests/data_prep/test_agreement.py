@@ -186,11 +186,13 @@ def test_bad_label_files(tmp_path, row, words):
 
 
 @pytest.mark.parametrize("text, words", [
-    ("video;start;stop;label\nv;0;10;rub\n", None), ("sep=;\nvideo;start;stop;label\nv;0;10;rub\n", None),
+    ("video;start;stop;label\nv;0;10;rub\n", None),
+    ("sep=;\nvideo;start;stop;label\nv;0;10;rub\n", None),
     ("video\tstart\tstop\tlabel\nv\t0\t10\trub\n", None),
     ("video;start;stop\nv;0;10\n", "clips.csv: no column 'label' .* separated by semicolons"),
     ("video,start,stop,label\nv,0,10,ru\0b\n", "clips.csv, line 2: has a NUL byte"),
-    ("video,start,stop,label\nv,0," + "9" * 5000 + ",rub\n", "clips.csv, line 2: stop is '9{97}[.]{3}', expected a whole"),
+    ("video,start,stop,label\nv,0," + "9" * 5000 + ",rub\n",
+     "clips.csv, line 2: stop is '9{97}[.]{3}', expected a whole"),
 ])
 def test_tables_in_every_spelling(tmp_path, text, words):
     (tmp_path / "clips.csv").write_text(text)
@@ -200,7 +202,7 @@ def test_tables_in_every_spelling(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         agreement.read_annotation(tmp_path / "clips.csv")
     (tmp_path / "videos.csv").write_text("id,frames\nv," + "9" * 900)
-    with pytest.raises(InputError, match="videos.csv, line 2: frames is '9{97}[.]{3}', expected a whole number of at most"):
+    with pytest.raises(InputError, match="line 2: frames is '9{97}[.]{3}', expected a whole number"):
         agreement.read_lengths(tmp_path / "videos.csv")
 
 
@@ -209,7 +211,8 @@ def test_names_of_label_files_that_are_no_text(tmp_path):
         path = os.path.join(os.fsencode(tmp_path), name)
         with open(path, "w") as file:
             file.write("1,0,5\n")
-        with pytest.raises(InputError, match="_label.csv: the id in its name is '(caf.udce9|two.nlines)', expected a text"):
+        words = "_label.csv: the id in its name is '(caf.udce9|two.nlines)', expected a text"
+        with pytest.raises(InputError, match=words):
             agreement.read_annotation(tmp_path)
         os.unlink(path)
 
@@ -217,9 +220,10 @@ def test_names_of_label_files_that_are_no_text(tmp_path):
 @pytest.mark.parametrize("kind", ["pipe", "dangling link", "folder"])
 def test_what_is_no_plain_file(tmp_path, kind):
     path = tmp_path / "7_label.csv"
-    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"), "folder": pathlib.Path.mkdir}[kind](path)
+    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"),
+     "folder": pathlib.Path.mkdir}[kind](path)
     for given in (tmp_path, path) if kind != "folder" else (tmp_path,):
-        with pytest.raises(InputError, match="7_label.csv: (is not a plain file|cannot be read .No such file)"):
+        with pytest.raises(InputError, match="7_label.csv: (is not a plain|cannot be read .No such)"):
             agreement.read_annotation(given)
 
 
@@ -227,10 +231,11 @@ def test_long_videos_take_no_memory_and_many_gestures_are_refused(tmp_path):
     last = agreement.LONGEST
     gestures = {f"v{number}": [(0, 5, "a"), (last - 5, last, "b")] for number in range(300)}
     found = agreement.agreement(gestures, gestures)  # 300 videos of ten million frames each
-    assert found["overall"]["frames"] == 300 * last and found["classes"]["none"]["frames"] == 300 * (last - 10)
+    assert found["overall"]["frames"] == 300 * last
+    assert found["classes"]["none"]["frames"] == 300 * (last - 10)
     assert found["overall"]["kappa"] == 1
     rows = [f"v,{start},{start + 1},a" for start in range(agreement.MOST + 1)]
-    with pytest.raises(InputError, match="clips.csv, line 4002: video 'v' has more than 4000 gestures"):
+    with pytest.raises(InputError, match="line 4002: video 'v' has more than 4000 gestures"):
         agreement.read_annotation(table(tmp_path / "clips.csv", *rows))
     many = {"v": [(number, number + 1, f"class {number}") for number in range(600)]}
     with pytest.raises(InputError, match="there are 600 classes, expected at most 500"):
@@ -274,7 +279,8 @@ def test_the_script(root, tmp_path):
     result = json.loads((tmp_path / "agreement.json").read_text())
     assert result["overall"]["R"] == 2 / 3
     # Which annotator was which, and where their tables lie, is nobody's business.
-    assert str(tmp_path) not in (tmp_path / "agreement.json").read_text() and "first_annotator" not in result
+    assert str(tmp_path) not in (tmp_path / "agreement.json").read_text()
+    assert "first_annotator" not in result
     lines = [line.split() for line in done.stdout.splitlines()]
     assert ["all", "videos", "2", "1", "1", "0.667", "30", f"{result['overall']['kappa']:.3f}"] in lines
     assert ["rub", "1", "1", "1", "1.000", "10", f"{result['classes']['rub']['kappa']:.3f}"] in lines
@@ -294,7 +300,8 @@ def test_the_output_is_announced_and_written_whole(root, tmp_path):
     output = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.json")
     for note in ("", f"note: {tmp_path}/caf\\udce9.json is there and will be replaced\n"):
         done = run(root, "--first", first, "--second", first, "--output", output)
-        assert (done.returncode, done.stderr) == (0, note) and f"wrote {tmp_path}/caf\\udce9.json" in done.stdout
+        assert (done.returncode, done.stderr) == (0, note)
+        assert f"wrote {tmp_path}/caf\\udce9.json" in done.stdout
     assert json.loads(pathlib.Path(output).read_text())["overall"]["R"] == 1
     assert len(list(tmp_path.iterdir())) == 2
 

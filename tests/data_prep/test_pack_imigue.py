@@ -567,11 +567,12 @@ def test_semicolons_with_a_decimal_comma(tmp_path, form):
     table = put(tmp_path / "videos.csv", "id;subject;result\n7;2;win\n")
     report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
     np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, BY_HAND)[0])
-    assert (report.videos[0].labelled, report.videos[0].subject, report.videos[0].emotion) == (1, "02", "positive")
+    video, = report.videos
+    assert (video.labelled, video.subject, video.emotion) == (1, "02", "positive")
 
 
 def lying(cells: bytes) -> bytes:
-    """A sheet whose zip file says that there are fewer bytes than there are, and their right sum."""
+    """A sheet whose zip file says that there are fewer bytes than there are, and their sum."""
     data = bytearray(formats.sheet(cells))
     with zipfile.ZipFile(io.BytesIO(data)) as book:
         part = book.getinfo("xl/worksheets/sheet1.xml")
@@ -582,11 +583,14 @@ def lying(cells: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("book, words", [
-    (formats.sheet(b'<row r="1"><c r="A1"><v>1</v></c><c r="XFD1048576"><v>1</v></c></row>'), "a cell lies beyond row 99999"),
+    (formats.sheet(b'<row r="1"><c r="A1"><v>1</v></c><c r="XFD1048576"><v>1</v></c></row>'),
+     "a cell lies beyond row 99999"),
     (formats.sheet(b"<row><c r='A100000'><v>1</v></c></row>"), "a cell lies beyond row 99999"),
     (formats.sheet(b'<row r="1048576"><c><v>1</v></c></row>'), "a cell lies beyond row 99999"),
-    (formats.sheet(b'<row><c s="1"r = "aaa1"><v>1</v></c></row>'), "a cell lies beyond row 99999 or column 702 .ZZ"),
-    (formats.sheet(b" " * 10**6), r"its sheets have 100\d{4} bytes when unpacked, expected at most 1000000"),
+    (formats.sheet(b'<row><c s="1"r = "aaa1"><v>1</v></c></row>'),
+     "a cell lies beyond row 99999 or column 702 .ZZ"),
+    (formats.sheet(b" " * 10**6),
+     r"its sheets have 100\d{4} bytes when unpacked, expected at most 1000000"),
     (lying(b" " * 10**4), "not a whole sheet, damaged or cut short"),
     (formats.sheet(b"<c>" * 10**5), "not a whole sheet|holds no frame"),
 ], ids=["far cell", "far row", "far row's number", "far column", "packed well", "lying", "deep"])
@@ -605,11 +609,12 @@ def test_what_is_no_plain_file(tmp_path, name, kind):
         pytest.importorskip("python_calamine", reason="sheets take python-calamine")
     write_csv(tmp_path, "0008" if "label" not in name else "0007", sequence())
     path = tmp_path / name
-    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"), "folder": pathlib.Path.mkdir}[kind](path)
+    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"),
+     "folder": pathlib.Path.mkdir}[kind](path)
     if kind == "folder":  # whatever its name, it is none of iMiGUE's files
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
         return
-    with pytest.raises(InputError, match=f"{name}: (is not a plain file|cannot be read .No such file)"):
+    with pytest.raises(InputError, match=f"{name}: (is not a plain|cannot be read .No such)"):
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
 
 

@@ -299,7 +299,7 @@ def test_bytes_that_two_readers_take_apart_differently(tmp_path):
     for separator in ("\xa0", "\x1c"):
         lines = lines_of(change(35, JOINT.replace("2 ", f"2{separator}9 ")))
         (tmp_path / "file.skeleton").write_bytes(lines.encode("latin-1"))
-        with pytest.raises(InputError, match="file.skeleton: damaged, or not a .skeleton file: it has bytes that are not t"):
+        with pytest.raises(InputError, match="file.skeleton: damaged, .* bytes that are not text"):
             ntu.read(tmp_path / "file.skeleton")
 
 
@@ -319,11 +319,12 @@ def test_more_bodies_than_anybody_meets(tmp_path):
 
 
 def test_what_is_no_plain_file(tmp_path):
-    for name, make in (("S001C001P001R001A001", os.mkfifo), ("S001C001P001R001A002", lambda path: path.symlink_to("no")),
+    for name, make in (("S001C001P001R001A001", os.mkfifo),
+                       ("S001C001P001R001A002", lambda path: path.symlink_to("no")),
                        ("S001C001P001R001A003", pathlib.Path.mkdir)):
         path = tmp_path / f"{name}.skeleton"
         make(path)
-        with pytest.raises(InputError, match=f"{name}.skeleton: (is not a plain file|cannot be read .No such file)"):
+        with pytest.raises(InputError, match=f"{name}.skeleton: (is not a plain|cannot be read)"):
             pack_ntu.pack(tmp_path, tmp_path / "out.h5")
         with pytest.raises(InputError, match=f"{name}.skeleton: .*; expected a list of samples"):
             ntu.read_missing(path)
@@ -340,7 +341,7 @@ class FullDisk(io.BytesIO):
 def test_a_full_disk_while_reading_leaves_nothing(tmp_path, monkeypatch):
     put(tmp_path / "files", person(3))
     monkeypatch.setattr(pack_ntu.tempfile, "TemporaryFile", lambda dir: FullDisk())
-    with pytest.raises(InputError, match="a temporary file for the frames cannot be written there .No space left"):
+    with pytest.raises(InputError, match="a temporary file .* cannot be written there .No space"):
         pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
@@ -377,4 +378,5 @@ def test_script(tmp_path, root):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "out.h5"]
     (tmp_path / "files" / "S001C001P002R001A001.skeleton").unlink()
     done = run(root, "--input", tmp_path / "files", "--output", tmp_path / "out.h5")
-    assert done.returncode == 0 and done.stderr == f"note: {tmp_path / 'out.h5'} is there and will be replaced\n"
+    note = f"note: {tmp_path / 'out.h5'} is there and will be replaced\n"
+    assert (done.returncode, done.stderr) == (0, note)

@@ -121,8 +121,10 @@ def test_wrong_content(tmp_path, changes, message):
     ("\xff\xfe", "damaged or cut short"),
     ("[1, 2]", "it has no 'file_name'"),
     ("[" * 100_000, "nested too deeply.*damaged or cut short"),
-    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 60 + "1" + "]" * 60 + "}", "shape"),
-    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 600 + "1" + "]" * 600 + "}", "not a regular"),
+    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 60 + "1" + "]" * 60 + "}",
+     "shape"),
+    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 600 + "1" + "]" * 600
+     + "}", "not a regular"),
     ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "1" * 5000 + "}", "not JSON"),
     ('{"people": [], "label": 1, "file_name": "x"}', "it has no 'skeletons'"),
 ])
@@ -137,7 +139,7 @@ def test_what_is_no_plain_file(tmp_path):
     path = tmp_path / "a01_s01_e00_v01.json"
     for make in (os.mkfifo, lambda path: path.symlink_to("no"), pathlib.Path.mkdir):
         make(path)
-        with pytest.raises(InputError, match="a01_s01_e00_v01.json: (is not a plain file|cannot be read .No such file)"):
+        with pytest.raises(InputError, match="_v01.json: (is not a plain|cannot be read .No such)"):
             pack_nucla.pack(tmp_path, tmp_path / "out.h5")
         path.rmdir() if path.is_dir() else path.unlink()
     path.write_bytes(b" " * (pack_nucla.LARGEST + 1))

@@ -123,7 +123,7 @@ def program(*operations):
 
 
 def pile(value, times=200):
-    """A container that holds the one below twice, and so on down; a walk through it takes 2 ** times steps."""
+    """A container that holds the one below twice, and so on: a walk takes 2 ** times steps."""
     for _ in range(times):
         value = type(value)([value, value])
     return value
@@ -135,7 +135,8 @@ def named(module, name):
 
 def copies(what, module, kind, times=4000):
     """A large value once, and a call that copies it, many times."""
-    return program(what, b"\x940", named(module, kind), b"\x940", b"(" + b"h\x01h\x00\x85R" * times, b"l")
+    return program(what, b"\x940", named(module, kind), b"\x940", b"(" + b"h\x01h\x00\x85R" * times,
+                   b"l")
 
 
 MANY = 2 * 10**10
@@ -147,11 +148,14 @@ BOMBS = {
     "total_frames": ([annotation(total_frames=pile((0,)))], "total_frames is"),
     "img_shape": ([annotation(img_shape=pile((0,)))], "img_shape"),
     "keypoint": ([annotation(keypoint=pile([0]))], "keypoint is .*, expected an array of numbers"),
-    "keypoint_score": ([annotation(keypoint_score=pile([0]))], "keypoint_score is .*, expected an array"),
-    "split": ({"split": {"train": pile([0])}, "annotations": [annotation()]}, "split 'train' is not a list"),
+    "keypoint_score": ([annotation(keypoint_score=pile([0]))],
+                       "keypoint_score is .*, expected an array"),
+    "split": ({"split": {"train": pile([0])}, "annotations": [annotation()]},
+              "split 'train' is not a list"),
     "annotations": ({"split": {}, "annotations": pile([0])}, "annotation 0 is not a dict"),
-    "class number": ([annotation(label=10**8)], "label is 100000000, expected 0 or more, below 100000$"),
-    "class number of many digits": ([annotation(label=10**4000)], "whole number of more than 64 bits"),
+    "class number": ([annotation(label=10**8)], "label is 100000000, .* below 100000$"),
+    "class number of many digits": ([annotation(label=10**4000)],
+                                    "whole number of more than 64 bits"),
     "text as a number": (b"L" + b"9" * 5000 + b"L\n.", "not a pickle"),
     "key": (program(b"}(" + PILE + b"Nu"), "a key that is neither"),
     "item of a set": (program(b"\x8f(" + PILE + b"\x90"), "a key that is neither"),
@@ -163,19 +167,28 @@ BOMBS = {
     "array of nothings": (Run(np.ndarray, (MANY,), "U0", b""), "not a pickle, damaged"),
     "length of bytes": (program(b"\x8e" + struct.pack("<Q", 2**62)), "not a pickle, damaged"),
     "length of a bytearray": (program(b"\x96" + struct.pack("<Q", 2**40)), "not a pickle, damaged"),
-    "length of a number": (program(b"\x8b" + struct.pack("<i", 2**31 - 1)), "not a pickle, damaged"),
+    "length of a number": (program(b"\x8b" + struct.pack("<i", 2**31 - 1)),
+                           "not a pickle, damaged"),
     "length of a text": (program(b"\x8d" + struct.pack("<Q", 2**40)), "not a pickle, damaged"),
-    "length of a frame": (b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b"N.", "expected pyskl annotations"),
+    "length of a frame": (b"\x80\x04\x95" + struct.pack("<Q", 2**62) + b"N.",
+                          "expected pyskl annotations"),
     "place in the memory": (program(b"Nr" + b"\xff" * 4), "expected pyskl annotations"),
-    "copies of a list": (copies(b"(" + b"N" * 10**5 + b"l", "builtins", "list"), "the same bytes again and again"),
-    "copies of bytes": (copies(b"B" + struct.pack("<I", 10**6) + bytes(10**6), "builtins", "bytes"), "same bytes"),
-    "copies of a text": (program(b"X" + struct.pack("<I", 10**6) + b"a" * 10**6, b"\x940", named("_codecs", "encode"),
-                                 b"\x940X\x06\0\0\0latin1\x940", b"(" + b"h\x01h\x00h\x02\x86R" * 4000, b"l"),
+    "copies of a list": (copies(b"(" + b"N" * 10**5 + b"l", "builtins", "list"),
+                         "the same bytes again and again"),
+    "copies of bytes": (copies(b"B" + struct.pack("<I", 10**6) + bytes(10**6), "builtins", "bytes"),
+                        "same bytes"),
+    "copies of a text": (program(b"X" + struct.pack("<I", 10**6) + b"a" * 10**6, b"\x940",
+                                 named("_codecs", "encode"),
+                                 b"\x940X\x06\0\0\0latin1\x940",
+                                 b"(" + b"h\x01h\x00h\x02\x86R" * 4000, b"l"),
                          "the same bytes again and again"),
     "one array for all": ([annotation(str(number), keypoint=ONE, keypoint_score=None, frames=500)
-                           for ONE in [np.ones((1, 500, 25, 3))] for number in range(1000)], "the same arrays"),
-    "one list for all": ({"split": {str(number): IDS for IDS in [["a"] * 10**5] for number in range(10**5)},
-                          "annotations": [annotation()]}, "are the same arrays or lists again and again"),
+                           for ONE in [np.ones((1, 500, 25, 3))] for number in range(1000)],
+                           "the same arrays"),
+    "one list for all": ({"split": {str(number): IDS for IDS in [["a"] * 10**5]
+                                    for number in range(10**5)},
+                          "annotations": [annotation()]},
+                          "are the same arrays or lists again and again"),
 }
 
 
@@ -184,27 +197,34 @@ def test_bombs_do_not_go_off(tmp_path, root):
     for number, (content, _) in enumerate(BOMBS.values()):
         data = content if isinstance(content, bytes) else pickle.dumps(content, 4)
         (tmp_path / f"{number}.pkl").write_bytes(data)
-    code = ("import resource, sys; from data_prep import pack_pyskl; from mgjax.errors import InputError\n"
+    code = ("import resource, sys\nfrom data_prep import pack_pyskl\n"
+            "from mgjax.errors import InputError\n"
             "resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)\n"
             "for number in range(int(sys.argv[2])):\n"
             "    try: print(number, 'read', pack_pyskl.read(f'{sys.argv[1]}/{number}.pkl')[0])\n"
             "    except InputError as error: print(error)\n")
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(len(BOMBS))], cwd=root, capture_output=True,
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(len(BOMBS))], cwd=root,
+                          capture_output=True,
                           text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    for number, (line, (_, words)) in enumerate(zip(done.stdout.splitlines(), BOMBS.values(), strict=True)):
+    for number, (line, (_, words)) in enumerate(zip(done.stdout.splitlines(), BOMBS.values(),
+                                                    strict=True)):
         assert re.search(rf"^{tmp_path}/{number}.pkl: .*({words})", line), line
         assert len(line) < 500
 
 
 @pytest.mark.parametrize("module, name", [
-    ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"), ("builtins", "dict"), ("builtins", "list"),
-    ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"), ("collections", "OrderedDict"),
+    ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"), ("builtins", "dict"),
+    ("builtins", "list"),
+    ("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
+    ("collections", "OrderedDict"),
 ])
-@pytest.mark.parametrize("state", [{"value": 1, "__setstate__": 2}, (None, {"value": 1, "__defaults__": ()})])
+@pytest.mark.parametrize("state", [{"value": 1, "__setstate__": 2},
+                                   (None, {"value": 1, "__defaults__": ()})])
 def test_a_pickle_sets_no_attribute_of_the_reader(tmp_path, module, name, state):
-    (tmp_path / "in.pkl").write_bytes(program(named(module, name), pickle.dumps(state, 2)[2:-1], b"b"))
-    with pytest.raises(InputError, match="in.pkl: refused, for it sets attributes on what is no array"):
+    (tmp_path / "in.pkl").write_bytes(program(named(module, name), pickle.dumps(state, 2)[2:-1],
+                                              b"b"))
+    with pytest.raises(InputError, match="refused, for it sets attributes on what is no array"):
         pack_pyskl.load(tmp_path / "in.pkl")
 
 
@@ -230,7 +250,8 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_arrays_that_share_their_bytes_a_little_are_read(tmp_path, protocol):
     score = np.ones((1, 3, 17), np.float32)  # one for all, as a script may well make it
-    path = put(tmp_path, [annotation(str(number), keypoint_score=score) for number in range(20)], protocol=protocol)
+    path = put(tmp_path, [annotation(str(number), keypoint_score=score) for number in range(20)],
+               protocol=protocol)
     assert len(pack_pyskl.read(path)[1]) == 20
 
 
@@ -240,25 +261,29 @@ NAMES = ["a\0b", "two\nlines", "half a character \ud800", "x" * 1001]
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_no_store_can_hold(tmp_path, name):
     for content, words in (([annotation(name)], "annotation 0: frame_dir is"),
-                           ({"split": {name: ["a"]}, "annotations": [annotation()]}, "the name of a split is")):
+                           ({"split": {name: ["a"]}, "annotations": [annotation()]},
+                            "the name of a split is")):
         with pytest.raises(InputError, match=f"in.pkl: .*{words}|in.pkl: {words}"):
             pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
     (tmp_path / "names.txt").write_text(f"walk\n{name}\n", encoding="utf-8", errors="surrogatepass")
     if name != "two\nlines":
         with pytest.raises(InputError, match="names.txt(: not UTF-8|, line 2: the class name is)"):
-            pack_pyskl.pack(put(tmp_path, [annotation()]), tmp_path / "out.h5", labels=tmp_path / "names.txt")
+            pack_pyskl.pack(put(tmp_path, [annotation()]), tmp_path / "out.h5",
+                            labels=tmp_path / "names.txt")
 
 
 @pytest.mark.parametrize("prefix", ["a/b", "."])
 def test_names_that_no_split_can_have(tmp_path, prefix):
-    content = {"split": {f"{prefix}_train": ["a"], f"{prefix}_val": []}, "annotations": [annotation()]}
+    content = {"split": {f"{prefix}_train": ["a"], f"{prefix}_val": []},
+               "annotations": [annotation()]}
     with pytest.raises(InputError, match=f"in.pkl: a split cannot be called '{prefix}'"):
         pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
     assert not list(tmp_path.glob("out.h5*"))
 
 
 def test_many_lists_without_a_partner_are_not_all_named(tmp_path):
-    content = {"split": {f"list{number:03}": ["a"] for number in range(100)}, "annotations": [annotation()]}
+    content = {"split": {f"list{number:03}": ["a"] for number in range(100)},
+               "annotations": [annotation()]}
     text = str(pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5"))
     assert "left out: list000, list001" in text and "list019 and 80 more" in text
 
@@ -267,7 +292,8 @@ def test_nan_is_a_joint_that_was_not_seen(tmp_path):
     keypoint, score = np.full((2, 2, 17, 2), 5.0), np.full((2, 2, 17), 0.5)
     keypoint[1, 0, 3, 1] = score[1, 1, 4] = np.nan
     score[1] += 0.25  # the second person's sum is larger, NaN or not
-    pack_pyskl.pack(put(tmp_path, [annotation(keypoint=keypoint, keypoint_score=score, total_frames=2)]),
+    pack_pyskl.pack(put(tmp_path, [annotation(keypoint=keypoint, keypoint_score=score,
+                                              total_frames=2)]),
                     tmp_path / "out.h5")
     with store.Store(tmp_path / "out.h5") as packed:
         found, seen = packed.clip(0)
@@ -299,7 +325,8 @@ def test_the_names_are_written_whole(tmp_path, monkeypatch):
     """Their file comes last, and a failure leaves the one that was there."""
     before = write_store(tmp_path / "in.h5", WHOLE)
     (tmp_path / "names.txt").write_text("old\n")
-    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(errno.ENOSPC,
+                                                                                    "full")))
     with pytest.raises(InputError, match="cannot be written"):
         pack_pyskl.export(before, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
     assert (tmp_path / "names.txt").read_text() == "old\n" and len(list(tmp_path.iterdir())) == 2
@@ -414,7 +441,8 @@ def test_pairs_of_lists():
 
 
 @pytest.mark.parametrize("changes, options, message", [
-    ({"keypoint": np.full((1, 3, 17, 2), np.inf)}, {}, "in.pkl: 'a' has a keypoint or score that is not finite"),
+    ({"keypoint": np.full((1, 3, 17, 2), np.inf)}, {},
+     "in.pkl: 'a' has a keypoint or score that is not finite"),
     ({"keypoint": np.full((1, 3, 17, 2), 1e300)}, {}, "not finite"),
     ({"keypoint": np.empty((1, 0, 17, 2)), "total_frames": 0, "keypoint_score": None}, {}, "none of its 1 annotations"),
     ({}, {"person": 2}, "none of its 1 annotations has a frame and that person"),
