@@ -48,7 +48,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from data_prep.openpose import Frames, Recording, Source, chunks, read_frames
+from data_prep.openpose import MODELS, Frames, Recording, Source, chunks, read_frames
 from mgjax import skeleton
 from mgjax.errors import InputError
 
@@ -58,6 +58,8 @@ TWIN, REACH, MEMORY, PATIENCE = 0.1, 0.1, 25, 10
 SMOOTHING, FADING = 0.3, 0.9  # weight of the newest step in the velocity; what is left of it per unseen frame
 FLOOR = 0.05  # spreads are alike where they differ by less than this share of the size
 LASTING = 0.25  # who can be chosen: people seen in at least this share of the frames of the one seen most
+SPARED = 8  # one frame in so many tells which pose model fits
+CLEARLY, MISFIT = 3, 0.6  # from so many such frames on; how much shorter the better model's bones are
 CHOICES = ("largest", "leftmost", "rightmost", "centre")
 
 
@@ -414,6 +416,10 @@ class VideoReport:
         missing: frames without the followed person, for whatever reason.
         jump: largest distance in pixels of the layout's root between one frame where it was seen and the next such.
         jump_frame: the number of the later of these two frames, -1 without such a pair.
+        poseless: people left out because their pose is empty.
+        rooted: frames in which the layout's root was seen.
+        misfit: the pose model whose bones fit the followed person much better than those of the model that the files
+            were read by, "" for none.
     """
 
     id: str
@@ -427,6 +433,9 @@ class VideoReport:
     missing: int
     jump: float
     jump_frame: int
+    poseless: int = 0
+    rooted: int = 0
+    misfit: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -462,10 +471,14 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
     keypoints = np.zeros((recording.length, len(source.layout), 2), np.float32)
     score = np.zeros((recording.length, len(source.layout)), np.float32)
     there = np.zeros(recording.length, bool)
+    poses = []
     for part, ids, *_ in kept:
         ours = ids == chosen if chosen is not None else np.zeros(len(ids), bool)
         rows = np.repeat(part.numbers - recording.first, part.counts)[ours]
-        found = part.points[ours].take(source.columns, axis=1)
+        people = part.points[ours]
+        poses.append(people[::SPARED, :joints])
+        found = people.take(source.columns, axis=1)
+        found[:, source.columns < 0] = 0
         keypoints[rows], score[rows], there[rows] = found[..., :2], found[..., 2], True
     counts = np.concatenate([part.counts for part, *_ in kept])
     damaged = sum((part.damaged for part, *_ in kept), ())
@@ -476,8 +489,33 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
         nobody=int((counts == 0).sum()) - len(damaged), several=int((counts > 1).sum()),
         people=int((seen_in >= max(1, LASTING * seen_in.max())).sum()), missing=int((~there).sum()),
         jump=jump, jump_frame=recording.first + at if at >= 0 else -1,
+        poseless=sum(part.poseless for part, *_ in kept),
+        rooted=int((score[:, source.layout.index(*source.layout.root)] > 0).all(axis=1).sum()),
+        misfit=misfit(np.concatenate(poses), source.model),
     )
     return Followed(keypoints, score, report, damaged)
+
+
+def misfit(pose: np.ndarray, model: skeleton.Layout) -> str:
+    """The pose model whose bones fit much better than the given one's; "" for none, or where that is not clear.
+
+    Files of BODY_25 and BODY_25B differ in the order of 25 joints only. Read by the wrong one, bones join what is far
+    apart: they are three times as long on average, and by the right one half as long as by the other.
+
+    Args:
+        pose: one person in some frames, float `[frames, V, 3]`.
+        model: by which they were read.
+    """
+    lengths = {model.name: np.inf}
+    for other in MODELS.values() if len(pose) >= CLEARLY else ():
+        if len(other) == len(model):
+            start, end = (pose[:, joints] for joints in other.bone_indices.T)
+            both = (start[..., 2] > 0) & (end[..., 2] > 0)
+            if both.sum() < CLEARLY * len(pose):
+                return ""
+            lengths[other.name] = np.hypot(*(start - end)[both][:, :2].T).mean()
+    best = min(lengths, key=lengths.get)
+    return best if lengths[best] < MISFIT * lengths[model.name] else ""
 
 
 def largest_jump(keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout) -> tuple[float, int]:

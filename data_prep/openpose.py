@@ -19,6 +19,7 @@ import json
 import os
 import pathlib
 import re
+import stat
 import string
 import struct
 from collections.abc import Callable, Iterator
@@ -35,6 +36,9 @@ except ImportError:  # the extra `fast`; without it json reads everything, with 
 
 BLOCK = 1 << 16  # bytes read at once: more than most frames have
 CHUNK = 256  # frames read at a time: long enough to hide a process's overhead, short enough to share the work
+MOST = 1 << 26  # bytes of a frame's file
+CROWD = 127  # people that OpenPose finds at most
+DIGITS = 18  # of a frame number
 SPARSEST = 100  # a recording with fewer than one file in so many numbers is not numbered by frames
 _LAST_NUMBER = re.compile(r"([0-9]+)[^0-9]*$").search
 
@@ -61,7 +65,8 @@ class Source:
         layout: the layout to store.
         model: the layout of the files' pose part.
         parts: the JSON's name of each further part that the layout needs, and its number of joints.
-        columns: where the layout's joints lie among those read (pose first, then `parts`), int64 `[V]`.
+        columns: where the layout's joints lie among those read (pose first, then `parts`), int64 `[V]`; -1 for a
+            joint that is not read and stays unseen.
     """
 
     layout: skeleton.Layout
@@ -70,18 +75,21 @@ class Source:
     columns: np.ndarray
 
 
-def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face: bool = False) -> Source:
+def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face: bool = False,
+              read: skeleton.Layout | None = None) -> Source:
     """How to cut `layout` out of OpenPose's files.
 
     Args:
         layout: what to store; its joints must be among a pose model's, the hands' and the face's.
-        model_pose: the pose model that made the files, one of `MODELS`; None takes it from the layout: the model of
+        model_pose: the pose model that made the files, one of `MODELS`; None takes it from `read`: the model of
             exactly its joints, else the first that has them all.
         keep_face: whether face landmarks may be stored.
+        read: the joints to read, if not all of the layout's: those that it lacks stay unseen, and those that the
+            layout lacks are not stored.
 
     Raises:
         InputError: no model has the layout's joints, or both models of 25 joints have; or face landmarks are in the
-            layout without `keep_face`, or the other way round.
+            layout without `keep_face`, or the other way round; or `read` has no joint of the layout.
     """
     if layout.dimensions != 2:
         raise InputError(f"layout {layout.name!r} has {layout.dimensions} dimensions, OpenPose's files have 2")
@@ -91,25 +99,34 @@ def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face:
                          "--keep_face")
     if keep_face and not face:
         raise InputError(f"--keep_face has nothing to keep: layout {layout.name!r} holds no face landmarks")
-    parts = {name: joints for name, joints in _PARTS.items() if set(joints) & set(layout.joints)}
+    read = layout if read is None else read
+    wanted = [joint for joint in layout.joints if joint in read.joints]
+    if not wanted:
+        raise InputError(f"layouts {layout.name!r} and {read.name!r} have no joint in common")
+    parts = {name: joints for name, joints in _PARTS.items() if set(joints) & set(wanted)}
     further = sum(parts.values(), ())
     if model_pose is None:
-        fitting = [name for name, model in MODELS.items() if set(layout.joints) <= {*model.joints, *further}]
-        same = [name for name, model in MODELS.items() if model.joints == layout.joints]
+        fitting = [name for name, model in MODELS.items() if set(read.joints) <= {*model.joints, *further}]
+        same = [name for name, model in MODELS.items() if model.joints == read.joints]
         if {"body25", "body25b"} <= set(fitting) and not same:
-            raise InputError(f"layout {layout.name!r} can be cut out of BODY_25 and of BODY_25B, whose files both hold "
+            raise InputError(f"layout {read.name!r} can be cut out of BODY_25 and of BODY_25B, whose files both hold "
                              "25 joints: say with --model_pose which one made them")
         model_pose = [*same, *fitting, "body25"][0]
     if model_pose not in MODELS:
         raise InputError(f"unknown pose model {model_pose!r}; known are {', '.join(MODELS)}")
     model = MODELS[model_pose]
-    whole = dataclasses.replace(model, name=f"OpenPose's {model.name}", joints=model.joints + further)
-    return Source(layout, model, tuple((name, len(joints)) for name, joints in parts.items()), layout.cut(whole))
+    there = model.joints + further
+    missing = [joint for joint in wanted if joint not in there]
+    if missing:
+        raise InputError(f"layout {read.name!r} cannot be read from files of OpenPose's {model.name}: they have no joint "
+                         f"{missing[0]!r}" + (f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""))
+    columns = np.array([there.index(joint) if joint in wanted else -1 for joint in layout.joints])
+    return Source(layout, model, tuple((name, len(joints)) for name, joints in parts.items()), columns)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """A folder of frames: frame numbers `first` to `last`, in `files` files."""
+    """A folder of frames: frame numbers `first` to `last`, in `files` files; its id is the folder's name."""
 
     id: str
     folder: str
@@ -123,10 +140,18 @@ class Recording:
         return self.last - self.first + 1
 
 
+@dataclasses.dataclass(frozen=True)
+class Aside:
+    """What lies among recordings and is none: how many files, and the names of folders without a frame."""
+
+    files: int
+    folders: tuple[str, ...] = ()
+
+
 def frame_number(name: str) -> int | None:
-    """The frame number in a file's name: the last number in it."""
+    """The frame number in a file's name: the last number in it; None without one, or with more than DIGITS digits."""
     found = _LAST_NUMBER(name)
-    return int(found[1]) if found else None
+    return int(found[1]) if found and len(found[1].lstrip("0")) <= DIGITS else None
 
 
 def frame_files(folder) -> tuple[dict[int, str], int]:
@@ -135,11 +160,11 @@ def frame_files(folder) -> tuple[dict[int, str], int]:
     Files that do not end in .json, and hidden files, are the others.
 
     Raises:
-        InputError: a name without a number, or two files with the same number.
+        InputError: a name without a number or that is no text, or two files with the same number.
     """
     try:
         with os.scandir(folder) as found:
-            entries = sorted([entry.name for entry in found if not entry.is_dir()])
+            entries = sorted([entry.name for entry in found if not _is_folder(entry)])
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read ({error.strerror})") from None
     names = _named_alike(entries)
@@ -150,14 +175,30 @@ def frame_files(folder) -> tuple[dict[int, str], int]:
         if name.startswith(".") or not name.lower().endswith(".json"):
             others += 1
             continue
+        _check_name(pathlib.Path(folder, name), "file")
         number = frame_number(name)
         if number is None:
-            raise InputError(f"{pathlib.Path(folder, name)}: no frame number in the file's name; expected a name such "
-                             "as video_000000000007_keypoints.json")
+            raise InputError(f"{pathlib.Path(folder, name)}: no frame number in the file's name, or one of more than "
+                             f"{DIGITS} digits; expected a name such as video_000000000007_keypoints.json")
         if number in names:
             raise InputError(f"{pathlib.Path(folder, name)}: same frame number {number} as {names[number]} beside it")
         names[number] = name
     return dict(sorted(names.items())), others
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _check_name(path: pathlib.Path, kind: str):
+    """Refuse a name that is no text: neither a store nor a terminal takes it."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{os.fsencode(path)!r}: the {kind}'s name is not UTF-8 text; rename it") from None
 
 
 def _named_alike(entries: list[str]) -> dict[int, str] | None:
@@ -171,20 +212,23 @@ def _named_alike(entries: list[str]) -> dict[int, str] | None:
         return None
     numbers = [name[start : -len(end)] for name in entries if name.endswith(end)]
     together = "".join(numbers)
-    if not (together.isdecimal() and together.isascii() and all(numbers)):
+    if not (together.isdecimal() and together.isascii() and all(numbers)) or max(map(len, numbers)) > DIGITS:
+        return None
+    if not entries[0].isascii():  # the names are checked one by one
         return None
     names = dict(zip(map(int, numbers), entries))
     return dict(sorted(names.items())) if len(names) == len(entries) else None
 
 
-def find_recordings(folder) -> tuple[list[Recording], int]:
+def find_recordings(folder) -> tuple[list[Recording], Aside]:
     """The recordings of a folder of frames (one) or of a folder of such folders (one each, by name).
 
     Returns:
-        The recordings, and how many files lie there that are no frames.
+        The recordings, and what else lies there.
 
     Raises:
-        InputError: the folder is missing or empty, holds frames beside folders, or a recording's names are wrong.
+        InputError: the folder is missing or without any frame, holds frames beside folders, or a recording's names
+            are wrong.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -199,19 +243,24 @@ def find_recordings(folder) -> tuple[list[Recording], int]:
         raise InputError(f"{folder}: holds both .json files and the folder {inside[0].name}; expected one folder of "
                          "frames, or a folder of such folders")
     if names:
-        return [_recording(folder, names)], others
-    recordings = []
+        return [_recording(folder, names)], Aside(others)
+    recordings, without = [], []
     for path in inside:
         names, count = frame_files(path)
         others += count
-        if not names:
-            raise InputError(f"{path}: the folder holds no .json file; expected every folder in {folder} to hold the "
-                             "frames of one video")
-        recordings.append(_recording(path, names))
-    return recordings, others
+        if names:
+            recordings.append(_recording(path, names))
+        else:
+            _check_name(path, "folder")
+            without.append(path.name)
+    if not recordings:
+        raise InputError(f"{folder}: none of its {len(without)} folders, such as {without[0]}, holds a .json file; "
+                         "expected each to hold the frames of one video")
+    return recordings, Aside(others, tuple(without))
 
 
 def _recording(folder: pathlib.Path, names: dict[int, str]) -> Recording:
+    _check_name(pathlib.Path(os.path.abspath(folder)), "folder")
     first, last = min(names), max(names)
     if last - first + 1 > SPARSEST * len(names):
         raise InputError(f"{folder}: its {len(names)} files are numbered from {first} to {last}: these are not frame "
@@ -222,22 +271,27 @@ def _recording(folder: pathlib.Path, names: dict[int, str]) -> Recording:
 def read_frame(path, source: Source) -> np.ndarray:
     """Everybody in one file who has at least one joint of the pose, in an order that does not depend on the file's.
 
+    A person whose pose is an empty list, as some programs write it, is left out.
+
     Returns:
         float32 `[people, joints of the pose and of source.parts, 3]`: x and y in pixels and the score; (0, 0, 0) where
         a joint was not seen, and throughout a part that the file leaves out.
 
     Raises:
-        DamagedFrame: not JSON, or values of a wrong type.
+        DamagedFrame: no plain file, too large, not JSON, or values of a wrong type.
         InputError: JSON, but not an OpenPose frame, or a part has another number of joints.
     """
-    points, _, damaged = _people([_reader(source)(path)], source)
+    points, _, _, damaged = _people([_reader(source)(path)], source)
     if damaged:
         raise DamagedFrame(damaged[0])
     return points
 
 
 def _reader(source: Source) -> Callable[[str], list[bytes]]:
-    """A function from a file's path to everybody in it, each the numbers of `read_frame` as the bytes of float32."""
+    """A function from a file's path to everybody in it, each the numbers of `read_frame` as the bytes of float32.
+
+    Who has an empty pose is no bytes.
+    """
     parts = [(name, 3 * count, [0.0] * (3 * count)) for name, count in source.parts]
     pose = 3 * len(source.model)
     # Takes numbers only, and a third of the time that an array of them takes.
@@ -253,7 +307,10 @@ def _reader(source: Source) -> Callable[[str], list[bytes]]:
             for person in decode(data).people:
                 values = person.pose_keypoints_2d
                 if len(values) != pose:
-                    return None
+                    if values:
+                        return None
+                    rows.append(b"")
+                    continue
                 for name, count, unseen in parts:
                     part = getattr(person, name) or unseen
                     if len(part) != count:
@@ -266,27 +323,40 @@ def _reader(source: Source) -> Callable[[str], list[bytes]]:
 
     def read(path):
         try:
-            # Without a file object, which takes as long again as opening and reading do.
-            file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            # Without a file object, which takes as long again as opening and reading do. A pipe is not waited for.
+            file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
             try:
                 data = os.read(file, BLOCK)
                 if len(data) == BLOCK:
                     data += _rest(file)
                 rows = typed(data)
                 if rows is None:
+                    if not stat.S_ISREG(os.fstat(file).st_mode):
+                        raise DamagedFrame("is not a plain file")
                     data += _rest(file)
             finally:
                 os.close(file)
+        except BlockingIOError:
+            raise DamagedFrame("is not a plain file") from None
         except OSError as error:
             raise DamagedFrame(f"cannot be read ({error.strerror})") from None
         # json reads what is only unusual, and says what is wrong.
-        return _plain_rows(path, data, source, pack) if rows is None else rows
+        rows = _plain_rows(path, data, source, pack) if rows is None else rows
+        if len(rows) > CROWD:
+            raise DamagedFrame(f"holds {len(rows)} people; OpenPose finds at most {CROWD}")
+        return rows
 
     return read
 
 
 def _rest(file: int) -> bytes:
-    return b"".join(iter(functools.partial(os.read, file, 1 << 20), b""))
+    parts, size = [], BLOCK
+    while part := os.read(file, 1 << 20):
+        parts.append(part)
+        size += len(part)
+        if size > MOST:
+            raise DamagedFrame(f"has more than {MOST} bytes")
+    return b"".join(parts)
 
 
 @functools.cache
@@ -310,17 +380,19 @@ def _plain_rows(path, data: bytes, source: Source, pack: Callable[..., bytes]) -
     try:
         if any({*map(type, row)} - {int, float} for row in rows):
             raise TypeError
-        return [pack(*row) for row in rows]
+        return [pack(*row) if row else b"" for row in rows]
     except (TypeError, struct.error):  # a whole number that no float holds is the latter
         raise DamagedFrame("its keypoints are not flat lists of numbers") from None
 
 
 def _values(path, person, source: Source) -> list:
-    """One person's numbers, pose first, as a flat list."""
+    """One person's numbers, pose first, as a flat list; none where the pose is empty."""
     if not isinstance(person, dict):
         raise DamagedFrame("a person is not an object")
     if POSE not in person:
         raise InputError(f"{path}: a person has no {POSE!r}; expected OpenPose's JSON of version 1.2 or 1.3")
+    if person[POSE] == []:
+        return []
     values = []
     for name, count in ((POSE, len(source.model)), *source.parts):
         part = person.get(name, [])
@@ -339,15 +411,17 @@ def _values(path, person, source: Source) -> list:
     return values
 
 
-def _people(rows: list[list[bytes]], source: Source) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+def _people(rows: list[list[bytes]], source: Source) -> tuple[np.ndarray, np.ndarray, int, dict[int, str]]:
     """Everybody in some frames, given as `_reader` reads them.
 
     Returns:
         The people as `read_frame` gives them, one frame after the other; how many are in each frame, int64
-        `[frames]`; and what is wrong with each damaged frame, in which nobody is, by its place.
+        `[frames]`; how many were left out for their empty pose; and what is wrong with each damaged frame, in which
+        nobody is, by its place.
     """
     width = len(source.model) + sum(count for _, count in source.parts)
-    counts = np.array([len(some) for some in rows], np.int64)
+    poseless = [some.count(b"") for some in rows]
+    counts = np.array([len(some) for some in rows], np.int64) - poseless
     people = np.frombuffer(bytearray().join(itertools.chain.from_iterable(rows)), np.float32).reshape(-1, width, 3)
     owner = np.repeat(np.arange(len(rows)), counts)
     damaged = owner[~np.isfinite(people).all(axis=(1, 2))]
@@ -359,7 +433,7 @@ def _people(rows: list[list[bytes]], source: Source) -> tuple[np.ndarray, np.nda
     for frame, start in zip(*((x[counts > 1]).tolist() for x in (counts, np.cumsum(counts) - counts))):
         some = people[start : start + frame]
         some[:] = some[sorted(range(frame), key=lambda i: some[i].tobytes())]
-    return people, counts, dict.fromkeys(damaged.tolist(), "its keypoints are not finite")
+    return people, counts, sum(poseless), dict.fromkeys(damaged.tolist(), "its keypoints are not finite")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -371,12 +445,14 @@ class Frames:
         counts: people in each, int64 `[frames]`.
         points: the people of all these frames one after the other, as `read_frame` gives them.
         damaged: (file, reason) of each damaged frame; nobody is in it.
+        poseless: how many people were left out because their pose is empty.
     """
 
     numbers: np.ndarray
     counts: np.ndarray
     points: np.ndarray
     damaged: tuple[tuple[str, str], ...]
+    poseless: int = 0
 
 
 def read_frames(folder: str, names: dict[int, str], source: Source) -> Frames:
@@ -393,9 +469,9 @@ def read_frames(folder: str, names: dict[int, str], source: Source) -> Frames:
         except DamagedFrame as reason:
             rows.append([])
             damaged[frame] = str(reason)
-    points, counts, not_finite = _people(rows, source)
-    return Frames(np.fromiter(names, np.int64, len(names)), counts, points,
-                  tuple((paths[frame], reason) for frame, reason in sorted((damaged | not_finite).items())))
+    points, counts, poseless, not_finite = _people(rows, source)
+    damaged = tuple((paths[frame], reason) for frame, reason in sorted((damaged | not_finite).items()))
+    return Frames(np.fromiter(names, np.int64, len(names)), counts, points, damaged, poseless)
 
 
 def chunks(recording: Recording) -> Iterator[tuple[str, dict[int, str]]]:

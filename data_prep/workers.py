@@ -5,7 +5,8 @@
             ...
 
 Such a process imports what its tasks need and nothing else, not even the running script, so it starts quickly. It ends
-with the block, and with this process however that ends: its input closes then. Ctrl-C is the parent's affair alone.
+with the block, and with this process however that ends: its input closes then. Ctrl-C, SIGTERM and SIGHUP are the
+parent's affair alone.
 
 This module needs the standard library only.
 """
@@ -27,6 +28,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mgjax.errors import InputError
 
 _SERVE = "from data_prep import workers; workers.serve()"
+_PARENTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _AT_ONCE = 2  # tasks that a worker holds: the one it does, and the next
 
 
@@ -115,11 +117,11 @@ def start(count: int) -> Iterator[Crew]:
 
 @contextlib.contextmanager
 def _interrupts_held():
-    """Hold Ctrl-C back for a moment: processes started meanwhile never see it, their parent ends them."""
+    """Hold the signals back that are the parent's: processes started meanwhile never see them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS)
     try:
         yield
     finally:
@@ -128,22 +130,26 @@ def _interrupts_held():
 
 def serve() -> None:
     """In a worker: answer what comes in, until nothing can come any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in _PARENTS:
+        signal.signal(number, signal.SIG_IGN)
     tasks = queue.SimpleQueue()
 
     def listen():
         try:
             while True:
                 tasks.put(pickle.load(sys.stdin.buffer))
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # the end, perhaps in the middle of a task
             os._exit(0)  # whatever is being done, nobody waits for it
         except Exception:
             traceback.print_exc()
             os._exit(1)
 
-    # Whatever a function prints must not get among the answers.
+    # Whatever a function prints must not get among the answers; it goes nowhere where nobody would see it.
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     threading.Thread(target=listen, daemon=True).start()
     while True:
         function, task = tasks.get()
@@ -156,4 +162,4 @@ def serve() -> None:
             pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
             answers.flush()
         except BrokenPipeError:
-            os._exit(0)  # as above
+            os._exit(0)  # nobody waits for it

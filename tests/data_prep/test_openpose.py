@@ -1,7 +1,10 @@
 import json
+import os
+import re
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
 from openpose_frames import BODY, SOURCE, frames, standing, write
 
 from data_prep import openpose
@@ -63,9 +66,43 @@ def test_a_folder_of_folders(tmp_path):
     frames(tmp_path / "b", [[], []], first=5)
     frames(tmp_path / "a", [[], None, []])
     (tmp_path / "readme.md").write_text("x")
-    recordings, others = openpose.find_recordings(tmp_path)
+    (tmp_path / "without").mkdir()
+    recordings, aside = openpose.find_recordings(tmp_path)
     assert [(r.id, r.first, r.last, r.files, r.length) for r in recordings] == [("a", 0, 2, 2, 3), ("b", 5, 6, 2, 2)]
-    assert others == 1
+    assert aside == openpose.Aside(1, ("without",))
+
+
+def test_folders_without_a_frame_only(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="none of its 2 folders, such as a, holds a .json file"):
+        openpose.find_recordings(tmp_path)
+
+
+@pytest.mark.parametrize("name", [f"f_{10**20}.json", f"f_{'7' * 5000}"[:240] + ".json"], ids=["20", "many"])
+@pytest.mark.parametrize("beside", ["f_1.json", "other_1.json"])
+def test_numbers_that_are_no_frame_numbers(tmp_path, name, beside):
+    for each in (name, beside):
+        write(tmp_path / each, [])
+    with pytest.raises(InputError, match="or one of more than 18 digits"):
+        openpose.find_recordings(tmp_path)
+
+
+def test_zeros_before_a_number_are_no_digits_of_it(tmp_path):
+    for number in (7, 8):
+        write(tmp_path / f"f_{number:0100d}.json", [])
+    assert list(openpose.frame_files(tmp_path)[0]) == [7, 8]
+
+
+@pytest.mark.parametrize("name", [b"f_1\xff.json", b"v\xff/f_1.json"], ids=["file", "folder"])
+def test_names_that_are_no_text(tmp_path, name):
+    path = os.path.join(os.fsencode(tmp_path), b"videos", name)
+    os.makedirs(os.path.dirname(path))
+    with open(path, "w") as file:
+        file.write('{"people": []}')
+    with pytest.raises(InputError, match="name is not UTF-8 text; rename it") as caught:
+        openpose.find_recordings(tmp_path / "videos")
+    str(caught.value).encode()
 
 
 def test_chunks_cover_every_frame_once(tmp_path, monkeypatch):
@@ -97,6 +134,21 @@ def test_the_layout_says_the_model():
 def test_what_cannot_be_read(layout, options, words):
     with pytest.raises(InputError, match=words):
         openpose.source_of(skeleton.get(layout), **options)
+
+
+def test_a_layout_to_read_of_its_own():
+    layout, hands = skeleton.BODY_25, skeleton.BODY_25_HANDS
+    source = openpose.source_of(hands, read=layout)
+    assert source.parts == () and source.columns.tolist() == [*range(25)] + [-1] * 42
+    source = openpose.source_of(layout, read=hands)
+    assert source.parts == () and source.columns.tolist() == [*range(25)]
+    source = openpose.source_of(layout, read=skeleton.BODY_25B)
+    assert source.model.name == "body25b" and source.columns[layout.index("Neck", "MidHip", "REye")].tolist() == [-1, -1, 2]
+    for options, words in ((dict(read=skeleton.LEFT_HAND_21), "have no joint in common"),
+                           (dict(read=layout, model_pose="coco18"), "no joint 'MidHip'"),
+                           (dict(read=skeleton.COCO_17), "--model_pose")):
+        with pytest.raises(InputError, match=words):
+            openpose.source_of(layout, **options)
 
 
 def test_columns_take_each_joint_from_its_part(tmp_path):
@@ -144,6 +196,71 @@ def test_order_of_people_does_not_matter(tmp_path):
     np.testing.assert_array_equal(one, two)
 
 
+def test_people_with_an_empty_pose_are_left_out(tmp_path):
+    without = {"pose_keypoints_2d": [], "hand_left_keypoints_2d": np.ones((21, 3))}
+    path = write(tmp_path / "f_0.json", [without, {"pose_keypoints_2d": standing(100)}, without])
+    write(tmp_path / "f_1.json", [without])
+    for layout in (BODY, skeleton.BODY_25_HANDS):
+        source = openpose.source_of(layout)
+        assert len(openpose.read_frame(path, source)) == 1
+        read = openpose.read_frames(str(tmp_path), {0: "f_0.json", 1: "f_1.json"}, source)
+        assert read.counts.tolist() == [1, 0] and read.poseless == 3 and not read.damaged
+        np.testing.assert_array_equal(read.points[0, :25], standing(100).astype(np.float32))
+
+
+# --- a frame's file that is none
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def pipe_held_open(path):
+    os.mkfifo(path)
+    # The test's process is its writer, who never writes; the descriptor goes when the process does.
+    os.set_inheritable(os.open(path, os.O_RDWR | os.O_NONBLOCK), False)
+
+
+@pytest.mark.parametrize("make, words", [
+    (pipe, "is not a plain file"), (pipe_held_open, "is not a plain file"),
+    (lambda path: path.symlink_to("/dev/null"), "is not a plain file"),
+    (lambda path: path.symlink_to("/dev/zero"), "is not a plain file|has more than"),
+    (lambda path: path.symlink_to("nowhere"), "cannot be read"),
+    (lambda path: path.symlink_to(path.name), "cannot be read"),
+], ids=["pipe", "pipe held open", "null", "zero", "dangling", "loop"])
+def test_what_is_no_plain_file_is_a_damaged_frame(tmp_path, make, words):
+    write(tmp_path / "f_0.json", [standing(100)])
+    make(tmp_path / "f_1.json")
+    (recording,), _ = openpose.find_recordings(tmp_path)
+    read = openpose.read_frames(str(tmp_path), openpose.frame_files(tmp_path)[0], SOURCE)
+    assert recording.files == 2 and read.counts.tolist() == [1, 0]
+    ((path, reason),) = read.damaged
+    assert path.endswith("f_1.json") and re.search(words, reason)
+
+
+def test_a_frame_that_is_too_large(tmp_path, monkeypatch):
+    path = write(tmp_path / "f_0.json", [standing(100)])
+    for most, block in ((10_000, 100), (1000, 100), (1000, 1 << 16)):
+        monkeypatch.setattr(openpose, "MOST", most)
+        monkeypatch.setattr(openpose, "BLOCK", block)
+        if most > path.stat().st_size or block > path.stat().st_size:
+            assert len(openpose.read_frame(path, SOURCE)) == 1
+        else:
+            with pytest.raises(openpose.DamagedFrame, match="has more than 1000 bytes"):
+                openpose.read_frame(path, SOURCE)
+
+
+def test_more_people_than_openpose_finds(tmp_path):
+    write(tmp_path / "f_0.json", [standing(t) for t in range(127)])
+    assert len(openpose.read_frame(tmp_path / "f_0.json", SOURCE)) == 127
+    write(tmp_path / "f_0.json", [standing(t) for t in range(128)])
+    with pytest.raises(openpose.DamagedFrame, match="holds 128 people; OpenPose finds at most 127"):
+        openpose.read_frame(tmp_path / "f_0.json", SOURCE)
+
+
+# --- wrong contents
+
+
 def pose_text(values):
     return json.dumps({"people": [{"pose_keypoints_2d": values}]})
 
@@ -153,7 +270,9 @@ def pose_text(values):
     pose_text("abc"), pose_text(["1"] * 75), pose_text([None] * 75), pose_text([[1, 2]] * 75), pose_text([1] * 74),
     pose_text([float("nan")] * 75), pose_text([1e39] * 75), pose_text([10**400] * 75), pose_text([1, [2]] * 37 + [1]),
     pose_text([1] * 75).replace("[1", "[1e400"), pose_text([True] * 75), pose_text([1] * 75)[:-1],
-], ids=range(18))
+    pose_text([1] * 75).replace("[1", "[" + 5000 * "1"), '{"people": [' * 50_000, '{"people": ' * 50_000,
+    pose_text([1] * 75).replace("{", '{"other": ' + "[" * 50_000 + "]" * 50_000 + ", ", 1),
+], ids=range(22))
 def test_damaged_frames(tmp_path, text):
     with pytest.raises(openpose.DamagedFrame):
         openpose.read_frame(write(tmp_path / "f_0.json", text=text), SOURCE)
@@ -163,7 +282,6 @@ def test_damaged_frames(tmp_path, text):
     ('{"frames": []}', "no 'people'"), ("[1, 2]", "no 'people'"), ("7", "no 'people'"),
     ('{"people": [{"pose_keypoints": []}]}', "no 'pose_keypoints_2d'"),
     (json.dumps({"people": [{"pose_keypoints_2d": [1] * 54}]}), "holds 18 joints, expected 25 as pose model body25"),
-    ('{"people": [{"pose_keypoints_2d": []}]}', "holds 0 joints, expected 25"),
 ])
 def test_foreign_files_are_named(tmp_path, text, words):
     with pytest.raises(InputError, match=words) as caught:
@@ -226,6 +344,47 @@ def test_both_parsers_give_the_same(tmp_path, monkeypatch, parser):
     assert found[0] == found[1]
     kinds = [kind for kind, _ in found[0]]
     assert min(kinds.count("DamagedFrame"), kinds.count("InputError"), kinds.count((2, 25, 3))) >= 10
+
+
+numbers = strategies.one_of(
+    strategies.integers(), strategies.floats(width=32), strategies.sampled_from([0, -0.0, 1e39, 10**400, 2**64]))
+values = strategies.one_of(numbers, strategies.none(), strategies.booleans(), strategies.text(max_size=3))
+lists = strategies.one_of(
+    strategies.lists(numbers, min_size=75, max_size=75), strategies.lists(numbers, min_size=63, max_size=63),
+    strategies.lists(values, max_size=80), strategies.just([]), values, strategies.lists(strategies.lists(numbers)))
+persons = strategies.one_of(strategies.dictionaries(strategies.sampled_from(
+    ["pose_keypoints_2d", "hand_left_keypoints_2d", "face_keypoints_2d", "x"]), lists), values)
+jsons = strategies.one_of(
+    strategies.fixed_dictionaries({"people": strategies.lists(persons, max_size=3)}),
+    strategies.fixed_dictionaries({"people": lists}), lists)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(jsons, strategies.lists(strategies.tuples(
+    strategies.integers(0, 2000), strategies.integers(0, 5), strategies.binary(max_size=4)), max_size=2))
+def test_any_bytes_are_a_frame_a_damaged_one_or_one_sentence(tmp_path, monkeypatch, parser, value, changes):
+    """Frames that are nearly right, with some bytes changed: both parsers say the same, and nothing else is raised."""
+    text = bytearray(json.dumps(value).encode())
+    for place, length, other in changes:
+        text[place : place + length] = other
+    path = tmp_path / "f_0.json"
+    path.write_bytes(text)
+    for layout in (BODY, skeleton.BODY_25_HANDS):
+        source = openpose.source_of(layout)
+        found = outcome(path, source)
+        with monkeypatch.context() as patch:
+            patch.setattr(openpose, "msgspec", None)
+            assert outcome(path, source) == found
+        if isinstance(found[0], tuple):
+            people = np.frombuffer(found[1], np.float32).reshape(found[0])
+            assert np.isfinite(people).all() and (people[..., 2] >= 0).all() and people[:, :25, 2].any(axis=1).all()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(strategies.binary())
+def test_any_bytes(tmp_path, parser, data):
+    (tmp_path / "f_0.json").write_bytes(data)
+    outcome(tmp_path / "f_0.json", SOURCE)
 
 
 def test_the_typed_parser_is_used(tmp_path, monkeypatch):
