@@ -59,7 +59,7 @@ SMOOTHING, FADING = 0.3, 0.9  # weight of the newest step in the velocity; what 
 FLOOR = 0.05  # spreads are alike where they differ by less than this share of the size
 LASTING = 0.25  # who can be chosen: people seen in at least this share of the frames of the one seen most
 SPARED = 8  # one frame in so many tells which pose model fits
-CLEARLY, MISFIT = 3, 0.6  # from so many such frames on; how much shorter the better model's bones are
+CLEARLY, MISFIT = 3, 0.6  # from so many such frames on; how short the better model's bones are
 CHOICES = ("largest", "leftmost", "rightmost", "centre")
 
 
@@ -93,26 +93,29 @@ class Tracker:
         for joints in model.parts.values():
             self._weight[model.index(*joints)] = 1 / len(joints)
         self._known: list[_Person] = []  # who is not forgotten
-        self._latest = None  # the last frame's number, people, their pose and who they are
+        self._latest = None  # the last frame's number, its people, their sizes and who they are
 
-    def track(self, numbers: np.ndarray, counts: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    def track(self, numbers: np.ndarray, counts: np.ndarray, pose: np.ndarray,
+              size: np.ndarray | None = None) -> np.ndarray:
         """Who each detection of some frames is: int64 `[people]`, -1 for nobody.
 
         Args:
             numbers: the frames' numbers, from 0 and rising, also from call to call, int `[frames]`.
             counts: people in each, int `[frames]`.
-            pose: everybody with a seen joint, one frame after the other, float `[people, V, 3]`: x, y
-                and score.
+            pose: everybody with a seen joint, one frame after the other, float `[people, V, 3]`:
+                x, y and score.
+            size: the diagonals of their `extents` `[people]`, where the caller has them already.
         """
         if not len(counts):
             return np.zeros(0, np.int64)
         done = np.zeros(0, np.int64)
+        size = np.hypot(*extents(pose)) if size is None else size
         if self._latest is not None:
-            number, latest, done = self._latest
+            number, latest, sizes, done = self._latest
             numbers, counts = np.append(number, numbers), np.append(len(done), counts)
-            pose = np.concatenate([latest, pose])
+            pose, size = np.concatenate([latest, pose]), np.append(sizes, size)
+        size = np.maximum(size, 1e-6, dtype=np.float64)
         pose = pose.astype(np.float64)
-        size = np.maximum(np.hypot(*extents(pose)), 1e-6)
         who = np.full(len(pose), -1, np.int64)
         who[: len(done)] = done
         before, likeness = self._links(numbers, counts, pose, size)
@@ -135,13 +138,13 @@ class Tracker:
             if rows.start < rows.stop:
                 who[rows] = self._step(numbers[frame], pose[rows], size[rows])
             frame += 1
-        self._latest = numbers[-1], pose[rows.start :], who[rows.start :]
+        self._latest = numbers[-1], pose[rows.start :], size[rows.start :], who[rows.start :]
         return who[len(done) :]
 
     def _links(self, numbers, counts, pose, size) -> tuple[np.ndarray, np.ndarray]:
-        """Which detection of the frame before each one is by rule 7, and how like it is, `[people]`.
+        """Which detection of the frame before each one is, by rule 7, and how like it is.
 
-        A likeness of 0 means that it is none of them.
+        Both are `[people]`; a likeness of 0 means that it is none of them.
         """
         before, likeness = np.zeros(len(pose), np.int64), np.zeros(len(pose))
         starts = np.cumsum(counts) - counts
@@ -164,7 +167,7 @@ class Tracker:
         return before, likeness
 
     def _walk(self, frames: list[int], rows, before, pose, size, likeness, who) -> int:
-        """Take linked frames, whose detections are rows `[frames, people]`, and fill in who these are.
+        """Take linked frames, whose detections are rows `[frames, people]`; fill in who these are.
 
         Returns:
             How many frames were taken: as many as there are before somebody out of sight is liker.
@@ -231,7 +234,7 @@ class Tracker:
             swap: let left and right of a pair count as one joint in two places.
 
         Returns:
-            Pixels, inf where they share fewer than COMMON joints, and the likeness; float `[...]` each.
+            Pixels, inf where they share fewer than COMMON joints, and the likeness; `[...]` each.
         """
         score = pose[..., 2]
         distance = _distances(place, known & (score > 0), pose)
@@ -294,12 +297,12 @@ class _Person:
 
     @functools.cached_property
     def _state(self) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
-        """Where each joint is `[V, 2]`, which are known `[V]`, the size, the velocity `[2]` a frame."""
+        """Where each joint is `[V, 2]`, which are known `[V]`, the size and the velocity `[2]`."""
         poses, frames = np.array(self._poses), np.array(self._frames)
         place, seen = poses[..., :2], poses[..., 2] > 0
         both = seen[1:] & seen[:-1]
         count = both.sum(axis=-1)
-        # Each step by the median joint, so that a limb that fails is not taken for a step of the person.
+        # Each step is the median joint's, lest a limb that fails be taken for a step.
         steps = np.where(both[..., None], place[1:] - place[:-1], np.inf).swapaxes(1, 2)
         steps = np.where(count[:, None] > 0, _median(steps, count[:, None]), 0)
         # Joints out of sight move along with the others.
@@ -327,7 +330,7 @@ def _median(values: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def _alike(place: np.ndarray, known: np.ndarray, pose: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """Whether poses and detections spread alike over the joints that both have, if these can say."""
+    """Whether poses and detections spread alike over the joints that both have."""
     both = (known & (pose[..., 2] > 0)).astype(np.float64)
     count = both.sum(axis=-1)
     one = _spread(place, both, np.maximum(count, 1)) + floor
@@ -418,8 +421,8 @@ class VideoReport:
         jump_frame: the number of the later of these two frames, -1 without such a pair.
         poseless: people left out because their pose is empty.
         rooted: frames in which the layout's root was seen.
-        misfit: the pose model whose bones fit the followed person much better than those of the model that the files
-            were read by, "" for none.
+        misfit: the pose model whose bones fit the followed person much better than those of the
+            model that the files were read by, "" for none.
     """
 
     id: str
@@ -460,8 +463,9 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
     kept = []
     for part in parts:
         pose = part.points[:, :joints]
-        who = tracker.track(part.numbers - recording.first, part.counts, pose)
         across, down = extents(pose)
+        size = np.hypot(across, down)
+        who = tracker.track(part.numbers - recording.first, part.counts, pose, size)
         seen = pose[..., 2] > 0
         joints_seen = seen.sum(axis=1)
         weight = across * down * pose[..., 2].sum(axis=1) / joints_seen
@@ -472,14 +476,17 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
     score = np.zeros((recording.length, len(source.layout)), np.float32)
     there = np.zeros(recording.length, bool)
     poses = []
+    all_joints = joints + sum(count for _, count in source.parts)
+    as_read = np.array_equal(source.columns, np.arange(all_joints))
     for part, ids, *_ in kept:
         ours = ids == chosen if chosen is not None else np.zeros(len(ids), bool)
         rows = np.repeat(part.numbers - recording.first, part.counts)[ours]
         people = part.points[ours]
         poses.append(people[::SPARED, :joints])
-        found = people.take(source.columns, axis=1)
-        found[:, source.columns < 0] = 0
-        keypoints[rows], score[rows], there[rows] = found[..., :2], found[..., 2], True
+        if not as_read:
+            people = people.take(source.columns, axis=1)
+            people[:, source.columns < 0] = 0
+        keypoints[rows], score[rows], there[rows] = people[..., :2], people[..., 2], True
     counts = np.concatenate([part.counts for part, *_ in kept])
     damaged = sum((part.damaged for part, *_ in kept), ())
     jump, at = largest_jump(keypoints, score, source.layout)
@@ -497,10 +504,10 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
 
 
 def misfit(pose: np.ndarray, model: skeleton.Layout) -> str:
-    """The pose model whose bones fit much better than the given one's; "" for none, or where that is not clear.
+    """The pose model whose bones fit much better than the given one's; "" for none, or if unclear.
 
-    Files of BODY_25 and BODY_25B differ in the order of 25 joints only. Read by the wrong one, bones join what is far
-    apart: they are three times as long on average, and by the right one half as long as by the other.
+    Files of BODY_25 and BODY_25B differ in the order of 25 joints only. By the wrong one bones join
+    what is far apart: on average they are two to four times as long as by the right one.
 
     Args:
         pose: one person in some frames, float `[frames, V, 3]`.

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from data_prep import csv_tables
 from mgjax import skeleton
 from mgjax.errors import InputError
 
@@ -65,8 +66,8 @@ class Source:
         layout: the layout to store.
         model: the layout of the files' pose part.
         parts: the JSON's name of each further part that the layout needs, and its number of joints.
-        columns: where the layout's joints lie among those read (pose first, then `parts`), int64 `[V]`; -1 for a
-            joint that is not read and stays unseen.
+        columns: where the layout's joints lie among those read (pose first, then `parts`), int64
+            `[V]`; -1 for a joint that is not read and stays unseen.
     """
 
     layout: skeleton.Layout
@@ -81,15 +82,15 @@ def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face:
 
     Args:
         layout: what to store; its joints must be among a pose model's, the hands' and the face's.
-        model_pose: the pose model that made the files, one of `MODELS`; None takes it from `read`: the model of
-            exactly its joints, else the first that has them all.
+        model_pose: the pose model that made the files, one of `MODELS`; None takes it from `read`:
+            the model of exactly its joints, else the first that has them all.
         keep_face: whether face landmarks may be stored.
-        read: the joints to read, if not all of the layout's: those that it lacks stay unseen, and those that the
-            layout lacks are not stored.
+        read: the joints to read, if not the layout's: those that it lacks stay unseen, and those
+            that the layout lacks are not stored.
 
     Raises:
         InputError: no model has the layout's joints, or both models of 25 joints have; or face landmarks are in the
-            layout without `keep_face`, or the other way round; or `read` has no joint of the layout.
+            layout without `keep_face`, or the other way round; or `read` has none of its joints.
     """
     if layout.dimensions != 2:
         raise InputError(f"layout {layout.name!r} has {layout.dimensions} dimensions, OpenPose's files have 2")
@@ -106,11 +107,12 @@ def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face:
     parts = {name: joints for name, joints in _PARTS.items() if set(joints) & set(wanted)}
     further = sum(parts.values(), ())
     if model_pose is None:
-        fitting = [name for name, model in MODELS.items() if set(read.joints) <= {*model.joints, *further}]
+        fitting = [name for name, model in MODELS.items()
+                   if set(read.joints) <= {*model.joints, *further}]
         same = [name for name, model in MODELS.items() if model.joints == read.joints]
         if {"body25", "body25b"} <= set(fitting) and not same:
-            raise InputError(f"layout {read.name!r} can be cut out of BODY_25 and of BODY_25B, whose files both hold "
-                             "25 joints: say with --model_pose which one made them")
+            raise InputError(f"layout {read.name!r} can be cut out of BODY_25 and of BODY_25B, whose "
+                             "files both hold 25 joints: say with --model_pose which one made them")
         model_pose = [*same, *fitting, "body25"][0]
     if model_pose not in MODELS:
         raise InputError(f"unknown pose model {model_pose!r}; known are {', '.join(MODELS)}")
@@ -118,15 +120,17 @@ def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face:
     there = model.joints + further
     missing = [joint for joint in wanted if joint not in there]
     if missing:
-        raise InputError(f"layout {read.name!r} cannot be read from files of OpenPose's {model.name}: they have no joint "
-                         f"{missing[0]!r}" + (f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""))
+        raise InputError(f"layout {read.name!r} cannot be read from files of OpenPose's {model.name}: "
+                         f"they have no joint {missing[0]!r}"
+                         + (f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""))
     columns = np.array([there.index(joint) if joint in wanted else -1 for joint in layout.joints])
-    return Source(layout, model, tuple((name, len(joints)) for name, joints in parts.items()), columns)
+    parts = tuple((name, len(joints)) for name, joints in parts.items())
+    return Source(layout, model, parts, columns)
 
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-    """A folder of frames: frame numbers `first` to `last`, in `files` files; its id is the folder's name."""
+    """A folder of frames, numbered `first` to `last`, in `files` files; its name is the id."""
 
     id: str
     folder: str
@@ -142,14 +146,14 @@ class Recording:
 
 @dataclasses.dataclass(frozen=True)
 class Aside:
-    """What lies among recordings and is none: how many files, and the names of folders without a frame."""
+    """What lies among recordings and is none: the number of files, and folders without a frame."""
 
     files: int
     folders: tuple[str, ...] = ()
 
 
 def frame_number(name: str) -> int | None:
-    """The frame number in a file's name: the last number in it; None without one, or with more than DIGITS digits."""
+    """The last number in a file's name; None without one, or of more than DIGITS digits."""
     found = _LAST_NUMBER(name)
     return int(found[1]) if found and len(found[1].lstrip("0")) <= DIGITS else None
 
@@ -178,8 +182,9 @@ def frame_files(folder) -> tuple[dict[int, str], int]:
         _check_name(pathlib.Path(folder, name), "file")
         number = frame_number(name)
         if number is None:
-            raise InputError(f"{pathlib.Path(folder, name)}: no frame number in the file's name, or one of more than "
-                             f"{DIGITS} digits; expected a name such as video_000000000007_keypoints.json")
+            raise InputError(f"{pathlib.Path(folder, name)}: no frame number in the file's name, or "
+                             f"one of more than {DIGITS} digits; expected a name such as "
+                             "video_000000000007_keypoints.json")
         if number in names:
             raise InputError(f"{pathlib.Path(folder, name)}: same frame number {number} as {names[number]} beside it")
         names[number] = name
@@ -194,11 +199,7 @@ def _is_folder(entry: os.DirEntry) -> bool:
 
 
 def _check_name(path: pathlib.Path, kind: str):
-    """Refuse a name that is no text: neither a store nor a terminal takes it."""
-    try:
-        path.name.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{os.fsencode(path)!r}: the {kind}'s name is not UTF-8 text; rename it") from None
+    csv_tables.check_text(ascii(str(path)), f"the {kind}'s name", path.name)
 
 
 def _named_alike(entries: list[str]) -> dict[int, str] | None:
@@ -212,9 +213,10 @@ def _named_alike(entries: list[str]) -> dict[int, str] | None:
         return None
     numbers = [name[start : -len(end)] for name in entries if name.endswith(end)]
     together = "".join(numbers)
-    if not (together.isdecimal() and together.isascii() and all(numbers)) or max(map(len, numbers)) > DIGITS:
+    if not (together.isdecimal() and together.isascii() and all(numbers)):
         return None
-    if not entries[0].isascii():  # the names are checked one by one
+    # Such numbers, and names that may be no text, are looked at one by one.
+    if max(map(len, numbers)) > DIGITS or not entries[0].isascii():
         return None
     names = dict(zip(map(int, numbers), entries))
     return dict(sorted(names.items())) if len(names) == len(entries) else None
@@ -227,8 +229,8 @@ def find_recordings(folder) -> tuple[list[Recording], Aside]:
         The recordings, and what else lies there.
 
     Raises:
-        InputError: the folder is missing or without any frame, holds frames beside folders, or a recording's names
-            are wrong.
+        InputError: the folder is missing or without any frame, holds frames beside folders, or a
+            recording's names are wrong.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -254,8 +256,8 @@ def find_recordings(folder) -> tuple[list[Recording], Aside]:
             _check_name(path, "folder")
             without.append(path.name)
     if not recordings:
-        raise InputError(f"{folder}: none of its {len(without)} folders, such as {without[0]}, holds a .json file; "
-                         "expected each to hold the frames of one video")
+        raise InputError(f"{folder}: none of its {len(without)} folders, such as {without[0]}, holds a "
+                         ".json file; expected each to hold the frames of one video")
     return recordings, Aside(others, tuple(without))
 
 
@@ -288,9 +290,9 @@ def read_frame(path, source: Source) -> np.ndarray:
 
 
 def _reader(source: Source) -> Callable[[str], list[bytes]]:
-    """A function from a file's path to everybody in it, each the numbers of `read_frame` as the bytes of float32.
+    """A function from a file's path to everybody in it.
 
-    Who has an empty pose is no bytes.
+    Each is the numbers of `read_frame` as the bytes of float32, and no bytes where the pose is empty.
     """
     parts = [(name, 3 * count, [0.0] * (3 * count)) for name, count in source.parts]
     pose = 3 * len(source.model)
@@ -321,10 +323,13 @@ def _reader(source: Source) -> Callable[[str], list[bytes]]:
             return None
         return rows
 
+    # A pipe is not waited for.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
     def read(path):
         try:
-            # Without a file object, which takes as long again as opening and reading do. A pipe is not waited for.
-            file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+            # Without a file object, which takes as long again as opening and reading do.
+            file = os.open(path, flags)
             try:
                 data = os.read(file, BLOCK)
                 if len(data) == BLOCK:
@@ -411,13 +416,14 @@ def _values(path, person, source: Source) -> list:
     return values
 
 
-def _people(rows: list[list[bytes]], source: Source) -> tuple[np.ndarray, np.ndarray, int, dict[int, str]]:
+def _people(rows: list[list[bytes]], source: Source
+            ) -> tuple[np.ndarray, np.ndarray, int, dict[int, str]]:
     """Everybody in some frames, given as `_reader` reads them.
 
     Returns:
-        The people as `read_frame` gives them, one frame after the other; how many are in each frame, int64
-        `[frames]`; how many were left out for their empty pose; and what is wrong with each damaged frame, in which
-        nobody is, by its place.
+        The people as `read_frame` gives them, one frame after the other; how many are in each frame,
+        int64 `[frames]`; how many were left out for their empty pose; and what is wrong with each
+        damaged frame, in which nobody is, by its place.
     """
     width = len(source.model) + sum(count for _, count in source.parts)
     poseless = [some.count(b"") for some in rows]
@@ -433,7 +439,8 @@ def _people(rows: list[list[bytes]], source: Source) -> tuple[np.ndarray, np.nda
     for frame, start in zip(*((x[counts > 1]).tolist() for x in (counts, np.cumsum(counts) - counts))):
         some = people[start : start + frame]
         some[:] = some[sorted(range(frame), key=lambda i: some[i].tobytes())]
-    return people, counts, sum(poseless), dict.fromkeys(damaged.tolist(), "its keypoints are not finite")
+    wrong = dict.fromkeys(damaged.tolist(), "its keypoints are not finite")
+    return people, counts, sum(poseless), wrong
 
 
 @dataclasses.dataclass(frozen=True)
@@ -470,7 +477,8 @@ def read_frames(folder: str, names: dict[int, str], source: Source) -> Frames:
             rows.append([])
             damaged[frame] = str(reason)
     points, counts, poseless, not_finite = _people(rows, source)
-    damaged = tuple((paths[frame], reason) for frame, reason in sorted((damaged | not_finite).items()))
+    damaged = sorted((damaged | not_finite).items())
+    damaged = tuple((paths[frame], reason) for frame, reason in damaged)
     return Frames(np.fromiter(names, np.int64, len(names)), counts, points, damaged, poseless)
 
 

@@ -2,36 +2,40 @@ r"""Pack OpenPose's JSON files (version 1.3, one file a frame) into a store.
 
   python data_prep/pack_openpose.py --input frames/ --output interviews.h5 --layout body25_hands
 
---input is one folder of files, which is one video named as the folder, or a folder of such folders, one video
-each. The last number in a file's name is its frame number, as in video_000000000007_keypoints.json. A video runs
-from its lowest to its highest number; a number without a file is a frame in which nothing was seen (score 0,
-keypoint 0), and so is a damaged file. Files that do not end in .json, and hidden ones, are left aside and counted, and
-so are folders without frames and people whose pose is an empty list. Keypoints are taken to be pixels (OpenPose's own
-default, --keypoint_scale 0).
+--input is one folder of files, which is one video named as the folder, or a folder of such
+folders, one video each. The last number in a file's name is its frame number, as in
+video_000000000007_keypoints.json. A video runs from its lowest to its highest number; a number
+without a file is a frame in which nothing was seen (score 0, keypoint 0), and so is a damaged
+file. Files that do not end in .json, and hidden ones, are left aside and counted, and so are
+folders without frames and people whose pose is an empty list. Keypoints are taken to be pixels
+(OpenPose's own default, --keypoint_scale 0).
 
-Frame numbers of clips (--clips) are the numbers in the files' names, `start` included and `stop` not: 0,25 are the
-25 frames numbered 0 to 24. In the store a clip's start counts from its video's first frame. Without --clips every
-whole video is one clip without a label.
+Frame numbers of clips (--clips) are the numbers in the files' names, `start` included and `stop`
+not: 0,25 are the 25 frames numbered 0 to 24. In the store a clip's start counts from its video's
+first frame. Without --clips every whole video is one clip without a label.
 
-OpenPose does not say who is who. One person is followed through each video (--person), by where the joints are
-from frame to frame; a frame that cannot be said to show that person is left unseen, and what was missed is printed
-and reported. Where a recording is cut from one camera to another, split it at the cuts first.
+OpenPose does not say who is who. One person is followed through each video (--person), by where
+the joints are from frame to frame; a frame that cannot be said to show that person is left unseen,
+and what was missed is printed and reported. Where a recording is cut from one camera to another,
+split it at the cuts first.
 
-OpenPose's BODY_25 and BODY_25B both have 25 joints, so the files do not tell which they hold: the layout does
-(body25 or body25b), or --model_pose where the layout can be cut out of both. Where the bones fit the other one much
-better, that is said.
+OpenPose's BODY_25 and BODY_25B both have 25 joints, so the files do not tell which they hold: the
+layout does (body25 or body25b), or --model_pose where the layout can be cut out of both. Where the
+bones fit the other one much better, that is said.
 
-The table of videos (--videos) may say of each video who is followed (person), the model that made its files
-(model_pose), and which joints they are read for (layout, by name or a layout's .json file); an empty cell means what
-the flag says. The store has the joints of --layout in any case: those that a video's own layout lacks are stored
-unseen, so that a store of body25_hands can hold a video without hands (body25), and those that only the video's layout
-has are not stored.
+The table of videos (--videos) may say of each video who is followed (person), the model that made
+its files (model_pose), and which joints they are read for (layout, by name or a layout's .json
+file); an empty cell means what the flag says. The store has the joints of --layout in any case:
+those that a video's own layout lacks are stored unseen, so that a store of body25_hands can hold a
+video without hands (body25), and those that only the video's layout has are not stored.
 
-Ids are the names of the folders, and they are in the store. With --anonymous_ids videos are numbered instead, v001,
-v002 and so on in the order of the folders' names, and subjects s01, s02 in the order in which they come. Which number
-stands for whom is then in the --report alone, which is the owner's key: keep it, and keep it to yourself.
+Ids are the names of the folders, and they are in the store. With --anonymous_ids videos are
+numbered instead, v001, v002 and so on in the order of the folders' names, and subjects s01, s02 in
+the order in which they come. Which number stands for whom is then in the --report alone, which is
+the owner's key: keep it, and keep it to yourself.
 
-Face landmarks identify a person. They are kept only with --keep_face and a layout that has them (openpose137).
+Face landmarks identify a person. They are kept only with --keep_face and a layout that has them
+(openpose137).
 """
 
 from __future__ import annotations
@@ -52,12 +56,12 @@ from mgjax.errors import InputError
 from mgjax.progress import track
 from mgjax.store import StoreWriter
 
-OWN = ("person", "layout", "model_pose")  # columns of the table of videos that stand before the flags
+OWN = ("person", "layout", "model_pose")  # columns of the table of videos that go before the flags
 
 
 @dataclasses.dataclass(frozen=True)
 class KeyedReport(following.VideoReport):
-    """What was found in a video whose id is a number, and what its folder and its subject are called."""
+    """What was found in a video whose id is a number, and its folder's and its subject's name."""
 
     folder: str = ""
     subject: str = ""
@@ -69,7 +73,8 @@ class Report:
 
     Attributes:
         output: the store.
-        videos: one `following.VideoReport` a video, in the store's order; with anonymous ids a `KeyedReport`.
+        videos: one `following.VideoReport` a video, in the store's order; with anonymous ids a
+            `KeyedReport`.
         clips, labelled: clips written, and those with a label.
         labels: class names in label order.
         aside: what lies among the input's frames and is none.
@@ -112,20 +117,24 @@ class Report:
         if self.total("poseless"):
             lines.append(f"left aside: {self.total('poseless')} people whose pose is an empty list")
         if self.aside.files:
-            lines.append(f"left aside: {self.aside.files} files that are not frames (hidden, or not ending in .json)")
+            lines.append(f"left aside: {self.aside.files} files that are not frames (hidden, or not "
+                         "ending in .json)")
         if self.aside.folders:
             lines.append(f"left aside: folders without a frame: {_some(self.aside.folders)}")
         if self.absent:
-            lines.append(f"left aside: videos of the table that the input has no frames of: {_some(self.absent)}; "
-                         f"with them {self.without} clips")
+            lines.append("left aside: videos of the table that the input has no frames of: "
+                         f"{_some(self.absent)}; with them {self.without} clips")
         if self.unlisted:
             lines.append(f"videos that the table of videos leaves out: {self.unlisted}")
         lines += self.doubts()
         lines.append(f"clips: {self.clips}, labelled {self.labelled}, classes {len(self.labels)}"
                      + (f": {_some(self.labels, 100)}" if self.labels else ""))
         first = self.videos[0].id
-        lines.append(f"ids are numbers, such as {first}, in the order of the folders' names" if self.anonymous else
-                     f"ids are the folders' names, such as {first}, and are in the store; --anonymous_ids numbers them")
+        if self.anonymous:
+            lines.append(f"ids are numbers, such as {first}, in the order of the folders' names")
+        else:
+            lines.append(f"ids are the folders' names, such as {first}, and are in the store; "
+                         "--anonymous_ids numbers them")
         lines.append(f"wrote {self.output}")
         return "\n".join(lines)
 
@@ -134,12 +143,14 @@ class Report:
         lines = []
         for model in sorted({video.misfit for video in self.videos} - {""}):
             fitting = [video.id for video in self.videos if video.misfit == model]
-            lines.append(f"doubtful: the bones fit pose model {model} much better in {_some(fitting)}; if that model made "
-                         f"these files, say so (--model_pose or --layout, or these columns of the table of videos)")
-        rootless = [video.id for video in self.videos if not video.rooted and video.missing < video.frames]
+            lines.append(f"doubtful: the bones fit pose model {model} much better in {_some(fitting)}; "
+                         "if that model made these files, say so (--model_pose or --layout, or these "
+                         "columns of the table of videos)")
+        rootless = [video.id for video in self.videos
+                    if not video.rooted and video.missing < video.frames]
         if rootless:
-            lines.append(f"doubtful: the root ({self.root}) of the person followed is never seen in {_some(rootless)}, so "
-                         "that root-centred coordinates are not to be had")
+            lines.append(f"doubtful: the root ({self.root}) of the person followed is never seen in "
+                         f"{_some(rootless)}, so that root-centred coordinates are not to be had")
         if self.unseen:
             lines.append(f"never seen in any video: {_some(self.unseen)}")
         return lines
@@ -160,12 +171,17 @@ def _describe(video: following.VideoReport) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """A recording and all that is said of it: what to read, whom to follow, and what `add_video` takes."""
+    """A recording, what to read, whom to follow, and what `StoreWriter.add_video` takes of it."""
 
     recording: openpose.Recording
     source: openpose.Source
     person: str | int
     about: dict
+
+    @property
+    def width(self) -> int:
+        """The picture's width in pixels, 0 if unknown."""
+        return self.about.get("width", 0)
 
 
 def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None = None, videos=None, clips=None,
@@ -178,8 +194,9 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
         output: the store to write.
         layout: a `skeleton.Layout` or what `skeleton.get` takes.
         model_pose: the pose model that made the files, one of `openpose.MODELS`; None takes it from the layout.
-        videos: path of a CSV table with the columns id and any of subject, emotion, fps, width, height, person,
-            layout, model_pose; a column split_NAME holding train, test or nothing makes the split NAME.
+        videos: path of a CSV table with the columns id and any of subject, emotion, fps, width,
+            height, person, layout, model_pose; a column split_NAME holding train, test or nothing
+            makes the split NAME.
         clips: path of a CSV table with the columns video, start, stop and perhaps label.
         keep_face: store the face landmarks of a layout that has them.
         person: one of `following.CHOICES`, or a rank by size, 1 for the largest. "centre" needs the videos' widths.
@@ -201,8 +218,10 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
         (recording.id, 0, recording.length, None) for recording in recordings
     ], 0)
     labels = order_labels({label for *_, label in rows if label is not None})
-    ids = _numbered([recording.id for recording in recordings], "v", 3) if anonymous_ids else {}
-    subjects = _numbered([task.about.get("subject", "") for task in tasks], "s", 2) if anonymous_ids else {}
+    ids, subjects = {}, {}
+    if anonymous_ids:
+        ids = _numbered([recording.id for recording in recordings], "v", 3)
+        subjects = _numbered([task.about.get("subject", "") for task in tasks], "s", 2)
     files = sum(recording.files for recording in recordings)
     workers = min(workers, sum(_steps(recording) for recording in recordings))
     reports, damaged, seen = [], [], np.zeros(len(layout), bool)
@@ -231,11 +250,14 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
             train, test = ([order[id] for id, side in sides.items() if side == which] for which in ("train", "test"))
             writer.add_split(name, train, test, of="videos")
     return Report(
-        str(output), tuple(reports), len(rows), sum(label is not None for *_, label in rows), tuple(labels), aside,
-        len(recordings) - len(table.about) if videos is not None else None,
-        f"{damaged[0][0]} ({damaged[0][1]})" if damaged else None, table.absent, without,
-        tuple(part for part, joints in layout.parts.items() if not seen[layout.index(*joints)].any()),
-        " and ".join(layout.root), anonymous_ids,
+        output=str(output), videos=tuple(reports), clips=len(rows),
+        labelled=sum(label is not None for *_, label in rows), labels=tuple(labels), aside=aside,
+        unlisted=len(recordings) - len(table.about) if videos is not None else None,
+        first_damaged=f"{damaged[0][0]} ({damaged[0][1]})" if damaged else None,
+        absent=table.absent, without=without,
+        unseen=tuple(part for part, joints in layout.parts.items()
+                     if not seen[layout.index(*joints)].any()),
+        root=" and ".join(layout.root), anonymous=anonymous_ids,
     )
 
 
@@ -247,7 +269,7 @@ def _numbered(names: Iterable[str], letter: str, width: int) -> dict[str, str]:
 
 
 def _tasks(recordings, table: Table, default, model_pose, keep_face) -> list[_Task]:
-    """What to do with each recording, by its row of the table and for the rest by the flags (`default`)."""
+    """What to do with each recording, by its row of the table and else by the flags (`default`)."""
     tasks = []
     for recording in recordings:
         (source, person), about = default, dict(table.about.get(recording.id, {}))
@@ -257,11 +279,13 @@ def _tasks(recordings, table: Table, default, model_pose, keep_face) -> list[_Ta
                 person = following.parse_person(own["person"])
             if own["layout"] or own["model_pose"]:
                 read = skeleton.get(own["layout"]) if own["layout"] else None
-                source = openpose.source_of(source.layout, own["model_pose"] or model_pose, keep_face, read)
+                model = own["model_pose"] or model_pose
+                source = openpose.source_of(source.layout, model, keep_face, read)
         except InputError as error:
             raise InputError(f"{table.where[recording.id]}: {error}") from None
         if person == "centre" and not about.get("width"):
-            raise InputError(f"person centre needs the width of video {recording.id!r} in the table of videos")
+            raise InputError(f"person centre needs the width of video {recording.id!r} in the table "
+                             "of videos")
         tasks.append(_Task(recording, source, person, about))
     return tasks
 
@@ -269,7 +293,7 @@ def _tasks(recordings, table: Table, default, model_pose, keep_face) -> list[_Ta
 def _follow_all(tasks: list[_Task], workers: int, crew: crews.Crew) -> Iterator[following.Followed]:
     """The followed person of each recording, in order."""
     if len(tasks) >= workers > 1:
-        whole = ((task.recording, task.source, task.person, task.about.get("width", 0)) for task in tasks)
+        whole = ((task.recording, task.source, task.person, task.width) for task in tasks)
         found = crew.in_order(following.read_recording, whole, 2 * workers)
         yield from track(found, len(tasks), "packing videos")
         return
@@ -280,7 +304,7 @@ def _follow_all(tasks: list[_Task], workers: int, crew: crews.Crew) -> Iterator[
     parts = track(parts, sum(counts), f"packing, {openpose.CHUNK} frames a step")
     for task, count in zip(tasks, counts):
         some = itertools.islice(parts, count)
-        yield following.follow(task.recording, some, task.source, task.person, task.about.get("width", 0))
+        yield following.follow(task.recording, some, task.source, task.person, task.width)
 
 
 def _steps(recording: openpose.Recording) -> int:
@@ -317,8 +341,8 @@ def read_videos(path, recordings: list[openpose.Recording]) -> Table:
     """Read the table of videos.
 
     Raises:
-        InputError: as `csv_tables.read_table`, no video is among the recordings, one is listed twice, or a side is
-            neither train, test nor empty.
+        InputError: as `csv_tables.read_table`, no video is among the recordings, one is listed
+            twice, or a side is neither train, test nor empty.
     """
     known, about, places, splits = {recording.id for recording in recordings}, {}, {}, {}
     optional = ("subject", "emotion", "fps", "width", "height", *OWN)
@@ -333,8 +357,8 @@ def read_videos(path, recordings: list[openpose.Recording]) -> Table:
         about |= {id: row} if id in known else {}
     if places and not about:
         id, where = next(iter(places.items()))
-        raise InputError(f"{where}: unknown video {id!r}: the input has no folder of frames of any video in this table, "
-                         f"but has {recordings[0].id!r}")
+        raise InputError(f"{where}: unknown video {id!r}: the input has no folder of frames of any "
+                         f"video in this table, but has {recordings[0].id!r}")
     return Table(about, places, splits, tuple(id for id in places if id not in known))
 
 
@@ -346,12 +370,14 @@ def read_clips(path, recordings: list[openpose.Recording], absent: Iterable[str]
         absent: videos that are known to have no frames, whose clips are left out.
 
     Returns:
-        (video, start counted from the video's first frame, length, label or None) of each, and how many were left out.
+        (video, start counted from the video's first frame, length, label or None) of each, and how
+        many were left out.
 
     Raises:
         InputError: as `csv_tables.read_table`, a clip is of an unknown video or not within it, or there is none.
     """
-    known, absent, clips, without = {recording.id: recording for recording in recordings}, set(absent), [], 0
+    known, absent = {recording.id: recording for recording in recordings}, set(absent)
+    clips, without = [], 0
     for where, row in csv_tables.read_table(path, ("video", "start", "stop"), ("label",)):
         start, stop = row["start"], row["stop"]
         if stop <= start:
@@ -361,15 +387,17 @@ def read_clips(path, recordings: list[openpose.Recording], absent: Iterable[str]
             without += 1
             continue
         if row["video"] not in known:
-            raise InputError(f"{where}: unknown video {row['video']!r}: the input has no such folder")
+            raise InputError(f"{where}: unknown video {row['video']!r}: the input has no such folder, "
+                             "nor has the table of videos")
         recording = known[row["video"]]
         if start < recording.first or stop > recording.last + 1:
             raise InputError(f"{where}: start {start} and stop {stop} lie outside video {recording.id!r}, whose frames "
                              f"are numbered {recording.first} to {recording.last} (stop at most {recording.last + 1})")
         clips.append((recording.id, start - recording.first, stop - start, row.get("label") or None))
     if not clips:
-        raise InputError(f"{path}: no clip" + (f" but {without} of videos that have no frames" if without else "")
-                         + "; expected a line for each (leave --clips out to take whole videos)")
+        only = f" but {without} of videos that have no frames" if without else ""
+        raise InputError(f"{path}: no clip{only}; expected a line for each (leave --clips out to take "
+                         "whole videos)")
     return clips, without
 
 
@@ -382,9 +410,10 @@ def define_flags():
     )) + "; or the path of a layout's .json file.")
     flags.DEFINE_enum("model_pose", None, list(openpose.MODELS), "Pose model that made the files; taken from --layout "
                       "where that says it. Files of body25 and of body25b cannot be told apart.")
-    flags.DEFINE_string("videos", None, "CSV table of videos: id, and any of subject, emotion, fps, width, height; "
-                        "person, model_pose and layout (the joints to read), where they differ from the flags' for a "
-                        "video; a column split_NAME with train, test or nothing for each video makes the split NAME.")
+    flags.DEFINE_string("videos", None, "CSV table of videos: id, and any of subject, emotion, fps, "
+                        "width, height; person, model_pose and layout (the joints to read), where they "
+                        "differ from the flags' for a video; a column split_NAME with train, test or "
+                        "nothing for each video makes the split NAME.")
     flags.DEFINE_string("clips", None, "CSV table of clips: video, start, stop and perhaps label (empty: none). "
                         "Numbers are those in the files' names; start is included, stop is not. Without it every whole "
                         "video is one clip without a label.")
@@ -396,10 +425,11 @@ def define_flags():
     flags.DEFINE_integer("workers", os.cpu_count(), "Processes that read. The store is the same for any number.",
                          lower_bound=1)
     flags.DEFINE_float("max_damaged", 0.05, "Largest share of damaged files that is let pass.", 0, 1)
-    flags.DEFINE_boolean("anonymous_ids", False, "Number videos (v001, in the order of the folders' names) and subjects "
-                         "(s01, in the order in which they come) instead of storing what they are called. Names are "
-                         "then in no file but that of --report, the owner's key: its columns folder and subject say "
-                         "what each number stands for. Names of classes, emotions and splits stay as they are.")
+    flags.DEFINE_boolean("anonymous_ids", False, "Number videos (v001, in the order of the folders' "
+                         "names) and subjects (s01, in the order in which they come) instead of storing "
+                         "what they are called. Names are then in no file but that of --report, the "
+                         "owner's key: its columns folder and subject say what each number stands for. "
+                         "Names of classes, emotions and splits stay as they are.")
     flags.DEFINE_string("report", None, "CSV table to write with what was found in each video.")
     flags.mark_flags_as_required(["input", "output", "layout"])
 

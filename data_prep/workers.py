@@ -4,9 +4,9 @@
         for answer in crew.in_order(following.read_recording, tasks, ahead=8):
             ...
 
-Such a process imports what its tasks need and nothing else, not even the running script, so it starts quickly. It ends
-with the block, and with this process however that ends: its input closes then. Ctrl-C, SIGTERM and SIGHUP are the
-parent's affair alone.
+Such a process imports what its tasks need and nothing else, not even the running script, so it
+starts quickly. It ends with the block, and with this process however that ends: its input closes
+then. Ctrl-C, SIGTERM and SIGHUP are the parent's affair alone.
 
 This module needs the standard library only.
 """
@@ -28,7 +28,8 @@ from collections.abc import Callable, Iterable, Iterator
 from mgjax.errors import InputError
 
 _SERVE = "from data_prep import workers; workers.serve()"
-_PARENTS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_PARENTS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 _AT_ONCE = 2  # tasks that a worker holds: the one it does, and the next
 
 
@@ -144,12 +145,13 @@ def serve() -> None:
             traceback.print_exc()
             os._exit(1)
 
-    # Whatever a function prints must not get among the answers; it goes nowhere where nobody would see it.
-    answers = os.fdopen(os.dup(1), "wb")
     try:
-        os.dup2(2, 1)
+        os.fstat(2)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        os.open(os.devnull, os.O_RDWR)  # in the place of a closed standard error, lest answers take it
+    # Whatever a function prints must not get among the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
     threading.Thread(target=listen, daemon=True).start()
     while True:
         function, task = tasks.get()

@@ -1,4 +1,3 @@
-import contextlib
 import csv
 import json
 import os
@@ -12,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from data_prep import openpose, pack_openpose
-from mgjax import store
+from data_prep import openpose, pack_openpose, simulate
+from mgjax import skeleton, store
 from mgjax.errors import InputError
 
 RNG = np.random.default_rng(7)
@@ -176,10 +175,152 @@ def test_others_and_a_damaged_file_are_counted(videos, tmp_path):
     path = videos / "ben" / "cam_000000000004_keypoints.json"
     path.write_text(path.read_text()[:50])
     report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25", max_damaged=1 / 14)
-    assert report.others == 2 and report.total("damaged") == 1
+    assert report.aside.files == 2 and report.total("damaged") == 1
     assert report.first_damaged == f"{path} (not whole JSON)"
     seen = contents(tmp_path / "out.h5")[1].any(axis=1).tolist()
     assert seen == [True] * 6 + [True, False, False, True, False] + [True] * 4
+
+
+# --- one odd thing does not end the job
+
+
+def test_left_out_and_named(videos, tmp_path):
+    """A folder without frames, a person without a pose, a video of the table without a folder and its clip."""
+    (videos / "empty").mkdir()
+    write(videos / "ben", [[person(3), {"pose_keypoints_2d": []}]], first=4)
+    about = table(tmp_path / "about.csv", "id,subject,split_a", "anna,7,train", "dora,8,test", "empty,9,test")
+    clips = table(tmp_path / "clips.csv", "video,start,stop,label", "dora,0,3,x", "anna,11,16,y", "empty,5,6,z")
+    report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25", videos=about, clips=clips)
+    with store.Store(tmp_path / "out.h5") as packed:
+        assert packed.videos.id.tolist() == ["anna", "ben", "cleo"] and packed.labels == ("y",)
+        assert len(packed.clips) == 1 and packed.splits["a"].test.tolist() == []
+        assert packed.video(1)[1][4].all()
+    for line in ("left aside: 1 people whose pose is an empty list", "left aside: folders without a frame: empty",
+                 "left aside: videos of the table that the input has no frames of: dora, empty; with them 2 clips",
+                 "clips: 1, labelled 1, classes 1: y"):
+        assert line in str(report)
+
+
+def test_clips_of_absent_videos_only(videos, tmp_path):
+    about = table(tmp_path / "about.csv", "id", "anna", "dora")
+    clips = table(tmp_path / "clips.csv", "video,start,stop", "dora,0,3")
+    with pytest.raises(InputError, match="clips.csv: no clip but 1 of videos that have no frames"):
+        pack_openpose.pack(videos, tmp_path / "out.h5", "body25", videos=about, clips=clips)
+    clips = table(tmp_path / "clips.csv", "video,start,stop", "emil,0,3")
+    with pytest.raises(InputError, match="line 2: unknown video 'emil'"):
+        pack_openpose.pack(videos, tmp_path / "out.h5", "body25", videos=about, clips=clips)
+
+
+# --- what may differ from video to video
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_person_layout_and_model_of_each_video(videos, tmp_path, workers):
+    """Whose files have another number of joints, or no hands, or another person in front, is said in the table."""
+    shutil.rmtree(videos / "ben")
+    write(videos / "ben", [[person(joints=18), person(900, joints=18)] for t in range(4)])
+    write(videos / "dora", [[person(2 * t, hands=True)] for t in range(3)])
+    about = table(tmp_path / "about.csv", "id,person,layout,model_pose", "ben,rightmost,coco18,",
+                  "cleo,1,body25,body25", "dora,,,")
+    report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25_hands", videos=about, workers=workers)
+    with store.Store(tmp_path / "out.h5") as packed:
+        layout = packed.layout
+        assert packed.videos.id.tolist() == ["anna", "ben", "cleo", "dora"]
+        assert packed.attributes["source"] == "OpenPose body25 and coco18, 17 frame files"
+        keypoints, score = packed.video(1)
+        coco = skeleton.COCO_18
+        assert (score[:, layout.index(*coco.joints)] > 0).all() and (score > 0).sum() == 4 * 18
+        np.testing.assert_array_equal(keypoints[0, layout.index(*coco.joints)], np.float32(POSE[:18] + (900, 0)))
+        hands = layout.index(*layout.parts["left hand"])
+        assert not packed.video(2)[1][:, hands].any() and packed.video(3)[1][:, hands].all()
+    assert [video.several for video in report.videos] == [0, 4, 0, 0]
+
+
+def test_the_flags_stand_where_the_table_says_nothing(videos, tmp_path):
+    write(videos / "anna", [[person(t), person(700 + t)] for t in range(6)], first=10)
+    about = table(tmp_path / "about.csv", "id,person,model_pose", "anna,leftmost,body25", "ben,,")
+    pack_openpose.pack(videos, tmp_path / "out.h5", "coco18", videos=about, person="rightmost", model_pose="body25")
+    keypoints, _ = contents(tmp_path / "out.h5")[:2]
+    assert keypoints[0, 0, 0] == np.float32(POSE[0, 0]) and len(keypoints) == 15
+
+
+# --- words where they are due
+
+
+def test_body_25b_packed_as_body_25(shared_data, tmp_path):
+    for layout, said in (("body25", True), ("body25_hands", True), ("body25b", False)):
+        report = pack_openpose.pack(shared_data / "openpose_body25b_two_people", tmp_path / "out.h5", layout)
+        assert ("the bones fit pose model body25b much better in openpose_body25b_two_people" in str(report)) == said
+    for folder in ("openpose_body25_hands", "openpose_speaker", "openpose_ghost_and_leg_swap"):
+        for model, said in (("body25", False), ("body25b", folder != "openpose_body25_hands")):
+            report = pack_openpose.pack(shared_data / folder, tmp_path / "out.h5", "coco17", model_pose=model)
+            assert ("the bones fit pose model body25 much better" in str(report)) == said
+            assert not any(video.misfit == "body25b" for video in report.videos)
+
+
+def test_simulated_people_are_no_body_25b(tmp_path):
+    simulate.write_openpose(simulate.simulate(videos=2, subjects=2, clips_per_video=2), tmp_path / "made")
+    report = pack_openpose.pack(tmp_path / "made" / "openpose", tmp_path / "out.h5", "body25")
+    assert not any(video.misfit for video in report.videos)
+    report = pack_openpose.pack(tmp_path / "made" / "openpose", tmp_path / "out.h5", "body25b")
+    assert all(video.misfit == "body25" for video in report.videos)
+
+
+def test_what_was_never_seen_is_said(videos, tmp_path):
+    hidden = person()
+    hidden["pose_keypoints_2d"][3:6] = [0, 0, 0]  # the neck
+    write(videos / "anna", [[hidden]] * 6, first=10)
+    said = str(pack_openpose.pack(videos, tmp_path / "out.h5", "body25_hands"))
+    assert "doubtful: the root (Neck) of the person followed is never seen in anna, so" in said
+    assert "never seen" not in said.replace("is never seen in anna", "")  # cleo has hands
+    shutil.rmtree(videos / "cleo")
+    assert "never seen in any video: left hand, right hand\n" in str(
+        pack_openpose.pack(videos, tmp_path / "out.h5", "body25_hands"))
+
+
+# --- ids that name nobody
+
+
+def everywhere(text):
+    return [text.encode(code) for code in ("utf-8", "utf-16-le", "utf-16-be")]
+
+
+def test_anonymous_ids(videos, tmp_path, root):
+    """Not a byte of a folder's or a subject's name, or of a path, in the store; the report is the key."""
+    (tmp_path / "deep").mkdir()
+    about = table(tmp_path / "about.csv", "id,subject,emotion,split_mine", "cleo,Wilhelmina,win,train",
+                  "ben,Ottokar,lose,test", "anna,Wilhelmina,,")
+    clips = table(tmp_path / "clips.csv", "video,start,stop,label", "ben,0,3,10", "anna,11,16,9")
+    output, key = tmp_path / "deep" / "out.h5", tmp_path / "deep" / "key.csv"
+    result = run(root, "--input", videos, "--output", output, "--layout", "body25", "--videos", about, "--clips", clips,
+                 "--report", key, "--anonymous_ids")
+    assert result.returncode == 0, result.stderr
+    assert "ids are numbers, such as v001, in the order of the folders' names" in result.stdout
+    assert sorted(path.name for path in output.parent.iterdir()) == ["key.csv", "out.h5"]
+    data = output.read_bytes()
+    names = ("anna", "ben", "cleo", "Wilhelmina", "Ottokar", "about.csv", "videos/anna")
+    for name in (*names, str(tmp_path), tmp_path.name):
+        assert not any(spelled in data for spelled in everywhere(name)), name
+    with store.Store(output) as packed:
+        assert packed.videos.id.tolist() == ["v001", "v002", "v003"]
+        assert packed.videos.subject.tolist() == ["s01", "s02", "s01"]
+        assert packed.videos.emotion.tolist() == ["", "lose", "win"]
+        assert packed.clips.video.tolist() == [1, 0] and packed.splits["mine"].train.tolist() == [2]
+    rows = list(csv.DictReader(key.open()))
+    assert [(row["id"], row["folder"], row["subject"]) for row in rows] == [
+        ("v001", "anna", "Wilhelmina"), ("v002", "ben", "Ottokar"), ("v003", "cleo", "Wilhelmina")]
+
+
+def test_the_same_numbers_for_any_number_of_workers_and_wide_enough(videos, tmp_path):
+    assert list(pack_openpose._numbered(map(str, range(1000)), "v", 3).values())[:2] == ["", "v0001"]
+    for workers in (1, 3):
+        report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25", anonymous_ids=True, workers=workers)
+        assert [video.id for video in report.videos] == ["v001", "v002", "v003"]
+
+
+def test_ids_that_are_names_are_said(videos, tmp_path):
+    report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25")
+    assert "ids are the folders' names, such as anna, and are in the store; --anonymous_ids numbers them" in str(report)
 
 
 # --- the same store for any number of workers, and nothing half-done
@@ -208,43 +349,57 @@ def test_an_error_in_a_worker_is_one_sentence(videos, tmp_path, root):
     assert not list(tmp_path.glob("out.h5*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+@pytest.fixture(scope="module")
+def long_job(tmp_path_factory):
+    """A folder whose packing takes some seconds: one recording under many names."""
+    folder = tmp_path_factory.mktemp("long")
+    video = write(folder / "video", [[person(t % 7)] for t in range(600)])
+    for i in range(400):
+        (folder / "many" / f"v{i}").parent.mkdir(exist_ok=True)
+        (folder / "many" / f"v{i}").symlink_to(video)
+    return folder / "many"
+
+
+@pytest.mark.parametrize("number, group", [
+    (signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGTERM, False), (signal.SIGHUP, False),
+    (signal.SIGKILL, False),
+], ids=["ctrl-c", "term-group", "term", "hup", "kill"])
 @pytest.mark.skipif(not pathlib.Path("/proc/self/stat").exists(), reason="finds the workers through /proc")
-def test_stopped_in_the_middle(tmp_path, root, number):
-    folder = write(tmp_path / "video", [[person(t % 7)] for t in range(600)])
-    # A file that is read only when somebody writes into it: the job is in its middle for as long as wanted.
-    stuck = folder / "cam_000000000600_keypoints.json"
-    os.mkfifo(stuck)
+def test_stopped_in_the_middle(long_job, tmp_path, root, number, group):
+    """Nothing is left of it, and the workers say nothing."""
     output = tmp_path / "out.h5"
     script = root / "data_prep" / "pack_openpose.py"
     job = subprocess.Popen(
-        [sys.executable, script, "--input", folder, "--output", output, "--layout", "body25", "--workers", "2"],
+        [sys.executable, script, "--input", long_job, "--output", output, "--layout", "body25", "--workers", "2"],
         start_new_session=True, stderr=subprocess.PIPE, text=True,
     )
     wait_for(lambda: len(session(job.pid)) > 2)
-    held = writing_end(stuck)
-    os.killpg(job.pid, number) if number == signal.SIGINT else os.kill(job.pid, number)
-    assert job.wait(timeout=20) == (130 if number == signal.SIGINT else -signal.SIGKILL)
+    # Until there is more in it than an empty store: the workers are at it.
+    wait_for(lambda: any(path.stat().st_size > 10_000 for path in tmp_path.glob("*.partial")))
+    os.killpg(job.pid, number) if group else os.kill(job.pid, number)
+    assert job.wait(timeout=20) == (-number if number == signal.SIGKILL else 128 + number)
     wait_for(lambda: not session(job.pid))
     assert not output.exists()
-    if number == signal.SIGINT:
-        assert job.stderr.read() == "interrupted\n"
+    assert job.stderr.read() == ("interrupted\n" if number == signal.SIGINT else "")
+    if number != signal.SIGKILL:
         assert not list(tmp_path.glob("*.partial"))
     job.stderr.close()
-    os.close(held)
 
 
-def writing_end(fifo):
-    """The pipe's other end, open and silent, once somebody waits for the pipe's content: he goes on waiting."""
-    found = []
-
-    def open_it():
-        with contextlib.suppress(OSError):
-            found.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
-        return found
-
-    wait_for(open_it)
-    return found[0]
+@pytest.mark.parametrize("redirection, code, words", [
+    ("2>&-", 0, ""), (">&-", 0, ""), (">&- 2>&- <&-", 0, ""), (">/dev/full", 1, "No space left on device"),
+    (">/dev/full 2>/dev/full", 1, ""),
+])
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs /dev/full")
+def test_closed_and_full_streams(videos, tmp_path, root, redirection, code, words):
+    """Packing is done; where its summary cannot be written that is one sentence."""
+    output = tmp_path / "out.h5"
+    command = [sys.executable, root / "data_prep" / "pack_openpose.py", "--input", videos, "--output", output,
+               "--layout", "body25", "--workers", 2]
+    result = subprocess.run(["bash", "-c", f'"$@" {redirection}', "bash", *map(str, command)], capture_output=True,
+                            text=True, timeout=60)
+    assert result.returncode == code and words in result.stderr and result.stderr.count("\n") == bool(words)
+    assert contents(output)[0].shape == (15, 25, 2) and not list(tmp_path.glob("*.partial"))
 
 
 def session(leader):
@@ -274,9 +429,9 @@ def _nothing(folder):
     pass
 
 
-def _empty(folder):
-    shutil.rmtree(folder / "anna")
-    (folder / "anna").mkdir()
+def _no_frames(folder):
+    for path in folder.glob("*/*"):
+        path.unlink()
 
 
 def _put(name, text="{}"):
@@ -300,7 +455,7 @@ WRONG = {
     "missing folder": (_nothing, {"input": "IN/none"}, None, "none: no such folder"),
     "a file": (_nothing, {"input": "IN/anna/cam_000000000010_keypoints.json"}, None, "is a file, expected a folder"),
     "empty folder": (_all_empty, {}, None, "videos: the folder holds no .json file"),
-    "empty video": (_empty, {}, None, "anna: the folder holds no .json file"),
+    "no frames": (_no_frames, {}, None, "videos: none of its 3 folders, such as anna, holds a .json file"),
     "frames beside folders": (lambda folder: (folder / "f_1.json").write_text("{}"), {}, None, "holds both"),
     "foreign JSON": (_put("a_99.json", '{"images": []}'), {}, None, "a_99.json: JSON, but not an OpenPose frame"),
     "same number": (_put("b_10.json"), {}, None, "cam_000000000010_keypoints.json: same frame number 10 as b_10.json"),
@@ -317,7 +472,18 @@ WRONG = {
     "no table": (_nothing, {"clips": "IN/none.csv"}, None, "none.csv: cannot be read"),
     "videos: column": (_nothing, {"videos": "CSV"}, "video,fps\nanna,25\n", "table.csv: no column 'id'"),
     "videos: unknown column": (_nothing, {"videos": "CSV"}, "id,emotions\nanna,win\n", "column 'emotions'"),
-    "videos: unknown": (_nothing, {"videos": "CSV"}, "id\nanna\ndora\n", "table.csv, line 3: unknown video 'dora'"),
+    "videos: unknown": (_nothing, {"videos": "CSV"}, "id\ndora\nemil\n", "table.csv, line 2: unknown video 'dora'"),
+    "videos: person": (_nothing, {"videos": "CSV"}, "id,person\nanna,\nben,tallest\n",
+                       "line 3: unknown person 'tallest'"),
+    "videos: centre": (_nothing, {"videos": "CSV"}, "id,person\nanna,centre\n", "needs the width of video 'anna'"),
+    "videos: layout": (_nothing, {"videos": "CSV"}, "id,layout\nanna,body26\n", "line 2: unknown layout 'body26'"),
+    "videos: no joint": (_nothing, {"videos": "CSV"}, "id,layout\nanna,left_hand21\n",
+                         "line 2: layouts 'body25' and 'left_hand21' have no joint in common"),
+    "videos: model": (_nothing, {"videos": "CSV"}, "id,model_pose\nanna,mpi\n", "line 2: unknown pose model 'mpi'"),
+    "videos: other model": (_nothing, {"videos": "CSV"}, "id,model_pose\nanna,coco18\n", "have no joint 'MidHip'"),
+    "videos: its joints": (_nothing, {"videos": "CSV"}, "id,layout\nanna,coco18\n",
+                           "cam_000000000010_keypoints.json: pose_keypoints_2d holds 25 joints, expected 18"),
+    "videos: NUL": (_nothing, {"videos": "CSV"}, "id,subject\nanna,a\0b\n", "line 2"),
     "videos: twice": (_nothing, {"videos": "CSV"}, "id\nanna\nanna\n", "line 3: video 'anna' is there twice"),
     "videos: number": (_nothing, {"videos": "CSV"}, "id,fps\nanna,fast\n", "line 2: fps is 'fast', expected a number"),
     "videos: nan": (_nothing, {"videos": "CSV"}, "id,fps\nanna,nan\n", "table.csv, line 2: fps is 'nan'"),
@@ -334,6 +500,7 @@ WRONG = {
     "clips: after": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10,17\n", "numbered 10 to 15"),
     "clips: before": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,10,16\nanna,9,16\n", "line 3: start 9 and"),
     "clips: backwards": (_nothing, {"clips": "CSV"}, "video,start,stop\nanna,12,12\n", "must be greater"),
+    "clips: NUL": (_nothing, {"clips": "CSV"}, "video,start,stop,label\nanna,10,12,a\0b\n", "line 2"),
     "clips: none": (_nothing, {"clips": "CSV"}, "video,start,stop\n", "table.csv: no clip"),
 }
 

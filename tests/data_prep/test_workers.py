@@ -1,5 +1,9 @@
 import operator
 import os
+import pickle
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -42,6 +46,41 @@ def test_a_worker_that_dies_is_said():
 def test_what_a_function_prints_is_not_taken_for_an_answer():
     with workers.start(2) as crew:
         assert list(crew.in_order(print, [("x" * 100,)] * 3, ahead=3)) == [None] * 3
+
+
+def test_nor_where_standard_error_is_closed():
+    code = ("from data_prep import workers\nwith workers.start(2) as crew:\n"
+            "    print(list(crew.in_order(print, [('x' * 100,)] * 3, ahead=3)))")
+    result = subprocess.run(["bash", "-c", '"$@" 2>&-', "bash", sys.executable, "-c", code], capture_output=True,
+                            text=True, timeout=60)
+    assert result.stdout == "[None, None, None]\n"
+
+
+def test_signals_are_the_parents():
+    """Ctrl-C, SIGTERM and SIGHUP to all of a group stop the parent, and it stops its workers in their turn."""
+    with workers.start(2) as crew:
+        pids = set(crew.in_order(os.getpid, [()] * 8, ahead=8))
+        for pid in pids:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(pid, number)
+        assert set(crew.in_order(os.getpid, [()] * 8, ahead=8)) == pids
+
+
+@pytest.mark.parametrize("sent", [pickle.dumps((operator.mul, (2, 3))), b"", pickle.dumps((operator.mul, (2, 3)))[:9]],
+                         ids=["task", "nothing", "half a task"])
+def test_a_worker_whose_parent_has_gone_says_nothing(sent):
+    """Neither where nobody takes its answer any more, nor where a task ends in its middle."""
+    worker = subprocess.Popen([sys.executable, "-c", workers._SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
+    worker.stdout.close()
+    worker.stdin.write(sent)
+    worker.stdin.flush()
+    if not sent or len(sent) < 10:
+        worker.stdin.close()
+    assert worker.wait(timeout=30) == 0
+    assert worker.stderr.read() == b""
+    for stream in (worker.stdin, worker.stderr):
+        stream.close()
 
 
 def test_no_process_is_left():
