@@ -29,9 +29,11 @@ from mgjax import files
 from mgjax.errors import InputError
 
 LARGEST = 2**36  # bytes of a file, and with them about as many of memory
-MOST_STEPS = 10**8  # operations; NTU RGB+D 120 takes six million
-# Containers and results of calls, of some 100 bytes each; NTU RGB+D 120 takes one million.
+MOST_STEPS = 5 * 10**7  # operations, a minute or so; NTU RGB+D 120 takes nine million
+# Containers, results of calls and places in the memory, of some 100 bytes each; NTU RGB+D 120 takes
+# three million.
 MOST_OBJECTS = 10**7
+DEEPEST = 1000  # marks at a time; a list in a list takes one each
 _COPIES = 4
 _TYPE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f(?:2|4|8|12|16)|[SU][0-9]{1,6})")
 _KEY = (str, bytes, int, float, type(None))
@@ -178,11 +180,15 @@ class _Machine:
         if self.budget < 0:
             raise _Refused("it uses the same bytes again and again")
 
-    def new(self, value):
-        """Push a container, or what a call has built."""
+    def count(self):
+        """Take one from the objects that there may be."""
         self.objects -= 1
         if self.objects < 0:
-            raise _Refused(f"it has more than {MOST_OBJECTS} containers")
+            raise _Refused(f"it has more than {MOST_OBJECTS} containers or places")
+
+    def new(self, value):
+        """Push a container, or what a call has built."""
+        self.count()
         self.stack.append(value)
 
     # Plain values.
@@ -216,6 +222,8 @@ class _Machine:
     # The stack and the memory.
 
     def mark(self, _):
+        if len(self.below) == DEEPEST:
+            raise _Refused(f"it is nested more than {DEEPEST} deep")
         self.below.append(self.stack)
         self.stack = []
 
@@ -233,9 +241,11 @@ class _Machine:
         self.stack.append(self.stack[-1])
 
     def memoize(self, _):
+        self.count()
         self.memory[len(self.memory)] = self.stack[-1]
 
     def put(self, place):
+        self.count()
         self.memory[place] = self.stack[-1]
 
     def get(self, place):

@@ -230,9 +230,16 @@ def test_a_pickle_sets_no_attribute_of_the_reader(tmp_path, module, name, state)
 
 def test_limits(tmp_path, monkeypatch):
     path = put(tmp_path, [[], [], []])
-    monkeypatch.setattr(pickles, "MOST_OBJECTS", 3)
-    with pytest.raises(InputError, match="more than 3 containers"):
+    monkeypatch.setattr(pickles, "DEEPEST", 0)
+    with pytest.raises(InputError, match="nested more than 0 deep"):
         pack_pyskl.load(path)
+    monkeypatch.setattr(pickles, "DEEPEST", 1)
+    for most in (3, 7):  # three of the four lists, or all of them and three of their places
+        monkeypatch.setattr(pickles, "MOST_OBJECTS", most)
+        with pytest.raises(InputError, match=f"more than {most} containers or places"):
+            pack_pyskl.load(path)
+    monkeypatch.setattr(pickles, "MOST_OBJECTS", 8)
+    assert pack_pyskl.load(path) == [[], [], []]
     monkeypatch.setattr(pickles, "MOST_STEPS", 5)
     with pytest.raises(InputError, match="more than 5 operations"):
         pack_pyskl.load(path)
