@@ -222,6 +222,15 @@ def _about_joints(store: Store, found: Frames) -> list[str]:
     return ["  " + "      ".join(cells[i::height]).rstrip() for i in range(height)]
 
 
+def _since_written(store: Store, found: Frames) -> str:
+    """Whether the frames are those that were written."""
+    if store.frames_digest is None:
+        return "unknown, version 1 of the format does not say it"
+    if found.digest == store.frames_digest:
+        return "unchanged"
+    return "CHANGED: other frames than were written, and the fingerprint is not theirs"
+
+
 def _about_sanity(store: Store, found: Frames) -> list[str]:
     unit = store.unit
     ranges = [(axis, f"{_figure(low)} to {_figure(high, unit)}")
@@ -234,9 +243,7 @@ def _about_sanity(store: Store, found: Frames) -> list[str]:
                             else "unknown, no video has its width and height"),
         ("score if seen", " to ".join(map(_figure, found.scores))),
         ("body size", f"{_figure(found.size, unit)} on average, {first} to {second}"),
-        ("since written", "unknown, version 1 of the format does not say it" if store.frames_digest is None else
-                          "unchanged" if found.digest == store.frames_digest else
-                          "CHANGED: these are not the frames that were written, and the fingerprint is not theirs"),
+        ("since written", _since_written(store, found)),
         ("unseen, not at 0", f"{found.not_zero:,} joints (expected 0)"),
     )
 

@@ -242,7 +242,8 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
         folder/clips.csv     video, start, stop, label; frame numbers of the file names, stop not included
 
     Raises:
-        InputError: the folder is there and not empty, or cannot be made, or the disk is full; then it is left empty.
+        InputError: the folder is there and not empty, or cannot be made, or the disk is full; then it
+            is left empty.
     """
     folder = pathlib.Path(folder)
     try:
@@ -251,7 +252,8 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
         raise InputError(f"{folder}: cannot be made ({error.strerror})") from None
     with files.one_writer(folder):
         if any(folder.iterdir()):
-            raise InputError(f"{folder}: is not empty; give a new folder, so that no other recording is mixed in")
+            advice = "give a new folder, so that no other recording is mixed in"
+            raise InputError(f"{folder}: is not empty; {advice}")
         try:
             _fill(folder, simulation, workers)
         except BaseException as error:
@@ -265,17 +267,20 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
 
 
 def _fill(folder, simulation, workers):
+    count = len(simulation.sessions)
     with contextlib.closing(simulation.film(workers)) as film:
-        for session, keypoints, score in progress.track(film, len(simulation.sessions), "writing interviews"):
+        for session, keypoints, score in progress.track(film, count, "writing interviews"):
             _write_frames(session.id, keypoints, score, folder / "openpose" / session.id)
     for name, rows in zip(TABLES, _tables(simulation)):
-        with files.whole(folder / name) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        with (files.whole(folder / name) as partial,
+              open(partial, "w", newline="", encoding="utf-8") as file):
             csv.writer(file).writerows(rows)
 
 
 def _tables(simulation):
     """Rows of the table of videos and of the table of clips, each with its header."""
-    videos = [["id", "subject", "emotion", "fps", "width", "height", *(f"split_{name}" for name in simulation.splits)]]
+    splits = [f"split_{name}" for name in simulation.splits]
+    videos = [["id", "subject", "emotion", "fps", "width", "height", *splits]]
     clips = [["video", "start", "stop", "label"]]
     for session in simulation.sessions:
         sides = ["train" if session.id in train else "test" if session.id in test else ""

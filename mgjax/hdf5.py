@@ -1,8 +1,9 @@
 """HDF5 files read with suspicion: a file holds what it seems to hold, and reading it ends.
 
-HDF5 lets a file take its data from other files, declare more than it has, and, when damaged, keep the library busy
-for ever. Here a part is read only if it is an ordinary one: hard links lead to it, and its data lie in this file, in
-one piece and at full length. `rehearse` opens a file in a process of its own first. For writing there is `Disk`.
+HDF5 lets a file take its data from other files, declare more than it has, and, when damaged, keep
+the library busy for ever. Here a part is read only if it is an ordinary one: hard links lead to it,
+and its data lie in this file, in one piece and at full length. `rehearse` opens a file in a process
+of its own first. For writing there is `Disk`.
 
 The functions raise ValueError with a sentence that names the part, not the file.
 """
@@ -38,7 +39,7 @@ _REFUSED = 3  # its exit code when the file was refused with a sentence
 
 
 def check_file(path: str | os.PathLike, expected: str):
-    """Refuse what is no plain file, or has not the first bytes of HDF5, without waiting for anything.
+    """Refuse what is no plain file, or does not start as HDF5 does, without waiting for anything.
 
     Raises:
         InputError: it is not, and `expected` says what was.
@@ -50,12 +51,14 @@ def check_file(path: str | os.PathLike, expected: str):
     if stat.S_ISDIR(status.st_mode):
         raise InputError(f"{path}: no such {expected}; it is a folder")
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{path}: is not a plain file (a pipe or a device?), expected a {expected}")
+        problem = "is not a plain file (a pipe or a device?)"
+        raise InputError(f"{path}: {problem}, expected a {expected}")
     try:
         with open(path, "rb") as file:
             start = file.read(len(SIGNATURE))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), expected a {expected}") from None
+        problem = f"cannot be read ({error.strerror})"
+        raise InputError(f"{path}: {problem}, expected a {expected}") from None
     if start != SIGNATURE:
         raise InputError(f"{path}: {_UNREADABLE}")
 
@@ -83,8 +86,9 @@ def attribute(owner: h5py.Group, name: str, kind: type):
         raise ValueError(f"{_name(owner)} has no attribute {name!r}")
     # The shape first: a declared one may be larger than any memory.
     value = owner.attrs[name] if owner.attrs.get_id(name).shape == () else None
-    if not isinstance(value, {str: str, int: np.integer}[kind]):
-        raise ValueError(f"attribute {name!r} of {_name(owner)} is not a {'text' if kind is str else 'whole number'}")
+    stored, words = {str: (str, "text"), int: (np.integer, "whole number")}[kind]
+    if not isinstance(value, stored):
+        raise ValueError(f"attribute {name!r} of {_name(owner)} is not a {words}")
     return kind(value)
 
 
@@ -96,10 +100,12 @@ def group(parent: h5py.Group, name: str) -> h5py.Group:
 def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
     """A dataset inside a group, whose numbers are of type `kind`, or texts where that is str."""
     data = _member(parent, name, h5py.Dataset)
-    # Only what lies in this file in one piece: anything else can show other files, or zeros that nobody wrote.
+    # Only what lies in this file in one piece: anything else can show other files, or zeros that
+    # nobody wrote.
     _check_own(data)
     storage = data.id.get_create_plist()
-    if storage.get_layout() not in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT) or storage.get_nfilters():
+    plain = storage.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
+    if not plain or storage.get_nfilters():
         raise ValueError(f"{_name(data)} is stored in chunks, expected in one piece")
     item = _item_size(data, kind)
     if data.shape is None:
@@ -107,7 +113,8 @@ def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
     stored, needed = data.id.get_storage_size(), math.prod(data.shape) * item
     end = stored + (data.id.get_offset() or 0)
     if stored != needed or end > data.file.id.get_filesize():
-        raise ValueError(f"{_name(data)} has shape {data.shape}, more or less than the file holds of it")
+        problem = "more or less than the file holds of it"
+        raise ValueError(f"{_name(data)} has shape {data.shape}, {problem}")
     return data
 
 
@@ -167,11 +174,13 @@ def _member(parent, name, kind):
     where = f"{parent.name}/{name}".lstrip("/")
     if link is None:
         raise ValueError(f"{_name(parent)} has no {name!r}")
+    expected = kind.__name__.lower()
     if type(link) is not h5py.HardLink:
-        raise ValueError(f"{where} is a link that may lead to another file, expected a plain {kind.__name__.lower()}")
+        problem = "is a link that may lead to another file"
+        raise ValueError(f"{where} {problem}, expected a plain {expected}")
     found = parent[name]
     if type(found) is not kind:
-        raise ValueError(f"{where} is not a {kind.__name__.lower()}")
+        raise ValueError(f"{where} is not a {expected}")
     return found
 
 
@@ -190,13 +199,15 @@ def _item_size(data, kind):
         raise ValueError(f"{_name(data)} is {data.dtype}, expected text")
     if text.length is not None:
         return text.length
-    # A text of any length: its length, and where it lies, as the address of a heap and a number in it.
+    # A text of any length: its length, and where it lies, the address of a heap and a number in it.
     address, _ = data.file.id.get_create_plist().get_sizes()
     return 4 + address + 4
 
 
 class Disk(io.FileIO):
-    """The file under an `h5py.File` that is written, which never fails: HDF5 crashes when it cannot write at its end.
+    """The file under an `h5py.File` that is written, which never fails.
+
+    HDF5 crashes the process when it cannot write what it still has to write on closing a file.
 
         with hdf5.Disk("a.h5", "wb+") as disk, h5py.File(disk, "w") as file:
             ...
@@ -204,7 +215,8 @@ class Disk(io.FileIO):
     From the first error on, what HDF5 writes is dropped.
 
     Attributes:
-        error: the first error: OSError, or an interrupt that came in the middle; None as long as all is well.
+        error: the first error: OSError, or an interrupt that came in the middle; None as long as all
+            is well.
     """
 
     error: BaseException | None = None
@@ -233,47 +245,53 @@ class Disk(io.FileIO):
 
 
 def rehearse(path: str | os.PathLike, code: str):
-    """Try in a process of its own what is to be done with a file, so that this one neither hangs nor crashes.
+    """Try in a process of its own what is to be done with a file: this one neither hangs nor crashes.
 
     Args:
         path: the file; the process finds it in `sys.argv[1]`.
-        code: what to try. It ends with `rehearsal()`.
+        code: what to try, a line of Python.
 
     Raises:
         InputError: what the trial raised, or that it did not end, or that the HDF5 library crashed.
     """
     code = f"import sys\nfrom mgjax import hdf5\nwith hdf5.rehearsal():\n    {code}"
+    # -P: else the working directory would be searched for modules first.
+    command = [sys.executable, "-P", "-c", code, os.fspath(path), str(SECONDS)]
     paths = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    environment = os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
     try:
-        # -P: else the working directory would be searched for modules first.
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", code, os.fspath(path), str(SECONDS)], stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=_PATIENCE, env=os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"},
-        )
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment,
+                              timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         raise InputError(f"{path}: damaged store: reading it does not end") from None
     except OSError as error:
-        warnings.warn(f"{path}: opened without trying it in a process of its own first ({error})", stacklevel=4)
+        _warn(path, error)
         return
     if done.returncode == _REFUSED:
         raise InputError(done.stdout.decode("utf-8", "surrogateescape"))
     if done.returncode == -getattr(signal, "SIGXCPU", 0):
         raise InputError(f"{path}: damaged store: reading it does not end")
     if done.returncode < 0:
-        raise InputError(f"{path}: damaged store: reading it crashes the HDF5 library (signal {-done.returncode})")
+        crash = f"crashes the HDF5 library (signal {-done.returncode})"
+        raise InputError(f"{path}: damaged store: reading it {crash}")
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        warnings.warn(f"{path}: opened without trying it in a process of its own first ({said[-1]})", stacklevel=4)
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        _warn(path, said[-1] if said else f"exit code {done.returncode}")
+
+
+def _warn(path, reason):
+    sentence = "opened without trying it in a process of its own first"
+    warnings.warn(f"{path}: {sentence} ({reason})", stacklevel=4)
 
 
 @contextlib.contextmanager
 def rehearsal():
-    """In the process that `rehearse` starts: limit it, and hand an InputError on to the one that waits."""
+    """In the process that `rehearse` starts: limit it, and hand an InputError on to who waits."""
     if resource is not None:
         spent = resource.getrusage(resource.RUSAGE_SELF)
         seconds = math.ceil(spent.ru_utime + spent.ru_stime + float(sys.argv[2]))
         for limit, value in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, _MEMORY)):
-            with contextlib.suppress(OSError, ValueError):  # a system without it, or with a stricter one
+            with contextlib.suppress(OSError, ValueError):  # a system without it, or a stricter one
                 resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
     try:
         yield

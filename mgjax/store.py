@@ -1,7 +1,8 @@
 """The store: one HDF5 file that holds every frame, video, clip and split of a dataset.
 
     root attributes          format, version, layout (name), skeleton (the layout as JSON), joints, bones,
-                             unit ("pixel" or "metre"), y ("down" or "up": which way y points), source, frames_digest
+                             unit ("pixel" or "metre"), y ("down" or "up": which way y points), source,
+                             frames_digest
     frames/keypoints         float32 [F, V, C], all videos end to end, contiguous
     frames/score             float32 [F, V], 0 where a joint was not seen
     videos/                  id, start, length, fps, width, height, subject, emotion: one row a video
@@ -14,10 +15,12 @@ twice. A joint that was not seen has score 0 and, by OpenPose's convention, keyp
 Repairing such joints is the transforms' work, not the store's. An unknown subject is "", an unknown emotion
 "", an unknown fps, width or height 0, and a clip without a label has label -1.
 
-Nothing in a store says who made it, when or where. `frames_digest` is the SHA-256 of two: of all keypoints and of
-all scores, as float32 little endian. Version 1 of the format, without `y` and `frames_digest`, is still read.
+Nothing in a store says who made it, when or where. `frames_digest` is the SHA-256 of two: of all
+keypoints and of all scores, as float32 little endian. Version 1 of the format, without `y` and
+`frames_digest`, is still read.
 
-A store is a plain file: what HDF5 would fetch from elsewhere is refused, and so is what is damaged (`mgjax/hdf5.py`).
+A store is a plain file: what HDF5 would fetch from elsewhere is refused, and so is what is damaged
+(`mgjax/hdf5.py`).
 
 This module needs NumPy and h5py only and never imports JAX.
 """
@@ -61,7 +64,8 @@ _BLOCK = 8192  # frames digested at a time: 13 MB of the largest layout
 _known: set[tuple[int, ...]] = set()
 
 # What NumPy, h5py and the HDF5 library raise over damaged files.
-_DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError, ArithmeticError)
+_DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError,
+           ArithmeticError)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -119,8 +123,8 @@ class Store:
         with Store("nucla.h5") as store:
             keypoints, score = store.clip(0)        # [T, V, C], [T, V]
 
-    A damaged file can keep the HDF5 library busy for ever, or crash it. So a file that this process did not write is
-    opened in a process of its own first, once, which takes about 0.2 s.
+    A damaged file can keep the HDF5 library busy for ever, or crash it. So a file that this process
+    did not write is opened in a process of its own first, once, which takes about 0.2 s.
 
     Attributes:
         path: of the file.
@@ -160,7 +164,8 @@ class Store:
     def _read_tables(self):
         file = self._file
         if "format" not in file.attrs or hdf5.attribute(file, "format", str) != FORMAT:
-            raise InputError(f"{self.path}: an HDF5 file, but not a {FORMAT} (its format attribute is missing)")
+            problem = f"not a {FORMAT} (its format attribute is missing)"
+            raise InputError(f"{self.path}: an HDF5 file, but {problem}")
         self.version = hdf5.attribute(file, "version", int)
         if self.version not in READ_VERSIONS:
             raise InputError(
@@ -172,14 +177,17 @@ class Store:
         self.unit = self._one_of("unit", UNITS)
         self.y = Y_POINTS[self.unit] if self.version == 1 else self._one_of("y", ("down", "up"))
         self.attributes = {"source": hdf5.attribute(file, "source", str)}
-        self.frames_digest = None if self.version == 1 else hdf5.attribute(file, "frames_digest", str)
-        if self.frames_digest is not None and not re.fullmatch("[0-9a-f]{64}", self.frames_digest):
-            raise ValueError(f"frames_digest is {self.frames_digest[:80]!r}, expected 64 hexadecimal digits")
+        self.frames_digest = None
+        if self.version > 1:
+            self.frames_digest = hdf5.attribute(file, "frames_digest", str)
+            if not re.fullmatch("[0-9a-f]{64}", self.frames_digest):
+                said = self.frames_digest[:80]
+                raise ValueError(f"frames_digest is {said!r}, expected 64 hexadecimal digits")
         frames = hdf5.group(file, "frames")
-        self._keypoints, self._score = (hdf5.dataset(frames, name, np.float32) for name in ("keypoints", "score"))
-        videos, clips = hdf5.group(file, "videos"), hdf5.group(file, "clips")
-        self.videos = Videos(**{name: hdf5.column(videos, name, kind) for name, kind in _VIDEO_COLUMNS.items()})
-        self.clips = Clips(**{name: hdf5.column(clips, name, kind) for name, kind in _CLIP_COLUMNS.items()})
+        self._keypoints = hdf5.dataset(frames, "keypoints", np.float32)
+        self._score = hdf5.dataset(frames, "score", np.float32)
+        self.videos = Videos(**_columns(hdf5.group(file, "videos"), _VIDEO_COLUMNS))
+        self.clips = Clips(**_columns(hdf5.group(file, "clips"), _CLIP_COLUMNS))
         self.labels = tuple(hdf5.column(file, "labels", str).tolist())
         self.splits = {}
         splits = hdf5.group(file, "splits")
@@ -187,8 +195,10 @@ class Store:
             split = hdf5.group(splits, name)
             rows = (hdf5.column(split, side, np.int64) for side in ("train", "test"))
             self.splits[name] = Split(name, hdf5.attribute(split, "of", str), *rows)
-        problem = _inconsistency(self.layout, self._keypoints.shape, self._score.shape, self.videos, self.clips,
-                                 self.labels, self.splits, self.attributes["source"])
+        problem = _inconsistency(
+            self.layout, self._keypoints.shape, self._score.shape, self.videos, self.clips,
+            self.labels, self.splits, self.attributes["source"],
+        )
         if problem:
             raise ValueError(problem)
 
@@ -202,16 +212,13 @@ class Store:
     def fingerprint(self) -> str:
         """What tells this store's contents from others', 32 hexadecimal digits.
 
-        Stores have the same one exactly if their layout, unit, direction of y, videos, clips, class names, splits and
-        frames are the same. The source does not matter, nor how the file came to be. Of a store of version 1 all
-        frames are read for it; of others `frames_digest` is believed.
+        Stores have the same one exactly if their layout, unit, direction of y, videos, clips, class
+        names, splits and frames are the same. The source does not matter, nor how the file came to
+        be. Of a store of version 1 all frames are read for it; of others `frames_digest` is believed.
         """
-        def columns(rows):
-            return {field.name: getattr(rows, field.name).tolist() for field in dataclasses.fields(rows)}
-
         contents = {
-            "skeleton": json.loads(self._skeleton), "unit": self.unit, "y": self.y, "labels": self.labels,
-            "videos": columns(self.videos), "clips": columns(self.clips),
+            "skeleton": json.loads(self._skeleton), "unit": self.unit, "y": self.y,
+            "labels": self.labels, "videos": _plain(self.videos), "clips": _plain(self.clips),
             "splits": [[name, split.of, split.train.tolist(), split.test.tolist()]
                        for name, split in sorted(self.splits.items())],
             "frames": self.frames_digest or self._digest_frames(),
@@ -226,7 +233,8 @@ class Store:
         return digest.hexdigest()
 
     def described(self) -> dict[str, str | int]:
-        """What a run notes about its store: fingerprint, layout, and numbers of videos, clips, frames and classes."""
+        """What a run notes about its store: fingerprint, layout's name, and how many videos, clips,
+        frames and classes it has."""
         return {
             "fingerprint": self.fingerprint, "layout": self.layout.name, "videos": len(self.videos),
             "clips": len(self.clips), "frames": self.frame_count, "classes": len(self.labels),
@@ -238,7 +246,7 @@ class Store:
         return self._keypoints.shape[0]
 
     def frames(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Frames [start, stop) of the whole store: keypoints `[T, V, C]` and score `[T, V]`, float32.
+        """Frames [start, stop) of the whole store, float32: keypoints `[T, V, C]`, score `[T, V]`.
 
         Raises:
             InputError: they cannot be read, a number is not finite, or a score is negative.
@@ -246,13 +254,14 @@ class Store:
         try:
             keypoints, score = self._keypoints[start:stop], self._score[start:stop]
         except (OSError, RuntimeError):
-            raise InputError(f"{self.path}: damaged store: frames {start} to {stop} cannot be read") from None
+            which = f"frames {start} to {stop}"
+            raise InputError(f"{self.path}: damaged store: {which} cannot be read") from None
         if not _sound(keypoints, score):
             wrong = ~np.isfinite(keypoints).all((1, 2)) | ~((score >= 0) & (score < np.inf)).all(1)
             if wrong.any():
                 frame = range(self.frame_count)[start:stop][int(np.flatnonzero(wrong)[0])]
-                raise InputError(f"{self.path}: damaged store: frame {frame} has a keypoint or score that is not finite, "
-                                 "or a negative score")
+                problem = "has a keypoint or score that is not finite, or a negative score"
+                raise InputError(f"{self.path}: damaged store: frame {frame} {problem}")
         return keypoints, score
 
     def video(self, row: int) -> tuple[np.ndarray, np.ndarray]:
@@ -303,7 +312,7 @@ class Store:
 
 
 def rehearse(path: str):
-    """Open a store and read its first and last frame, whatever comes of it: for a process of its own."""
+    """Open a store and read its first and last frame; for a process of its own."""
     _known.add(_identity(path))
     with Store(path) as store:
         store.frames(0, 1)
@@ -316,18 +325,28 @@ def _identity(path) -> tuple[int, ...]:
 
 
 def _sound(keypoints, score) -> bool:
-    """Whether frames are finite and scores not negative for certain: a look at all numbers that costs next to nothing.
+    """Whether frames are finite and scores not negative for certain, at next to no cost.
 
-    As whole numbers, the bits of a float32 are in order, below those of infinity; NaN and the negative come after it.
-    A product with NaN or infinity is never finite again.
+    As whole numbers, the bits of float32 are in the numbers' order up to those of infinity; NaN and
+    the negative come after it. A sum with NaN or infinity in it is never finite again.
     """
     infinity = 0x7F800000
+    highest = np.maximum.reduce(score.view(np.uint32), axis=None, initial=0)
     flat = keypoints.ravel()
-    return np.maximum.reduce(score.view(np.uint32), axis=None, initial=0) < infinity and math.isfinite(flat.dot(flat))
+    return highest < infinity and math.isfinite(flat.dot(flat))
+
+
+def _columns(group, kinds):
+    return {name: hdf5.column(group, name, kind) for name, kind in kinds.items()}
+
+
+def _plain(table):
+    """A table as plain lists, by column."""
+    return {field.name: getattr(table, field.name).tolist() for field in dataclasses.fields(table)}
 
 
 class FramesDigest:
-    """The digest of frames that come in pieces, however they are cut: what `Store.frames_digest` is of all frames."""
+    """The digest of frames that come in pieces, however cut; of all, it is `Store.frames_digest`."""
 
     def __init__(self):
         self._keypoints, self._score = hashlib.sha256(), hashlib.sha256()
@@ -355,7 +374,9 @@ def _text_problem(text) -> str | None:
     return None
 
 
-def _inconsistency(layout, keypoints_shape, score_shape, videos, clips, labels, splits, source) -> str | None:
+def _inconsistency(
+    layout, keypoints_shape, score_shape, videos, clips, labels, splits, source
+) -> str | None:
     """What is wrong in a store's parts or does not fit together, or None."""
     frames = keypoints_shape[0] if keypoints_shape else 0
     if tuple(keypoints_shape[1:]) != (len(layout), layout.dimensions):
@@ -367,14 +388,19 @@ def _inconsistency(layout, keypoints_shape, score_shape, videos, clips, labels, 
         lengths = {len(getattr(rows, field.name)) for field in dataclasses.fields(rows)}
         if len(lengths) > 1:
             return f"the columns of {table} differ in length: {sorted(lengths)}"
-    texts = [("source", [source]), ("a video's id", videos.id), ("a video's subject", videos.subject),
-             ("a video's emotion", videos.emotion), ("a class name", labels), ("a split's name", splits)]
+    texts = [
+        ("source", [source]), ("a video's id", videos.id), ("a video's subject", videos.subject),
+        ("a video's emotion", videos.emotion), ("a class name", labels), ("a split's name", splits),
+    ]
     for what, column in texts:
         for text in column:
             if problem := _text_problem(text):
                 return f"{what} {problem}"
-    return _videos_problem(videos, frames) or _clips_problem(clips, videos, labels) or _splits_problem(
-        splits, {"clips": len(clips), "videos": len(videos)}
+    counts = {"clips": len(clips), "videos": len(videos)}
+    return (
+        _videos_problem(videos, frames)
+        or _clips_problem(clips, videos, labels)
+        or _splits_problem(splits, counts)
     )
 
 
@@ -382,10 +408,10 @@ def _videos_problem(videos, frames):
     if len(videos) and videos.length.min() < 0:
         return "a video has a negative length"
     together = sum(videos.length.tolist())  # of Python's numbers, which do not overflow
-    if together <= np.iinfo(np.int64).max and not np.array_equal(videos.start, videos.length.cumsum() - videos.length):
-        return "videos/start is not the running sum of videos/length"
     if together != frames:
         return f"the videos have {together} frames together, frames/keypoints has {frames}"
+    if not np.array_equal(videos.start, videos.length.cumsum() - videos.length):
+        return "videos/start is not the running sum of videos/length"
     if len(set(videos.id)) != len(videos):
         return "two videos have the same id"
     if not ((videos.fps >= 0) & (videos.fps < np.inf)).all():
@@ -436,9 +462,10 @@ class StoreWriter:
             writer.add_clip("interview01", start=10, length=40, label="rubbing hands")
             writer.add_split("mine", train=[0], test=[1])
 
-    The frames go to `<path>.partial`, which is renamed to `<path>` when the block ends without an error and
-    every check of the reader holds; otherwise it is deleted. Until then no second writer can start at the same path.
-    A killed process leaves at most the .partial file, which the next writer of the same path replaces.
+    The frames go to `<path>.partial`, which is renamed to `<path>` when the block ends without an
+    error and every check of the reader holds; otherwise it is deleted. Until then no second writer can
+    start at the same path. A killed process leaves at most the .partial file, which the next writer of
+    the same path replaces.
 
     Args:
         path: the store to write; an existing one is replaced at the end.
@@ -450,8 +477,8 @@ class StoreWriter:
         y_points: which way y points, "down" or "up"; None is down for pixels and up for metres.
 
     Raises:
-        InputError: the folder is missing, another process is writing the same path, `frames` is negative, the parts
-            do not fit, or the disk is full.
+        InputError: the folder is missing, another process is writing the same path, `frames` is
+            negative, the parts do not fit, or the disk is full.
     """
 
     def __init__(self, path, layout: skeleton.Layout, *, unit: str, frames: int, source: str,
@@ -465,9 +492,11 @@ class StoreWriter:
             raise InputError(f"y_points is {y_points!r}, expected down or up")
         if frames < 0:
             raise InputError(f"{self.path}: frames is {frames}, expected 0 or more")
-        for what, text in [("source", source), *(("a class name", label) for label in labels or ())]:
-            if problem := _text_problem(text):
-                raise InputError(f"{self.path}: {what} {problem}")
+        if problem := _text_problem(source):
+            raise InputError(f"{self.path}: source {problem}")
+        for label in labels or ():
+            if problem := _text_problem(label):
+                raise InputError(f"{self.path}: a class name {problem}")
         self._source = source
         self._written = 0
         self._videos: dict[str, dict] = {}
@@ -482,18 +511,17 @@ class StoreWriter:
             self._disk = ends.enter_context(hdf5.Disk(partial, "wb+"))
             self._file = ends.enter_context(h5py.File(self._disk, "w"))
             self._file.attrs.update({
-                "format": FORMAT, "version": VERSION, "layout": layout.name, "skeleton": layout.to_json(),
-                "joints": list(layout.joints), "bones": layout.bone_indices, "unit": unit, "y": y_points,
-                "source": source,
+                "format": FORMAT, "version": VERSION, "layout": layout.name,
+                "skeleton": layout.to_json(), "joints": list(layout.joints),
+                "bones": layout.bone_indices, "unit": unit, "y": y_points, "source": source,
             })
-            shape = (frames, len(layout))
+            make, shape = self._file.create_dataset, (frames, len(layout))
             try:
-                self._keypoints, self._score = (
-                    self._file.create_dataset(f"frames/{name}", shape, np.float32)
-                    for name, shape in (("keypoints", (*shape, layout.dimensions)), ("score", shape))
-                )
+                self._keypoints = make("frames/keypoints", (*shape, layout.dimensions), np.float32)
+                self._score = make("frames/score", shape, np.float32)
             except (ValueError, OverflowError):
-                raise InputError(f"{self.path}: frames is {frames}, more than a file can hold") from None
+                problem = f"frames is {frames}, more than a file can hold"
+                raise InputError(f"{self.path}: {problem}") from None
             self._ends = ends.pop_all()
 
     @contextlib.contextmanager
@@ -504,10 +532,11 @@ class StoreWriter:
         except (OSError, RuntimeError):  # of h5py, for which the disk has the reason
             if self._disk.error is None:
                 raise
-        if isinstance(self._disk.error, OSError):
-            raise InputError(f"{self.path}: cannot be written ({self._disk.error.strerror})") from None
-        if self._disk.error is not None:
-            raise self._disk.error
+        error = self._disk.error
+        if isinstance(error, OSError):
+            raise InputError(f"{self.path}: cannot be written ({error.strerror})") from None
+        if error is not None:
+            raise error
 
     def add_video(self, id: str, keypoints, score, *, fps: float = 0, width: int = 0, height: int = 0,
                   subject: str = "", emotion: str = "") -> int:
@@ -515,7 +544,7 @@ class StoreWriter:
 
         Args:
             id: its name, no other video's.
-            keypoints: `[T, V, C]`. A joint with a coordinate that is NaN or infinite counts as not seen.
+            keypoints: `[T, V, C]`. A joint with a coordinate that is NaN or infinite was not seen.
             score: `[T, V]`. A joint whose score is NaN, negative or 0 was not seen.
             fps, width, height: frames a second and the picture's size, 0 for unknown.
             subject, emotion: "" for unknown.
@@ -524,11 +553,13 @@ class StoreWriter:
             InputError: one of them is something else, or the disk is full.
         """
         try:
-            keypoints, score = (np.array(values, np.float32, order="C") for values in (keypoints, score))
+            keypoints = np.array(keypoints, np.float32, order="C")
+            score = np.array(score, np.float32, order="C")
         except (TypeError, ValueError) as error:
-            raise InputError(f"video {id!r}: keypoints or scores are not arrays of numbers ({error})") from None
-        expected = (len(self.layout), self.layout.dimensions)
-        if keypoints.ndim != 3 or keypoints.shape[1:] != expected or score.shape != keypoints.shape[:2]:
+            problem = f"keypoints or scores are not arrays of numbers ({error})"
+            raise InputError(f"video {id!r}: {problem}") from None
+        expected = (*keypoints.shape[:1], len(self.layout), self.layout.dimensions)
+        if keypoints.shape != expected or score.shape != expected[:2]:
             raise InputError(
                 f"video {id!r}: keypoints {keypoints.shape} and score {score.shape}, expected "
                 f"[T, {len(self.layout)}, {self.layout.dimensions}] and [T, {len(self.layout)}]"
@@ -542,7 +573,8 @@ class StoreWriter:
             raise InputError(f"video {id!r}: fps is {fps}, expected a finite number, 0 for unknown")
         for what, pixels in (("width", width), ("height", height)):
             if not (0 <= pixels <= np.iinfo(np.int32).max and pixels == int(pixels)):
-                raise InputError(f"video {id!r}: {what} is {pixels}, expected a whole number of pixels, 0 for unknown")
+                expected = "a whole number of pixels, 0 for unknown"
+                raise InputError(f"video {id!r}: {what} is {pixels}, expected {expected}")
         if id in self._videos:
             raise InputError(f"video {id!r} is there twice")
         start, stop = self._written, self._written + len(keypoints)
@@ -609,7 +641,7 @@ class StoreWriter:
         """Check everything, write the tables and give the file its name.
 
         Raises:
-            InputError: something does not fit, or the disk is full; the partial file is then deleted.
+            InputError: something does not fit, or the disk is full; the partial file is deleted.
         """
         try:
             if self._file.id.valid:
@@ -632,8 +664,10 @@ class StoreWriter:
         })
         columns = zip(*self._clips) if self._clips else [()] * len(_CLIP_COLUMNS)
         clips = Clips(**{name: np.array(c, kind) for (name, kind), c in zip(_CLIP_COLUMNS.items(), columns)})
-        problem = _inconsistency(self.layout, self._keypoints.shape, self._score.shape, videos, clips, self._labels,
-                                 self._splits, self._source)
+        problem = _inconsistency(
+            self.layout, self._keypoints.shape, self._score.shape, videos, clips, self._labels,
+            self._splits, self._source,
+        )
         if problem:
             raise InputError(f"{self.path}: {problem}")
         if self._digesting is not None:
