@@ -1,7 +1,9 @@
 """A run that is probed, drawn and embedded: what is said of it, what is left out, and that no path gets into a file."""
 
 import dataclasses
+import errno
 import json
+import os
 import pathlib
 
 import h5py
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from mgjax import skeleton, training
+from mgjax import hdf5, skeleton, training
 from mgjax.batching import Frames
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, embed, emotion, probe
@@ -75,6 +77,18 @@ def test_no_path_is_in_what_is_written(folder, result, tmp_path):
     for word in ("secret-place", str(folder), "store.h5", str(pathlib.Path.home())):
         assert word.encode() not in written
     assert [path.name for path in tmp_path.iterdir()] == ["embeddings.h5"]
+
+
+def test_a_full_disk_leaves_no_embeddings(folder, tmp_path, monkeypatch):
+    def full(self, data):
+        self.error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(data)
+
+    monkeypatch.setattr(hdf5.Disk, "write", full)
+    (tmp_path / "embeddings.h5").write_text("old")
+    with Store(folder / "store.h5") as store, pytest.raises(InputError, match="embeddings.h5: cannot be written .No sp"):
+        embed.write_embeddings(folder / "run", store, tmp_path / "embeddings.h5")
+    assert (tmp_path / "embeddings.h5").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_picture_that_cannot_be_drawn_is_left_out(folder, result, tmp_path):

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
 
 from mgjax.errors import InputError
 from mgjax.nn import recurrent
@@ -395,6 +397,25 @@ def test_forget_bias_raises_the_forget_gate_alone():
     plain = LSTM(FEATURES, UNITS, rngs=nnx.Rngs(0)).direction_weights(0).bias
     raised = LSTM(FEATURES, UNITS, forget_bias=2.0, rngs=nnx.Rngs(0)).direction_weights(0).bias
     np.testing.assert_allclose(raised - plain, np.repeat([0, 2, 0, 0], UNITS), atol=1e-6)
+
+
+@every_cell
+@seed(0)
+@settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(length=st.lists(st.integers(0, STEPS), min_size=4, max_size=4), beyond=st.integers(0, 3),
+       reverse=st.booleans(), data_seed=st.integers(0, 99))
+def test_any_lengths_equal_the_plain_loop(kind, length, beyond, reverse, data_seed):
+    """Known, traced, and traced beyond the padded time, where they count as all of it."""
+    x, weights = normal(data_seed, 4, STEPS, FEATURES), random_weights(kind, data_seed)
+    initial, known = random_state(kind, data_seed, 4), np.array(length)
+    expected = plain_loop(x, known, weights, initial, reverse)
+    given_lengths = np.where((known == STEPS) | (known == 0), known + np.sign(known - 1) * beyond, known)
+    assert_close(judged_any(reverse)(x, weights, initial, given_lengths), expected)
+
+
+@functools.cache
+def judged_any(reverse):
+    return jax.jit(lambda x, w, s, length: recurrent.unroll(x, length, w, s, reverse))
 
 
 # What does not fit, and which derivatives there are.
