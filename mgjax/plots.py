@@ -526,8 +526,12 @@ def embedding_map(path: str | os.PathLike, embeddings: np.ndarray, labels: np.nd
         )
     if not np.isfinite(embeddings).all():
         raise InputError(f"{path}: embeddings to map are not finite")
-    if (embeddings == embeddings[:1]).all():
+    # t-SNE looks at ratios of distances alone; where float32 has none, it would crash, not raise.
+    centred = embeddings - embeddings.mean(0, dtype=np.float64)
+    largest = np.abs(centred).max(initial=0)
+    if largest <= 1e-6 * np.abs(embeddings).max(initial=0):
         raise InputError(f"{path}: all {count} embeddings are the same, which no map can show")
+    embeddings = (centred / largest).astype(np.float32)
     if labels.min() < -1 or labels.max() >= len(names):
         raise InputError(f"{path}: a label lies outside the {len(names)} class names")
     with _extra():

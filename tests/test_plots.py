@@ -284,6 +284,15 @@ def test_map_of_embeddings(kept, monkeypatch):
     assert figure.axes[0].get_xlabel() == "t-SNE of 20 of 36 clips"
 
 
+@pytest.mark.parametrize("embeddings", [
+    np.eye(40, 3) * 1e-30, np.eye(40, 3) * 1e30, 5 + np.eye(40, 3) * 1e-3, np.repeat(np.eye(2), 20, 0),
+    np.eye(40, 1), np.eye(5, 2),
+], ids=["tiny", "huge", "close", "two places", "one axis and one other", "five"])
+def test_a_map_of_whatever_is_finite_and_not_all_the_same(kept, embeddings):
+    figure = plots.embedding_map("-", embeddings, np.zeros(len(embeddings), int), NAMES)
+    assert np.isfinite(np.concatenate(offsets(figure))).all()
+
+
 def test_32_classes_look_different(kept):
     labels = np.arange(32)
     figure = plots.embedding_map("-", np.random.default_rng(0).normal(size=(32, 3)), labels, NAMES)
@@ -352,6 +361,7 @@ def test_a_missing_extra_is_said_in_one_sentence(tmp_path, monkeypatch, missing,
     (lambda: plots.embedding_map("x.png", np.eye(6), np.arange(6), NAMES[:5]), "outside the 5 class names"),
     (lambda: plots.embedding_map("x.png", np.full((6, 2), np.nan), np.zeros(6, int), ["a"]), "not finite"),
     (lambda: plots.embedding_map("x.png", np.ones((6, 2)), np.zeros(6, int), ["a"]), "all 6 embeddings are the same"),
+    (lambda: plots.embedding_map("x.png", np.ones((6, 0)), np.zeros(6, int), ["a"]), "all 6 embeddings are the same"),
 ])
 def test_what_does_not_fit_is_refused(tmp_path, monkeypatch, draw, sentence):
     monkeypatch.chdir(tmp_path)
