@@ -161,8 +161,10 @@ class Layout:
         sides = {_side_of(joint) for joint in self.joints}
         if self.mirror or sides in ({"l"}, {"r"}) or sides == {""} and _side_of(self.name) in ("l", "r"):
             return
-        raise InputError(f"{asked} is asked for, but layout {self.name!r} has no mirror pairs: give it `mirror`, or "
-                         "joint names with left and right; of one hand, its side in the layout's name")
+        way_out = ("its joints' names have sides, but a store or run keeps the layout it was made with: pack again"
+                   if _sides(self.joints) else "give it `mirror`, or joint names with left and right; of one hand, its "
+                   "side in the layout's name")
+        raise InputError(f"{asked} is asked for, but layout {self.name!r} has no mirror pairs: {way_out}")
 
     def adjacency(self) -> np.ndarray:
         """Undirected adjacency without self loops, float32 `[V, V]`."""
