@@ -96,8 +96,11 @@ def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> Lab
     chosen = np.sort(np.random.default_rng(0).permutation(train)[:clips])
     blocks = Blocks(store, chosen)
 
+    # One padded length: compiling several would take longer than the padding does.
+    longest = int(run.preparation.lengths(store.clips.length[chosen]).max())
+
     def over_clips(step):
-        return map_clips(step, blocks, chosen, run.preparation)
+        return map_clips(step, blocks, chosen, run.preparation, batch_size=64, edges=(longest,))
 
     def again(step):
         pairs = ([over_clips(functools.partial(step, run=run, change=change, view=view)) for view in (1, 2)]
