@@ -6,7 +6,7 @@ import pytest
 
 import campaign
 import hostile
-from hostile import cases, damage, report, sound
+from hostile import cases, damage, formats, layouts, report, sound
 from mgjax.errors import InputError
 
 FAULTY = ("hostile.faulty",)
@@ -90,6 +90,8 @@ def test_what_is_not_spoilt_is_accepted(tmp_path, good, monkeypatch, name):
     monkeypatch.setattr(damage, "table_of", lambda chance,
                         rows: "".join(",".join(row) + "\n" for row in rows).encode())
     monkeypatch.setattr(damage, "bytes_of", lambda chance, data: data)
+    monkeypatch.setattr(formats, "spoilt", lambda random, data: data)
+    monkeypatch.setattr(layouts, "text", lambda random: json.dumps(layouts.FIELDS).encode())
     monkeypatch.setattr(damage, "place", lambda chance, path, data: path.write_bytes(data) and path)
     target = hostile.load()[name]
     if target.prepare is not None:

@@ -10,7 +10,7 @@ import pickle
 import numpy as np
 
 from data_prep import pack_ntu, pack_nucla, pack_pyskl
-from hostile import Nonsense, damage, sound, target
+from hostile import Nonsense, damage, formats, sound, target
 
 # NTU RGB+D
 
@@ -57,13 +57,16 @@ def ntu(chance, folder, good):
     data = "".join(" ".join(line) + "\n" for line in lines).encode("utf-8", "surrogatepass")
     if chance.random() < 0.25:
         data = damage.bytes_of(chance, data)
+    elif chance.random() < 0.3:
+        data = formats.skeleton_file(chance)
     damage.place(chance, root / f"{name}.skeleton", data)
     other = "".join(" ".join(line) + "\n" for line in _skeleton_lines(chance))
     (root / "S001C002P002R001A002.skeleton").write_text(other)
     missing = None
     if chance.random() < 0.2:
         rows = [["heading"], ["S001C002P003R001A002"], ["S001C001P001R002A003"]]
-        missing = damage.place(chance, folder / "missing.txt", damage.table_of(chance, rows))
+        data = damage.table_of(chance, rows) if chance.random() < 0.5 else formats.samples(chance)
+        missing = damage.place(chance, folder / "missing.txt", data)
     bodies = chance.choice((1, 2))
     sound.packed(folder / "out.h5",
                  lambda out: pack_ntu.pack(root, out, missing=missing, bodies=bodies))
@@ -85,6 +88,8 @@ def nucla(chance, folder, good):
         if label == 1 and chance.random() < 0.05:
             name = chance.choice(("a01_s01_e01_v09", "a1_s01_e01_v01", "a01_s01_e01_v01 (copy)",
                                   "a٠١_s01_e01_v01"))
+        if label == 1 and chance.random() < 0.3:
+            name, data = "a01_s01_e00_v01", formats.nucla_file(chance)
         damage.place(chance, root / f"{name}.json", data)
     sound.packed(folder / "out.h5", lambda out: pack_nucla.pack(root, out))
 
@@ -189,9 +194,11 @@ def _opcodes(chance) -> bytes:
 @target("pyskl", 13)
 def pyskl(chance, folder, good):
     """A spoilt or malicious pickle, packed; some that are accepted become a pickle again."""
-    way = chance.randrange(10)
+    way = chance.randrange(13)
     if way < 2:
         data = _malicious(chance, folder)
+    elif way > 9:
+        data = formats.pyskl_file(chance)
     elif way == 2:
         data = _opcodes(chance)
     elif way < 5:
@@ -211,7 +218,9 @@ def pyskl(chance, folder, good):
     labels = None
     if chance.random() < 0.1:
         rows = [["waving"], ["sitting"], ["standing"]]
-        labels = damage.place(chance, folder / "labels.txt", damage.table_of(chance, rows))
+        theirs = chance.random() < 0.5
+        data = formats.class_names(chance) if theirs else damage.table_of(chance, rows)
+        labels = damage.place(chance, folder / "labels.txt", data)
     output = folder / "out.h5"
     person = chance.choice((None, None, 1, 2, 10**6))
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import io
 import json
 import os
@@ -11,7 +13,7 @@ from unittest import mock
 import numpy as np
 
 from data_prep import agreement, openpose, pack_imigue, pack_openpose
-from hostile import damage, made, sound, target
+from hostile import damage, formats, made, sound, target
 from mgjax import skeleton
 from mgjax.errors import InputError
 
@@ -141,9 +143,12 @@ def _csv(rows) -> bytes:
 
 def _agreement(chance, folder):
     spoilt = chance.choice(("first", "second", "lengths"))
-    paths = {name: damage.place(chance, folder / f"{name}.csv",
-                                damage.table_of(chance, rows) if name == spoilt else _csv(rows))
-             for name, rows in (("first", CLIPS[:4]), ("second", CLIPS[:3]), ("lengths", LENGTHS))}
+    theirs = {"first": formats.clips, "second": formats.clips, "lengths": formats.frames}
+    paths = {}
+    for name, rows in (("first", CLIPS[:4]), ("second", CLIPS[:3]), ("lengths", LENGTHS)):
+        spoil = theirs[name] if chance.random() < 0.3 else _spoilt(rows)
+        data = spoil(chance) if name == spoilt else _csv(rows)
+        paths[name] = damage.place(chance, folder / f"{name}.csv", data)
     first, second = (agreement.read_annotation(paths[name]) for name in ("first", "second"))
     lengths = agreement.read_lengths(paths["lengths"])
     for video, gestures in (*first.items(), *second.items()):
@@ -166,51 +171,67 @@ def _imigue_rows(chance, frames, skipped=1, joints=35):
                                        for i in range(3 * joints)] for number in range(frames)]
 
 
+LABELS = [["1", "0", "1"], ["99", "1", "2"], ["", "0", "2"]]
+ABOUT = [["id", "subject", "emotion"], ["0001", "1", "positive"], ["0187", "2", "negative"]]
+
+
 @target("imigue", 10)
 def imigue_files(chance, folder, good):
     """Two videos as iMiGUE has them, in one of three forms, of which one file is spoilt."""
     root = folder / "input"
     root.mkdir()
-    form = chance.choice(("csv", "csv", "json", "xlsx" if _sheet(chance, 1) else "csv"))
+    form = chance.choice(("csv", "csv", "json", "xlsx" if _sheets() else "csv"))
     spoilt = chance.choice(("keypoints", "keypoints", "labels", "videos"))
+    theirs = chance.random() < 0.3  # spoilt in the way of `formats`
     for id in ("0001", "0187"):
-        bad = id == "0001" and spoilt == "keypoints"
-        if form == "csv":
-            rows = _imigue_rows(chance, 4)
-            data = damage.table_of(chance, rows) if bad else _csv(rows)
-            damage.place(chance, root / f"{id}_light_hand.csv", data)
-        elif form == "xlsx":
-            data = _sheet(chance, 3)
-            damage.place(chance, root / f"{id}_openpose.xlsx",
-                         damage.bytes_of(chance, data) if bad else data)
-        else:
-            (root / id).mkdir()
-            for number in range(4):
-                frame = _people(chance, count=1)
-                data = damage.json_of(chance,
-                                      frame) if bad and number == 2 else json.dumps(frame).encode()
-                damage.place(chance, root / id / f"{id}_{number:012}_keypoints.json", data)
-        labels = [["1", "0", "1"], ["99", "1", "2"], ["", "0", "2"]]
-        data = damage.table_of(chance,
-                               labels) if id == "0001" and spoilt == "labels" else _csv(labels)
+        bad = id == "0001" and spoilt
+        _imigue_keypoints(chance, root, id, form, bad == "keypoints", theirs)
+        labels = formats.labels if theirs else _spoilt(LABELS)
+        data = labels(chance) if bad == "labels" else _csv(LABELS)
         damage.place(chance, root / f"{id}_label.csv", data)
-    table = [["id", "subject", "emotion"], ["0001", "1", "positive"], ["0187", "2", "negative"]]
-    data = damage.table_of(chance, table) if spoilt == "videos" else _csv(table)
-    videos = damage.place(chance, folder / "videos.csv",
-                          data) if chance.random() < 0.5 or spoilt == "videos" else None
+    videos = None
+    if chance.random() < 0.5 or spoilt == "videos":
+        about = formats.videos if theirs else _spoilt(ABOUT)
+        data = about(chance) if spoilt == "videos" else _csv(ABOUT)
+        videos = damage.place(chance, folder / "videos.csv", data)
     sound.packed(folder / "out.h5",
                  lambda out: pack_imigue.pack(root, out, videos=videos, form=form))
 
 
-def _sheet(chance, frames) -> bytes | None:
-    """A workbook of some frames; None without the packages that write and read one."""
-    try:
-        import openpyxl
-        import python_calamine  # noqa: F401
-    except ImportError:
-        return None
-    if frames == 1:  # only asked whether there can be one
-        return b"yes"
+def _spoilt(rows):
+    """A function that spoils a table."""
+    return functools.partial(damage.table_of, rows=rows)
+
+
+def _imigue_keypoints(chance, root, id, form, bad, theirs):
+    """Write a video's keypoints."""
+    if form == "json":
+        (root / id).mkdir()
+        for number in range(4):
+            frame = _people(chance, count=1)
+            spoil = bad and number == 2
+            data = damage.json_of(chance, frame) if spoil else json.dumps(frame).encode()
+            damage.place(chance, root / id / f"{id}_{number:012}_keypoints.json", data)
+    elif form == "csv":
+        rows = _imigue_rows(chance, 4)
+        data = damage.table_of(chance, rows) if bad else _csv(rows)
+        data = formats.points(chance) if bad and theirs else data
+        damage.place(chance, root / f"{id}_light_hand.csv", data)
+    else:
+        data = _sheet(chance, 3)
+        data = damage.bytes_of(chance, data) if bad else data
+        data = formats.sheet_file(chance) if bad and theirs else data
+        damage.place(chance, root / f"{id}_openpose.xlsx", data)
+
+
+def _sheets() -> bool:
+    """Whether there is what writes and reads sheets."""
+    return all(importlib.util.find_spec(name) for name in ("openpyxl", "python_calamine"))
+
+
+def _sheet(chance, frames) -> bytes:
+    """A workbook of some frames."""
+    import openpyxl
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
     for row in _imigue_rows(chance, frames, 0, 137):

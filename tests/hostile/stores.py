@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 
 import h5py
 import numpy as np
 
 from data_prep import inspect_store, pack_pyskl
-from hostile import damage, made, sound, target
+from hostile import damage, layouts, made, sound, target
 from mgjax import skeleton
 from mgjax.evaluation import clip_vectors
 from mgjax.store import Store, StoreWriter
@@ -103,7 +104,8 @@ def _soft(chance, file, folder):
 def _external(chance, file, folder):
     name = chance.choice(_paths(file))
     del file[name]
-    other = chance.choice((folder / "other.h5", folder / "absent.h5", "/dev/zero", folder / "secret.bin"))
+    other = chance.choice((folder / "other.h5", folder / "absent.h5", folder / "secret.bin",
+                           "/dev/zero"))
     file[name] = h5py.ExternalLink(str(other), chance.choice((f"/{name}", "/", "/nowhere")))
 
 
@@ -117,7 +119,8 @@ def _raw(chance, file, folder):
                           "splits/mine/train"))
     shape, kind = file[name].shape, file[name].dtype
     size = int(np.prod(shape)) * kind.itemsize
-    other = chance.choice((folder / "secret.bin", folder / "absent.bin", "/dev/zero", folder / "pipe"))
+    other = chance.choice((folder / "secret.bin", folder / "absent.bin", folder / "pipe",
+                           "/dev/zero"))
     _replace(file, name, shape=shape, dtype=kind, external=[(str(other), 0, size)])
 
 
@@ -287,8 +290,10 @@ def store_structure(chance, folder, good):
     """A good store that was changed with h5py, as a deceiver would."""
     path = folder / "study.h5"
     # Copies, for whoever follows a link may write to where it leads.
-    for name, copy in (("store.h5", path), ("store.h5", folder / "other.h5"), ("secret.bin", folder)):
-        shutil.copy(good / name, copy)
+    shutil.copy(good / "store.h5", path)
+    shutil.copy(good / "store.h5", folder / "other.h5")
+    shutil.copy(good / "secret.bin", folder)
+    os.mkfifo(folder / "pipe")
     with h5py.File(path, "r+") as file:
         for _ in range(chance.choice((1, 1, 1, 2))):
             change = chance.choice(CHANGES)
@@ -307,7 +312,8 @@ def store_structure(chance, folder, good):
 def layout(chance, folder, good):
     """A spoilt layout; one that is accepted says itself again, and a store is written with it."""
     original = json.loads(skeleton.get(chance.choice(sorted(skeleton.LAYOUTS))).to_json())
-    path = damage.place(chance, folder / "mine.json", damage.json_of(chance, original))
+    spoilt = layouts.text(chance) if chance.random() < 0.4 else damage.json_of(chance, original)
+    path = damage.place(chance, folder / "mine.json", spoilt)
     accepted = skeleton.get(str(path))
     sound.layout(accepted)
     sound.need(skeleton.Layout.from_json(accepted.to_json()) == accepted,
