@@ -367,6 +367,7 @@ def pipes(_, seed, folder):
     _interviews(folder)
     store = folder / "store.h5"
     _need(_pack(folder, store, "--workers=1"))
+    _need(_train(store, folder / "run"))
     chance, bad, tried = random.Random(f"pipes {seed}"), [], 0
     streams = {"stdout closed": ">&-", "stderr closed": "2>&-", "both closed": ">&- 2>&-",
                "stdin closed": "<&-",
@@ -375,7 +376,9 @@ def pipes(_, seed, folder):
     commands = {"pack": lambda: _pack(folder, folder / "out" / "out.h5", "--workers=2"),
                 "simulate": lambda: _simulate("--store", folder / "out" / "out.h5", "--workers=2"),
                 "inspect": lambda: ("data_prep/inspect_store.py", "--store", store),
-                "train": lambda: _train(store, folder / "out" / "run")}
+                "train": lambda: _train(store, folder / "out" / "run"),
+                "embed": lambda: ("launch/embed.py", "--workdir", folder / "run", "--store", store,
+                                  "--output", folder / "out" / "out.h5")}
     for name, command in commands.items():
         for what, how in streams.items():
             tried += 1
@@ -384,7 +387,8 @@ def pipes(_, seed, folder):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             for _ in range(2 if name != "inspect" else 0):
                 tried += 1
-                after = chance.uniform(0.3, 1.5) if name != "train" else chance.uniform(2, 8)
+                slow = name in ("train", "embed")  # they import JAX first
+                after = chance.uniform(2, 8) if slow else chance.uniform(0.3, 1.5)
                 bad += [f"{name}, {number.name} after {after:.1f} s: {line}"
                         for line in _signalled(name, command(), number, after, folder, str(tried))]
     return bad, f"{tried} commands"
@@ -438,6 +442,6 @@ def _after(name, code, said, folder, token, whole):
     names = [path.name for path in (folder / "out").iterdir()]
     if any(each.endswith(".partial") for each in names):
         bad.append(f"left {names}")
-    if whole and name in ("pack", "simulate") and names != ["out.h5"]:
+    if whole and name in ("pack", "simulate", "embed") and names != ["out.h5"]:
         bad.append(f"ended with 0, but left {names}")
     return bad
