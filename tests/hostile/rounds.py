@@ -384,7 +384,7 @@ def pipes(_, seed, folder):
             tried += 1
             bad += [f"{name}, {what}: {line}"
                     for line in _with_streams(name, command(), how, folder, str(tried))]
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGHUP):
             for _ in range(2 if name != "inspect" else 0):
                 tried += 1
                 slow = name in ("train", "embed")  # they import JAX first
