@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from mgjax.errors import InputError
+from mgjax.options import check, option
 from mgjax.skeleton import Layout
 
 
@@ -264,11 +265,6 @@ def mean_at(joints, place):
 # The whole way
 
 
-def option(default, text: str):
-    """A dataclass field with a default and the sentence that explains it on the command line."""
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
     """Random changes of a training clip. Zero switches one off."""
@@ -286,6 +282,7 @@ class Augmentation:
                                   "mirroring, noise and drop; off, it re-generates what the encoder reads")
 
     def __post_init__(self):
+        check(self, "augmentation")
         for field, most in (("rotation", 10), ("tilt", 10), ("scale", 10), ("speed", 10), ("crop", 1),
                             ("mirror", 1), ("noise", math.inf), ("drop", 1)):
             value = getattr(self, field)
@@ -316,6 +313,7 @@ class Preparation:
     bones: bool = option(False, "append every joint's difference from its parent")
 
     def __post_init__(self):
+        check(self, "preparation")
         for field, known in (("centre", ("first", "frame", "clip", "none")), ("axes", ("first", "all", "none")),
                              ("scale", ("body", "range", "none"))):
             if getattr(self, field) not in known:

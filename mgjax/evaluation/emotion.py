@@ -34,9 +34,9 @@ from mgjax.errors import InputError
 from mgjax.evaluation.clip_vectors import clips_in_time
 from mgjax.evaluation.metrics import confusion, wilson_interval
 from mgjax.models.emotion import EmotionLSTM
+from mgjax.options import check, option
 from mgjax.protocols import IMIGUE_EMOTIONS
 from mgjax.store import ALL, Store
-from mgjax.transforms import option
 
 # Weights of the squared size of a logistic regression's coefficients, for inputs of mean square length 1.
 STRENGTHS = 10.0 ** np.arange(-5, 1.01, 0.5)
@@ -56,6 +56,7 @@ class EmotionOptions:
     weight_decay: float = option(0.3, "decoupled weight decay (AdamW)")
 
     def __post_init__(self):
+        check(self, "emotion")
         for field, least, most in (("seeds", 1, 1000), ("folds", 0, 10**6), ("epochs", 1, 10**6),
                                    ("weight_decay", 0, 1e6)):
             if not least <= getattr(self, field) <= most:

@@ -20,7 +20,7 @@ from flax import nnx
 
 from mgjax.errors import InputError
 from mgjax.nn.recurrent import LSTM
-from mgjax.transforms import option
+from mgjax.options import check, option
 
 
 class EmotionLSTM(nnx.Module):
@@ -41,6 +41,7 @@ class EmotionLSTM(nnx.Module):
         clip_dropout: float = option(0.5, "share of a video's clips that training drops")
 
         def __post_init__(self):
+            check(self, "emotion")
             for field, most in (("units", 2**16), ("layers", 100)):
                 if not 1 <= getattr(self, field) <= most:
                     raise InputError(f"emotion: {field} is {getattr(self, field)}, expected 1 to {most}")

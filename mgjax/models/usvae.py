@@ -28,8 +28,9 @@ from flax import nnx
 from mgjax.errors import InputError
 from mgjax.nn.cudnn import KERNELS
 from mgjax.nn.recurrent import LSTM, unroll_first_input
+from mgjax.options import check, option
 from mgjax.skeleton import Layout
-from mgjax.transforms import Batch, mirror, option
+from mgjax.transforms import Batch, mirror
 
 FEATURES = ("hidden", "cell", "mean")
 # Training starts with samples near their mean; a variance of 1 would drown the first signals.
@@ -70,6 +71,7 @@ class USVAE(nnx.Module):
                                     "'auto', cudnn where it can be and xla elsewhere")
 
         def __post_init__(self):
+            check(self, "usvae")
             if self.loss not in ("squared", "absolute"):
                 raise InputError(f"usvae: loss is {self.loss!r}, expected squared or absolute")
             if self.feature not in FEATURES:

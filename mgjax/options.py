@@ -1,0 +1,71 @@
+"""Options: a field of a dataclass said once, with its default and its sentence; and what values it may have."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from mgjax.errors import InputError
+
+# Beyond it a whole number is none on a device, nor a float a finite one.
+MOST = {int: 2**31 - 1, float: 3.4e38}
+_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def option(default, text: str):
+    """A dataclass field with a default and the sentence that explains it on the command line."""
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+def check(options, group: str):
+    """Check that every option has the type of its default, and that its numbers are finite 32-bit ones.
+
+    Args:
+        options: a dataclass of options.
+        group: names them in error messages, as in "training".
+
+    Raises:
+        InputError: one does not.
+    """
+    for field in dataclasses.fields(options):
+        _check(field, getattr(options, field.name), group)
+
+
+def read(kind: type, values, group: str):
+    """A dataclass of options out of what a JSON file holds; those left out have their defaults.
+
+    Raises:
+        InputError: the values are not options of this kind.
+    """
+    if not isinstance(values, dict):
+        raise InputError(f"{group} is {short(values)}, expected an object of options")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name, value in values.items():
+        if name not in fields:
+            raise InputError(f"{group}: {short(name)} is unknown, expected options among {', '.join(fields)}")
+        _check(fields[name], value, group)
+    return kind(**values)
+
+
+def short(value) -> str:
+    """A value for an error message, cut where it is long."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply; a number of too many digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _check(field: dataclasses.Field, value, group: str):
+    kind = type(field.default)
+    if kind not in _EXPECTED:  # of someone's own model
+        return
+    if kind is float and type(value) is int:
+        kind = int
+    right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    if right and kind in MOST:
+        right = abs(value) <= MOST[type(field.default)]  # never true of NaN
+    if not right:
+        expected = _EXPECTED[type(field.default)]
+        if type(field.default) in MOST:
+            expected += f" within ±{MOST[type(field.default)]}"
+        raise InputError(f"{group}: {field.name} is {short(value)}, expected {expected}")
