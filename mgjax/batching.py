@@ -323,8 +323,8 @@ def group(batches: list[BatchIndex], together: int, parts: Callable[[int], int],
 
 
 def padding_share(dispatches: list[Dispatch], lengths: np.ndarray) -> tuple[float, float]:
-    """Share of frames that are padding: of those a recurrence reads, which stops at the longest clip of each part of a
-    batch, and of all frames of the padded arrays. Rows that only fill a batch count as padding.
+    """Share of clips' frames that are padding: of those a recurrence reads, which stops at the longest clip of each part
+    of a batch, and of those of the padded arrays. Rows that only fill a batch are not counted.
 
     Args:
         lengths: frames of every clip of the store, int `[N]`.
@@ -334,6 +334,6 @@ def padding_share(dispatches: list[Dispatch], lengths: np.ndarray) -> tuple[floa
         clips, weight = dispatch.clips[:dispatch.count], dispatch.weight[:dispatch.count]
         frames = lengths[clips]
         valid += (frames * weight).sum()
-        read += frames.max(-1).sum() * clips.shape[-1]
-        held += dispatch.steps * clips.size
+        read += (frames.max(-1) * weight.sum(-1)).sum()
+        held += dispatch.steps * weight.sum()
     return (float(1 - valid / read), float(1 - valid / held)) if held else (math.nan, math.nan)
