@@ -3,14 +3,17 @@ r"""Train a model on the training clips of a store's split.
     python launch/train.py --model usvae --store nucla.h5 --split cross_view --workdir runs/nucla \
         --flagfile=launch/recipes/usvae_nucla.flags
 
-The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C and SIGTERM save and leave; the same
-command goes on where it stopped, with bit-identical results.
+The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C, SIGTERM and SIGHUP save and leave; the same
+command goes on where it stopped, with bit-identical results. --train.steps or --train.epochs says how long to train, and
+may be raised at any time, of a finished run too.
 
 All devices of the machine share every batch. Several machines are joined by running the same command on each with
 --distributed: on TPU pods and under Slurm as it is, elsewhere with --coordinator, --processes and --process. --workdir
 must then be a folder that all of them see.
 """
 
+import pathlib
+import shlex
 import sys
 
 import jax
@@ -59,17 +62,36 @@ def devices():
     return jax.devices()[:FLAGS.devices] if FLAGS.devices else None
 
 
+def keep_compilations():
+    """Keep what is compiled for an accelerator, where compiling takes minutes, for the next run of the same shapes."""
+    if jax.default_backend() != "cpu" and jax.config.jax_compilation_cache_dir is None:
+        folder = pathlib.Path.home() / ".cache" / "mgjax" / "compiled"
+        print(f"note: what is compiled is kept in {folder}", file=sys.stderr, flush=True)
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def next_command(store):
+    """The command that looks at the run: the probe where the split has test clips whose class is known."""
+    _, test = store.clip_split(FLAGS.split)
+    workdir, path = shlex.quote(FLAGS.workdir), shlex.quote(FLAGS.store)
+    if (store.clips.label[test] >= 0).any():
+        return (f"judge it with launch/probe.py --workdir {workdir} --store {path} --split {shlex.quote(FLAGS.split)} "
+                "--output probe.json")
+    return (f"its vectors are had with launch/embed.py --workdir {workdir} --store {path} --output vectors.h5 (split "
+            f"{FLAGS.split!r} has no test clips whose class is known, which launch/probe.py needs)")
+
+
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
     chosen = devices()
+    keep_compilations()
     with Store(FLAGS.store) as store:
         run = run_flags.run_from_flags(FLAGS.model, store, FLAGS.split)
         stopped = training.fit(run, store, FLAGS.workdir, devices=chosen)
-    if stopped:
-        sys.exit(128 + stopped)
-    print(f"done: {FLAGS.workdir} holds the run; judge it with launch/probe.py --workdir {FLAGS.workdir} "
-          f"--store {FLAGS.store} --split {FLAGS.split} --output probe.json")
+        if stopped:
+            sys.exit(128 + stopped)
+        print(f"done: {FLAGS.workdir} holds the run; {next_command(store)}")
 
 
 if __name__ == "__main__":

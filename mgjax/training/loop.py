@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import pathlib
 import signal
 import sys
 import threading
@@ -23,12 +22,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
-from mgjax import progress
+from mgjax import files, progress
 from mgjax.batching import (
     Blocks,
     Dispatch,
@@ -43,11 +41,12 @@ from mgjax.batching import (
 )
 from mgjax.errors import InputError
 from mgjax.store import Store
-from mgjax.training.run import Run, RunFolder, TrainOptions, build_model, restore
+from mgjax.training import checkpoints
+from mgjax.training.run import Run, RunFolder, TrainOptions, build_model
 
 
 class Diverged(InputError):
-    """The loss stopped being a finite number."""
+    """The loss or the weights stopped being finite numbers."""
 
 
 class TrainState(NamedTuple):
@@ -280,7 +279,7 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         devices: Sequence[jax.Device] | None = None) -> int:
     """Train a run, or go on with it, and leave its checkpoints and metrics in a folder.
 
-    SIGTERM and Ctrl-C save a checkpoint and return; calling again goes on from there. Where `jax.distributed` has
+    SIGTERM, SIGHUP and Ctrl-C save a checkpoint and return; calling again goes on from there. Where `jax.distributed` has
     joined several processes, all of them call this with the same arguments; the first one writes and logs.
 
     Args:
@@ -297,33 +296,62 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         InputError: run, store and folder do not fit together.
         Diverged: the loss is not finite; the last good checkpoint stays.
     """
-    log = log if jax.process_index() == 0 else lambda line: None
-    if jax.default_backend() != "cpu" and jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path.home() / ".cache" / "mgjax" / "compiled"))
-    trainer = Trainer(run, store, devices)
-    folder = RunFolder(folder)
-    if jax.process_index() == 0:
-        folder.claim(run)
-    multihost_utils.sync_global_devices("claimed")
-    with folder.checkpoints(writing=True) as manager, _signals() as stopped:
+    first = jax.process_index() == 0
+    log = log if first else _nothing
+    with contextlib.ExitStack() as held:
+        stopped = held.enter_context(_signals())
+        trainer = Trainer(run, store, devices)
+        folder = RunFolder(folder)
+        described, before = store.described(), run
+        if first:
+            folder.make()
+            held.enter_context(files.one_writer(folder.path))
+            before = folder.claim(run, described, any_length=True)
+        multihost_utils.sync_global_devices("claimed")
+        manager = held.enter_context(folder.checkpoints(writing=True))
         state = _restore(manager, trainer.initial_state())
         step = int(state.step)
-        ended = step % trainer.steps_per_epoch == 0 or step >= trainer.length
-        history = folder.keep_metrics(step, ended) if jax.process_index() == 0 else []
+        if step > trainer.length:
+            raise InputError(f"{folder.path}: the run there has done {step} steps, more than the {trainer.length} asked "
+                             "for; ask for as many at least, or choose another folder")
+        if first and _length_of(before) != _length_of(run):
+            folder.write(run, described)
+            log(_change_of_length(before, trainer, step))
+        ended = step % trainer.steps_per_epoch == 0 or step == trainer.length
+        history = folder.keep_metrics(step, ended) if first else []
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("metrics kept")
             history = folder.metrics()
-        read, held = padding_share(trainer.order(0), trainer.lengths)
-        log(f"{len(trainer.clips)} clips, {trainer.steps_per_epoch} steps an epoch, {trainer.length} steps in all, "
-            "padded lengths "
-            f"{list(trainer.edges)} ({read:.1%} padding in recurrences, {held:.1%} elsewhere)"
+        recurrences, elsewhere = padding_share(trainer.order(0), trainer.lengths)
+        filling = trainer.steps_per_epoch * run.training.batch_size - len(trainer.clips)
+        log(f"{len(trainer.clips)} clips" + (f" and {filling} rows that only fill up a batch" if filling else "")
+            + f", {trainer.steps_per_epoch} steps an epoch, {trainer.length} steps in all, "
+            f"padded lengths {list(trainer.edges)} ({recurrences:.1%} padding in recurrences, {elsewhere:.1%} elsewhere)"
             + (f", {len(trainer.blocks)} blocks of {trainer.blocks.size} frames" if len(trainer.blocks) > 1 else "")
             + (f", {trainer.everywhere.mesh.size} devices" if trainer.everywhere.mesh.size > 1 else "")
             + (f"; resuming at step {step}" if step else ""))
         if step < trainer.length:
             trainer.compile(state, log)
-        loop = _Loop(trainer, folder, manager, history, log, stopped)
-        return loop.go(state)
+        return _Loop(trainer, folder, manager, history, log, stopped).go(state)
+
+
+def _nothing(_):
+    """Log nothing."""
+
+
+def _length_of(run: Run) -> tuple[int, int]:
+    return run.training.epochs, run.training.steps
+
+
+def _change_of_length(before: Run, trainer: Trainer, step: int) -> str:
+    """What another length does to a run that has done some steps, in a line."""
+    options, per_epoch = before.training, trainer.steps_per_epoch
+    line = f"the run's length is now {trainer.length} steps instead of {options.length(per_epoch)}"
+    if options.schedule != "cosine":
+        return f"{line}; its learning rate goes on as before"
+    rates = [float(rate(step)) for rate in (trainer.rate, learning_rate(options, per_epoch))]
+    return (f"{line}; its cosine is stretched over all of them: the learning rate of step {step} is {rates[0]:.3g} "
+            f"instead of {rates[1]:.3g}")
 
 
 class _Loop:
@@ -357,6 +385,9 @@ class _Loop:
                         return self.stopped[0]
                     if self._time_to_save():
                         self._save(state)
+        if step < length:
+            self.log(f"the training loss has not fallen by 0.1 % in {self.trainer.run.training.plateau} epochs: ended "
+                     f"at step {step} of {length}")
         if step % per_epoch and (not self.history or self.history[-1]["step"] != step):
             state = self._end_epoch(state, step // per_epoch, step)
         self._save(state)
@@ -394,12 +425,15 @@ class _Loop:
                 continue
             i = int(np.flatnonzero(~np.isfinite(losses))[0])
             rows = sorted(set(dispatch.clips[i][dispatch.weight[i] > 0].tolist()))
-            good, number = self.manager.latest_step(), first + i
+            number = first + i
             raise Diverged(
                 f"the loss is {losses[i]} at step {number} (epoch {number // self.trainer.steps_per_epoch}); "
-                f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; "
-                + (f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet")
+                f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; {self._last_good()}"
             )
+
+    def _last_good(self) -> str:
+        good = self.manager.latest_step()
+        return f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet"
 
     def _end_epoch(self, state, epoch, step):
         """Write the epoch's record: its means over the clips it had."""
@@ -441,27 +475,45 @@ class _Loop:
         self._check()
         step = int(state.step)
         if self.manager.latest_step() != step:
-            rest = {"optimiser": state.optimiser, "step": state.step, "sums": state.sums}
-            self.manager.save(step, args=ocp.args.Composite(
-                model=ocp.args.StandardSave(state.model), training=ocp.args.StandardSave(rest)
-            ))
+            # A loss is that of the weights before its update, so a loss that is finite does not say that they are now.
+            if not _all_finite(state):
+                raise Diverged(f"the weights or the optimiser's state are no longer finite after step {step - 1}; "
+                               f"{self._last_good()}")
+            checkpoints.save(self.manager, step, **_trees(state))
         self.saved_at = time.monotonic()
 
 
+@jax.jit
+def _all_finite(tree) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
+def _trees(state: TrainState) -> dict:
+    """A state as the trees that a checkpoint holds."""
+    return {"model": state.model,
+            "training": {"optimiser": state.optimiser, "step": state.step, "sums": state.sums}}
+
+
 def _restore(manager, state: TrainState) -> TrainState:
-    """The state of the newest checkpoint, or the given one when there is none."""
-    step = manager.latest_step()
-    if step is None:
+    """The state of the newest checkpoint that can be read, or the given one when there is none.
+
+    Newer ones, which are damaged, are deleted, so that their steps can be saved again.
+    """
+    found = checkpoints.newest(manager, **_trees(state))
+    if found is None:
         return state
-    rest = {"optimiser": state.optimiser, "step": state.step, "sums": state.sums}
-    template = ocp.args.Composite(model=ocp.args.StandardRestore(state.model), training=ocp.args.StandardRestore(rest))
-    restored = restore(manager, step, template)
-    return TrainState(restored.model, **restored.training)
+    step, read, damaged = found
+    multihost_utils.sync_global_devices("restored")
+    for each in damaged:
+        manager.delete(each)
+    if jax.process_index() == 0:
+        checkpoints.seal(manager, step)
+    return TrainState(read["model"], **read["training"])
 
 
 @contextlib.contextmanager
 def _signals():
-    """Collect SIGTERM and SIGINT in a list instead of dying of them; a second one acts as usual."""
+    """Collect SIGTERM, SIGHUP and SIGINT in a list instead of dying of them; a second one acts as usual."""
     stopped: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield stopped
@@ -472,7 +524,10 @@ def _signals():
         for each, handler in before.items():
             signal.signal(each, handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if getattr(signal, "SIGHUP", None) and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield stopped
     finally:

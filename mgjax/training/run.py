@@ -7,25 +7,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import json
 import os
 import pathlib
 import sys
-import time
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
-from mgjax import __version__, files, models
+from mgjax import __version__, files, models, options
 from mgjax.errors import InputError
+from mgjax.options import option, short
 from mgjax.skeleton import Layout
 from mgjax.store import Store
-from mgjax.transforms import Augmentation, Preparation, option
+from mgjax.training import checkpoints
+from mgjax.transforms import Augmentation, Preparation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +53,12 @@ class TrainOptions:
     checkpoint_seconds: float = option(60.0, "least time between two checkpoints; the last step is always saved")
 
     def __post_init__(self):
+        options.check(self, "training")
         if self.schedule not in ("constant", "cosine", "steps"):
             raise InputError(f"training: schedule is {self.schedule!r}, expected constant, cosine or steps")
-        for field, least in (("epochs", 0), ("steps", 0), ("warmup_steps", 0), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1), ("seed", 0),
-                             ("longest_whole", 1), ("together", 1), ("plateau", 0), ("warmup_epochs", 0),
-                             ("weight_decay", 0), ("clip_norm", 0)):
+        for field, least in (("epochs", 0), ("steps", 0), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1),
+                             ("seed", 0), ("longest_whole", 1), ("together", 1), ("plateau", 0), ("warmup_epochs", 0),
+                             ("warmup_steps", 0), ("weight_decay", 0), ("clip_norm", 0), ("checkpoint_seconds", 0)):
             if getattr(self, field) < least:
                 raise InputError(f"training: {field} is {getattr(self, field)}, expected at least {least}")
         if self.learning_rate <= 0:
@@ -103,6 +103,14 @@ class Run:
     split: str
     classes: tuple[str, ...]
 
+    def __post_init__(self):
+        for text, name in ((self.model, "model"), (self.split, "split"), *((each, "classes") for each in self.classes)):
+            if not isinstance(text, str):
+                raise InputError(f"run: {name} is {short(text)}, expected text")
+        for group, name in ((self.options, self.model), (self.preparation, "preparation"),
+                            (self.augmentation, "augmentation"), (self.training, "training")):
+            options.check(group, name)
+
     def check_store(self, store: Store):
         """Raise InputError where a store's layout is not the run's."""
         if store.layout != self.layout:
@@ -113,18 +121,34 @@ class Run:
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
-    def from_dict(cls, values: dict) -> Run:
-        """The run that `to_dict` wrote."""
-        config = models.get(values["model"]).Config
+    def from_dict(cls, values) -> Run:
+        """The run that `to_dict` wrote.
+
+        Raises:
+            InputError: it did not write that.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in names if not isinstance(values, dict) or name not in values]
+        if missing:
+            raise InputError(f"{', '.join(missing)} missing; expected an object with {', '.join(names)}")
+        model, classes = values["model"], values["classes"]
+        if not isinstance(model, str):
+            raise InputError(f"model is {short(model)}, expected text")
+        if not isinstance(classes, list):
+            raise InputError(f"classes is {short(classes)}, expected a list of names")
         return cls(
-            values["model"], config(**values["options"]), Preparation(**values["preparation"]),
-            Augmentation(**values["augmentation"]), TrainOptions(**values["training"]), Layout(**values["layout"]),
-            values["split"], tuple(values["classes"]),
+            model, options.read(models.get(model).Config, values["options"], model),
+            options.read(Preparation, values["preparation"], "preparation"),
+            options.read(Augmentation, values["augmentation"], "augmentation"),
+            options.read(TrainOptions, values["training"], "training"),
+            Layout.from_json(json.dumps(values["layout"]), "layout"), values["split"], tuple(classes),
         )
 
 
 # How often to save does not change what is computed, so a resumed run may change it.
-_FREE = {"checkpoint_seconds"}
+_FREE = {"training.checkpoint_seconds"}
+# How long to train may change while nothing that was done is undone.
+_LENGTH = {"training.epochs", "training.steps"}
 
 
 class RunFolder:
@@ -132,60 +156,116 @@ class RunFolder:
 
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path).absolute()
+        self._described = self.path / "run.json"
 
-    def claim(self, run: Run):
+    def claim(self, run: Run, store: dict | None = None, any_length: bool = False) -> Run:
         """Write the run's options into the folder, or check that they are the ones already there.
 
+        Args:
+            run: the run.
+            store: what it is trained on, as of `Store.described`; None leaves that unchecked.
+            any_length: whether epochs and steps may be others than there.
+
+        Returns:
+            the run as it is written there.
+
         Raises:
-            InputError: the folder holds something else, or a run with other options.
+            InputError: the folder holds something else, or a run with other options or of another store.
         """
-        described = self.path / "run.json"
-        if described.exists():
-            found, wanted = _flat(self.load().to_dict()), _flat(run.to_dict())
+        if self._described.exists():
+            values, found = self._read()
+            flat, wanted = _flat(found.to_dict()), _flat(run.to_dict())
             for name in wanted:
-                if found.get(name) != wanted[name] and name.split(".")[-1] not in _FREE:
+                if flat.get(name) != wanted[name] and name not in (_FREE | _LENGTH if any_length else _FREE):
                     raise InputError(
-                        f"{described}: this folder holds a run with {name}={found.get(name)}, not {wanted[name]}; "
+                        f"{self._described}: this folder holds a run with {name}={flat.get(name)}, not {wanted[name]}; "
                         "resume with the same options or choose another folder"
                     )
-            return
-        if self.path.is_file():
-            raise InputError(f"{self.path}: is a file, expected a folder for the run")
-        if self.path.exists() and any(p.suffix != ".partial" for p in self.path.iterdir()):
+            if store is not None:
+                self._check_store(values.get("store"), store)
+                if "store" not in values:
+                    self.write(found, store)
+            return found
+        self.make()
+        if any(p.suffix != ".partial" for p in self.path.iterdir()):
             raise InputError(f"{self.path}: is not empty and holds no run; choose a new folder")
-        self.path.mkdir(parents=True, exist_ok=True)
-        files.write_json(described, {"mgjax": __version__, **run.to_dict()})
+        self.write(run, store)
+        return run
+
+    def make(self):
+        """Make the folder where there is none.
+
+        Raises:
+            InputError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be made a folder for the run ({error.strerror})") from None
+
+    def _check_store(self, noted: dict | None, store: dict):
+        """Raise InputError where the store is not the one that the run was begun on."""
+        if noted is None:
+            if (self.path / "checkpoints").exists():
+                print(f"note: {self._described} does not say which store the run was begun on; from now on it is this "
+                      "one", file=sys.stderr, flush=True)
+            return
+        if noted.get("fingerprint") == store["fingerprint"]:
+            return
+        differing = [f"{noted.get(name)} {name} there, {store[name]} here" if name != "layout" else
+                     f"layout {noted.get(name)!r} there, {store[name]!r} here"
+                     for name in store if name != "fingerprint" and noted.get(name) != store[name]]
+        raise InputError(
+            f"{self.path}: the run there was begun on another store ("
+            f"{'; '.join(differing) or 'the same numbers, other contents'}); choose another folder, or delete this one "
+            "to begin anew"
+        )
+
+    def write(self, run: Run, store: dict | None):
+        """Write run.json."""
+        files.write_json(self._described, {"mgjax": __version__, **run.to_dict()} | ({"store": store} if store else {}))
 
     def load(self) -> Run:
-        """The run whose folder this is."""
-        described = self.path / "run.json"
-        if not described.is_file():
+        """The run whose folder this is.
+
+        Raises:
+            InputError: there is none, or run.json is damaged.
+        """
+        if not self._described.is_file():
             raise InputError(f"{self.path}: holds no run (no run.json); give the folder that training wrote")
+        return self._read()[1]
+
+    def _read(self) -> tuple[dict, Run]:
+        """run.json: its values, and the run that they describe."""
+        values = files.read_json(self._described, "what training wrote; it is damaged")
         try:
-            return Run.from_dict(json.loads(described.read_text()))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise InputError(f"{described}: damaged or from another version of mgjax ({error!r})") from None
+            run = Run.from_dict(values)
+            noted = values.get("store", {"fingerprint": ""})
+            if not isinstance(noted, dict) or not isinstance(noted.get("fingerprint"), str):
+                raise InputError(f"store is {short(noted)}, expected an object with its fingerprint")
+        except InputError as error:
+            raise InputError(f"{self._described}: damaged, or from another version of mgjax: {error}") from None
+        except RecursionError:
+            raise InputError(f"{self._described}: damaged: nested too deeply") from None
+        return values, run
 
     def checkpoints(self, writing: bool = False) -> ocp.CheckpointManager:
         """The folder's checkpoints, to read or, by the one process that trains, to write; the two newest are kept."""
         if not writing and not (self.path / "checkpoints").is_dir():
             raise InputError(f"{self.path}: the run there has no checkpoint yet")
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=2, create=writing, cleanup_tmp_directories=writing, enable_async_checkpointing=False
-        )
-        return ocp.CheckpointManager(self.path / "checkpoints", options=options)
+        return checkpoints.manager_of(self.path / "checkpoints", writing)
 
     def metrics(self) -> list[dict]:
-        """Records of metrics.jsonl; a last line that a kill cut short is left out."""
-        records, path = [], self.path / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        for number, line in enumerate(lines, 1):
-            try:
-                records.append(json.loads(line))
-            except json.JSONDecodeError:
-                if number < len(lines):
-                    raise InputError(f"{path}: line {number} is not JSON") from None
-        return records
+        """Records of metrics.jsonl, one a step; a last line that a kill cut short is left out.
+
+        Raises:
+            InputError: another line is no record.
+        """
+        return _records(self._metrics_lines(), self.path)
+
+    def _metrics_lines(self) -> list[bytes]:
+        path = self.path / "metrics.jsonl"
+        return files.read_bytes(path, "records of training, one a line").splitlines() if path.exists() else []
 
     def keep_metrics(self, step: int, ended: bool = True) -> list[dict]:
         """Drop records past a step, which the run is about to repeat; returns the ones kept.
@@ -193,34 +273,64 @@ class RunFolder:
         Args:
             ended: whether an epoch or the run ended with that step; else a record of it is dropped too, being of an
                 epoch that the run, given more steps, goes on with.
+
+        Raises:
+            InputError: a line before the last one kept is no record.
         """
-        kept = [record for record in self.metrics() if record["step"] < step + ended]
+        lines = self._metrics_lines()
+        keep = [not _problem(line) and json.loads(line)["step"] < step + ended for line in lines]
+        lines = lines[:max(np.flatnonzero(keep), default=-1) + 1]
+        kept = [record for record in _records(lines, self.path) if record["step"] < step + ended]
         files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
         return kept
 
     def add_metrics(self, record: dict):
-        """Append a record to metrics.jsonl."""
-        with open(self.path / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(record) + "\n")
+        """Append a record to metrics.jsonl.
 
-
-def restore(manager: ocp.CheckpointManager, step: int, items: ocp.args.Composite):
-    """Read items of a checkpoint.
-
-    Raises:
-        InputError: it is damaged, or does not hold what is asked for.
-    """
-    # The threads of a read that fails find its event loop closed and write a traceback each to standard error, some a
-    # moment later. What a good read writes there is passed on.
-    with contextlib.redirect_stderr(io.StringIO()) as written:
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = self.path / "metrics.jsonl"
         try:
-            restored = manager.restore(step, args=items)
-        except (ValueError, OSError, KeyError):
-            time.sleep(0.5)
-            raise InputError(f"{manager.directory / str(step)}: cannot be read: damaged, or from another version of "
-                             "mgjax; without this folder the checkpoint before it is used") from None
-    sys.stderr.write(written.getvalue())
-    return restored
+            with open(path, "a") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); the run goes on from its last "
+                             "checkpoint") from None
+
+
+def _records(lines: list[bytes], folder: pathlib.Path) -> list[dict]:
+    """Records of training, the last one of every step; a last line that is none is left out."""
+    records = {}
+    for number, line in enumerate(lines, 1):
+        problem = _problem(line)
+        if not problem:
+            record = json.loads(line)
+            records[record["step"]] = record
+        elif number < len(lines):
+            raise InputError(f"{folder / 'metrics.jsonl'}: line {number} {problem}; expected a record of an epoch, "
+                             "finite numbers with epoch, step and loss among them; delete that line")
+    return [records[step] for step in sorted(records)]
+
+
+def _problem(line: bytes) -> str | None:
+    """What keeps a line of metrics.jsonl from being a record, in words; None where it is one."""
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        return "is nested too deeply"
+    except ValueError:  # not UTF-8 either
+        return "is not JSON"
+    if not isinstance(record, dict):
+        return f"is {short(record)}"
+    for name in ("epoch", "step", "loss", *record):
+        value = record.get(name)
+        if type(value) not in (int, float) or not abs(value) <= options.MOST[float]:
+            return f"has {name} {short(value)}" if name in record else f"has no {name}"
+    for name in ("epoch", "step"):
+        if type(record[name]) is not int or record[name] < 0:
+            return f"has {name} {record[name]}"
+    return None
 
 
 def _flat(values: dict, prefix: str = "") -> dict:
@@ -250,7 +360,7 @@ def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.
 
     Args:
         folder: the run's working folder.
-        step: which checkpoint; None takes the newest.
+        step: which checkpoint; None takes the newest that is not damaged.
 
     Returns:
         the model, its run, and the step of its checkpoint.
@@ -262,12 +372,14 @@ def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.
     run = folder.load()
     model = build_model(run)
     graph, state = nnx.split(model)
+    trees = {"model": jax.tree.map(np.asarray, nnx.to_pure_dict(state))}
     with folder.checkpoints() as manager:
-        step = manager.latest_step() if step is None else step
-        if step is None or step not in manager.all_steps():
+        if step is not None and step in manager.all_steps():
+            read = checkpoints.restore(manager, step, **trees)
+        elif step is None and (found := checkpoints.newest(manager, **trees)):
+            step, read, _ = found
+        else:
             have = ", ".join(map(str, manager.all_steps())) or "none"
             raise InputError(f"{folder.path}: no checkpoint of step {step}; there are: {have}")
-        template = ocp.args.StandardRestore(jax.tree.map(np.asarray, nnx.to_pure_dict(state)))
-        restored = restore(manager, step, ocp.args.Composite(model=template))
-    nnx.replace_by_pure_dict(state, restored.model)
+    nnx.replace_by_pure_dict(state, read["model"])
     return nnx.merge(graph, state), run, step

@@ -104,7 +104,7 @@ BAD = {
     "unknown feature": ("probe", ["--workdir=folder/run", "--store=folder/store.h5", "--split=cross_subject",
                                   "--feature=soul", "--output=folder/p.json"], "soul"),
     "damaged checkpoint": ("embed", ["--workdir=folder/spoilt", "--store=folder/store.h5", "--output=folder/e.h5"],
-                           "cannot be read"),
+                           "damaged: "),
 }
 
 

@@ -80,7 +80,7 @@ def test_ten_kills_change_no_bit(store_path, tmp_path):
     assert "killed 10 times" in result.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_the_next_call_goes_on(store_path, tmp_path, number):
     with Store(store_path) as store:
         run = make_run(store, epochs=400, checkpoint_seconds=1000.0)
@@ -137,12 +137,13 @@ def test_a_folder_belongs_to_one_run(store_path, tmp_path):
 
 def test_a_metrics_line_cut_short_is_forgotten(tmp_path):
     folder = RunFolder(tmp_path)
-    for step in (2, 4, 6):
-        folder.add_metrics({"step": step})
+    records = [{"epoch": epoch, "step": 2 * epoch + 2, "loss": 0.5} for epoch in range(3)]
+    for record in records:
+        folder.add_metrics(record)
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"step": 8, "lo')
-    assert folder.keep_metrics(4) == [{"step": 2}, {"step": 4}]
-    assert [json.loads(line) for line in open(tmp_path / "metrics.jsonl")] == [{"step": 2}, {"step": 4}]
+    assert folder.metrics() == records and folder.keep_metrics(4) == records[:2]
+    assert [json.loads(line) for line in open(tmp_path / "metrics.jsonl")] == records[:2]
 
 
 def test_schedules():
@@ -184,19 +185,28 @@ def test_steps_are_epochs_said_otherwise(tmp_path):
     assert [record["step"] for record in RunFolder(tmp_path / "steps").metrics()] == [3, 6, 9, 12]
 
 
-def test_training_may_end_in_the_middle_of_an_epoch(tmp_path):
-    """Its last record is of the steps there were, which are those of a longer run."""
-    with Store(write_store(tmp_path / "clips.h5", clips=20)) as store:
+def test_training_may_end_in_the_middle_of_an_epoch_and_go_on_from_there(tmp_path):
+    """Its last record is of the steps there were; given more steps, it is the longer run, to the bit."""
+    with Store(write_store(tmp_path / "clips.h5", clips=20)) as store:  # three steps an epoch, in one call
+        runs = {steps: make_run(store, epochs=0, steps=steps, schedule="constant") for steps in (5, 7, 9)}
         for steps in (5, 9):
-            run = make_run(store, epochs=0, steps=steps, schedule="constant", together=8, checkpoint_seconds=0.0)
             lines = []
-            assert training.fit(run, store, tmp_path / str(steps), log=lines.append) == 0
+            assert training.fit(runs[steps], store, tmp_path / str(steps), log=lines.append) == 0
             assert f"{steps} steps in all" in lines[0] and f"step {steps}/{steps}" in lines[-1]
             assert len([line for line in lines if line.startswith("step ")]) == -(-steps // 3)
-    (five,), nine = (RunFolder(tmp_path / "5").metrics()[1:], RunFolder(tmp_path / "9").metrics())
-    assert five["epoch"] == 1 and five["step"] == 5 and nine[1]["step"] == 6 and five["loss"] != nine[1]["loss"]
-    _, _, step = training.load_model(tmp_path / "5")
-    assert step == 5
+        five, nine = (RunFolder(tmp_path / str(steps)).metrics() for steps in (5, 9))
+        assert [record["step"] for record in five] == [3, 5] and five[1]["epoch"] == 1
+        assert [record["step"] for record in nine] == [3, 6, 9] and five[1]["loss"] != nine[1]["loss"]
+        assert training.load_model(tmp_path / "5")[2] == 5
+
+        lines = []
+        assert training.fit(runs[9], store, tmp_path / "5", log=lines.append) == 0
+        assert "the run's length is now 9 steps instead of 5; its learning rate goes on" in lines[0]
+        assert_same_run(tmp_path / "5", tmp_path / "9")
+        before = {path: path.read_bytes() for path in (tmp_path / "9").glob("*.*")}
+        with pytest.raises(InputError, match="has done 9 steps, more than the 7 asked for"):
+            training.fit(runs[7], store, tmp_path / "9", log=quiet)
+        assert {path: path.read_bytes() for path in (tmp_path / "9").glob("*.*")} == before
 
 
 def test_dispatches_are_cut_where_asked():
