@@ -39,6 +39,7 @@ BLOCK = 1 << 16  # bytes read at once: more than most frames have
 CHUNK = 256  # frames read at a time: long enough to hide a process's overhead, short enough to share the work
 MOST = 1 << 26  # bytes of a frame's file
 CROWD = 127  # people that OpenPose finds at most
+FAR = 1e7  # pixels, more than any picture has across
 DIGITS = 18  # of a frame number
 SPARSEST = 100  # a recording with fewer than one file in so many numbers is not numbered by frames
 _LAST_NUMBER = re.compile(r"([0-9]+)[^0-9]*$").search
@@ -430,7 +431,7 @@ def _people(rows: list[list[bytes]], source: Source
     counts = np.array([len(some) for some in rows], np.int64) - poseless
     people = np.frombuffer(bytearray().join(itertools.chain.from_iterable(rows)), np.float32).reshape(-1, width, 3)
     owner = np.repeat(np.arange(len(rows)), counts)
-    damaged = owner[~np.isfinite(people).all(axis=(1, 2))]
+    damaged = owner[~(np.abs(people) < FAR).all(axis=(1, 2))]
     unseen = ~(people[..., 2] > 0)
     for numbers in np.moveaxis(people, -1, 0):
         numbers[unseen] = 0
@@ -439,7 +440,7 @@ def _people(rows: list[list[bytes]], source: Source
     for frame, start in zip(*((x[counts > 1]).tolist() for x in (counts, np.cumsum(counts) - counts))):
         some = people[start : start + frame]
         some[:] = some[sorted(range(frame), key=lambda i: some[i].tobytes())]
-    wrong = dict.fromkeys(damaged.tolist(), "its keypoints are not finite")
+    wrong = dict.fromkeys(damaged.tolist(), "its keypoints are not finite, or far outside of any picture")
     return people, counts, sum(poseless), wrong
 
 

@@ -51,7 +51,7 @@ from absl import flags
 
 from data_prep import csv_tables, following, openpose
 from data_prep import workers as crews
-from mgjax import errors, skeleton
+from mgjax import errors, files, skeleton
 from mgjax.errors import InputError
 from mgjax.progress import track
 from mgjax.store import StoreWriter
@@ -210,10 +210,12 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     layout = layout if isinstance(layout, skeleton.Layout) else skeleton.get(layout)
     if workers < 1 or not 0 <= max_damaged <= 1:
         raise InputError(f"workers is {workers}, max_damaged {max_damaged}; expected at least 1, and a share of 0 to 1")
-    default = openpose.source_of(layout, model_pose, keep_face), following.parse_person(str(person))
+    person = following.parse_person(str(person))
     recordings, aside = openpose.find_recordings(input)
     table = read_videos(videos, recordings) if videos is not None else Table({}, {}, {}, ())
-    tasks = _tasks(recordings, table, default, model_pose, keep_face)
+    tasks = [
+        _task(recording, table, layout, model_pose, keep_face, person) for recording in recordings
+    ]
     rows, without = read_clips(clips, recordings, table.absent) if clips is not None else ([
         (recording.id, 0, recording.length, None) for recording in recordings
     ], 0)
@@ -222,18 +224,18 @@ def pack(input, output, layout: str | skeleton.Layout, *, model_pose: str | None
     if anonymous_ids:
         ids = _numbered([recording.id for recording in recordings], "v", 3)
         subjects = _numbered([task.about.get("subject", "") for task in tasks], "s", 2)
-    files = sum(recording.files for recording in recordings)
+    count = sum(recording.files for recording in recordings)
     workers = min(workers, sum(_steps(recording) for recording in recordings))
     reports, damaged, seen = [], [], np.zeros(len(layout), bool)
     models = " and ".join(dict.fromkeys(task.source.model.name for task in tasks))
     writer = StoreWriter(output, layout, unit="pixel", frames=sum(recording.length for recording in recordings),
-                         source=f"OpenPose {models}, {files} frame files", labels=labels)
+                         source=f"OpenPose {models}, {count} frame files", labels=labels)
     with writer, crews.start(workers) as crew:
         for task, followed in zip(tasks, _follow_all(tasks, workers, crew)):
             damaged += followed.damaged
-            if len(damaged) > max_damaged * files:
+            if len(damaged) > max_damaged * count:
                 path, reason = damaged[0]
-                raise InputError(f"{path}: {reason}; {len(damaged)} of {files} frame files are damaged so far, more "
+                raise InputError(f"{path}: {reason}; {len(damaged)} of {count} frame files are damaged so far, more "
                                  f"than --max_damaged {max_damaged:g} allows")
             id, about, report = task.recording.id, task.about, followed.report
             if anonymous_ids:
@@ -268,26 +270,20 @@ def _numbered(names: Iterable[str], letter: str, width: int) -> dict[str, str]:
     return {"": ""} | {name: f"{letter}{number:0{width}d}" for number, name in enumerate(names, 1)}
 
 
-def _tasks(recordings, table: Table, default, model_pose, keep_face) -> list[_Task]:
-    """What to do with each recording, by its row of the table and else by the flags (`default`)."""
-    tasks = []
-    for recording in recordings:
-        (source, person), about = default, dict(table.about.get(recording.id, {}))
-        own = {column: about.pop(column, "") for column in OWN}
-        try:
-            if own["person"]:
-                person = following.parse_person(own["person"])
-            if own["layout"] or own["model_pose"]:
-                read = skeleton.get(own["layout"]) if own["layout"] else None
-                model = own["model_pose"] or model_pose
-                source = openpose.source_of(source.layout, model, keep_face, read)
-        except InputError as error:
-            raise InputError(f"{table.where[recording.id]}: {error}") from None
+def _task(recording: openpose.Recording, table: Table, layout, model_pose, keep_face, person) -> _Task:
+    """What to do with a recording, by its row of the table and else by the flags."""
+    about = dict(table.about.get(recording.id, {}))
+    own = {column: value for column in OWN if (value := about.pop(column, ""))}
+    try:
+        person = following.parse_person(own.get("person", str(person)))
+        read = skeleton.get(own["layout"]) if "layout" in own else None
+        source = openpose.source_of(layout, own.get("model_pose", model_pose), keep_face, read)
         if person == "centre" and not about.get("width"):
-            raise InputError(f"person centre needs the width of video {recording.id!r} in the table "
-                             "of videos")
-        tasks.append(_Task(recording, source, person, about))
-    return tasks
+            raise InputError(f"person centre needs the width of video {recording.id!r} in the table of "
+                             "videos")
+    except InputError as error:
+        raise InputError(f"{table.where[recording.id]}: {error}" if own else str(error)) from None
+    return _Task(recording, source, person, about)
 
 
 def _follow_all(tasks: list[_Task], workers: int, crew: crews.Crew) -> Iterator[following.Followed]:
@@ -438,6 +434,7 @@ def define_flags():
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
+    files.output(options.output)
     csv_tables.check_report(options.report, options.output)
     report = pack(
         options.input, options.output, options.layout, model_pose=options.model_pose, videos=options.videos,

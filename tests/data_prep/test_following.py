@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies
@@ -416,6 +418,28 @@ def test_the_order_of_people_changes_nothing(seed, order):
     one, two = track(numbers, counts, pose)[mixed], track(numbers, counts, pose[mixed])
     # Numbers are given in the order of the detections; who is the same person as whom is not changed.
     assert len({*zip(one.tolist(), two.tolist())}) == len(set(one.tolist())) == len(set(two.tolist()))
+
+
+coordinates = strategies.sampled_from([0, 1, 1.5, 700, -700, 1e-30, 9e6, -9e6])
+joints = strategies.tuples(coordinates, coordinates, strategies.sampled_from([0, 1e-30, 0.5, 9e6]))
+detections = strategies.lists(joints, min_size=25, max_size=25).filter(lambda pose: any(joint[2] for joint in pose))
+
+
+@given(strategies.lists(strategies.lists(detections, max_size=3), min_size=1, max_size=6), strategies.integers(0, 20))
+def test_any_numbers(people, gap):
+    """Whatever a frame may hold can be followed, without as much as a warning."""
+    counts = np.array([len(some) for some in people])
+    pose = np.array(sum(people, []), np.float32).reshape(-1, 25, 3)
+    pose[pose[..., 2] == 0] = 0
+    numbers = np.arange(len(people))
+    numbers[len(people) // 2 :] += gap
+    recording = openpose.Recording("v", "v", 0, int(numbers[-1]), len(people))
+    part = openpose.Frames(numbers, counts, pose, ())
+    with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
+        warnings.simplefilter("error")
+        for person in ("largest", "leftmost", "centre"):
+            found = following.follow(recording, [part], SOURCE, person, 640)
+    assert np.isfinite(found.keypoints).all() and found.report.missing <= recording.length
 
 
 @given(strategies.floats(0, 2 * np.pi), strategies.floats(0, 3), strategies.integers(0, 99))

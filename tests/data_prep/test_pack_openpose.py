@@ -242,6 +242,11 @@ def test_the_flags_stand_where_the_table_says_nothing(videos, tmp_path):
     pack_openpose.pack(videos, tmp_path / "out.h5", "coco18", videos=about, person="rightmost", model_pose="body25")
     keypoints, _ = contents(tmp_path / "out.h5")[:2]
     assert keypoints[0, 0, 0] == np.float32(POSE[0, 0]) and len(keypoints) == 15
+    # Where it says it of every video, the flags need not.
+    about = table(tmp_path / "about.csv", "id,model_pose", "anna,body25", "ben,body25", "cleo,body25")
+    pack_openpose.pack(videos, tmp_path / "out.h5", "coco17", videos=about)
+    with pytest.raises(InputError, match="^layout 'coco17' can be cut out of BODY_25 and of BODY_25B"):
+        pack_openpose.pack(videos, tmp_path / "out.h5", "coco17")
 
 
 # --- words where they are due
@@ -316,6 +321,13 @@ def test_the_same_numbers_for_any_number_of_workers_and_wide_enough(videos, tmp_
     for workers in (1, 3):
         report = pack_openpose.pack(videos, tmp_path / "out.h5", "body25", anonymous_ids=True, workers=workers)
         assert [video.id for video in report.videos] == ["v001", "v002", "v003"]
+
+
+def test_a_store_that_is_replaced_is_mentioned(videos, tmp_path, root):
+    options = ("--input", videos, "--output", tmp_path / "out.h5", "--layout", "body25", "--report", tmp_path / "r.csv")
+    assert run(root, *options).stderr == ""
+    said = run(root, *options).stderr
+    assert f"note: {tmp_path / 'out.h5'} is there and will be replaced" in said and said.count("\n") == 2
 
 
 def test_ids_that_are_names_are_said(videos, tmp_path):
@@ -475,7 +487,8 @@ WRONG = {
     "videos: unknown": (_nothing, {"videos": "CSV"}, "id\ndora\nemil\n", "table.csv, line 2: unknown video 'dora'"),
     "videos: person": (_nothing, {"videos": "CSV"}, "id,person\nanna,\nben,tallest\n",
                        "line 3: unknown person 'tallest'"),
-    "videos: centre": (_nothing, {"videos": "CSV"}, "id,person\nanna,centre\n", "needs the width of video 'anna'"),
+    "videos: centre": (_nothing, {"videos": "CSV"}, "id,person\nanna,centre\n",
+                       "line 2: person centre needs the width of video 'anna'"),
     "videos: layout": (_nothing, {"videos": "CSV"}, "id,layout\nanna,body26\n", "line 2: unknown layout 'body26'"),
     "videos: no joint": (_nothing, {"videos": "CSV"}, "id,layout\nanna,left_hand21\n",
                          "line 2: layouts 'body25' and 'left_hand21' have no joint in common"),
