@@ -499,6 +499,56 @@ def test_ghosts_where_the_person_is_left_out(shared_data):
     assert (who[~stray[~out]] == 0).all() and not (who[stray[~out]] == 0).any()
 
 
+def spoilt(rng, poses, share):
+    """In so many frames sides are swapped, half of the joints are gone, or a limb is elsewhere."""
+    poses = poses.copy()
+    for pose in poses[rng.random(len(poses)) < share]:
+        limb = LIMBS[rng.integers(len(LIMBS))]
+        place = pose[limb, :2] + rng.normal(0, 200, 2)
+        if kind := rng.integers(3):
+            pose[rng.random(25) < 0.5 if kind == 1 else limb] = 0
+        else:
+            pose[:] = swapped(pose, rng.choice([*GROUPS, "all"]))
+        pose[limb, :2] = np.where(pose[limb, 2:] > 0, place, 0)
+    return poses
+
+
+@pytest.mark.parametrize("scene", ["ghosts", "side", "cross"])
+def test_real_people_put_together_and_spoilt(shared_data, scene):
+    """A walking person, among ghosts, beside a seated one, or through another walk: nobody is taken for another."""
+    walking, seated = (
+        points_of(openpose.find_recordings(shared_data / folder)[0][0], SOURCE)[2] for folder in (
+            "openpose_ghost_and_leg_swap", "openpose_speaker/o2"))
+    walking = walking[(walking[..., 2] > 0).sum(axis=1) > 12]
+    wrong = total = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        first, second = (spoilt(rng, poses, 0.2) for poses in (walking, seated))
+        if scene == "cross":
+            way = rng.uniform(4, 12) * np.arange(90)
+            second = spoilt(rng, np.roll(walking[::-1], 30, axis=0), 0.2)
+            first, second = (np.array([shift(*pair) for pair in zip(poses, x)])
+                             for poses, x in ((first, way), (second, way[::-1])))
+        elif scene == "side":
+            second = np.array([shift(pose, walking[0, 1, 0] - seated[0, 1, 0] + 200) for pose in second])
+        people, truth, missed = [], [], 0 if scene == "cross" else 0.1
+        for pair in zip(first, second):
+            some = [(pose, k) for k, pose in enumerate(pair) if rng.random() >= missed]
+            some = some[: 1 if scene == "ghosts" else 2]
+            if rng.random() < 0.3:
+                some.append((ghost(rng, pair[0]), 2))
+            some = [some[i] for i in rng.permutation(len(some)) if some[i][0][:, 2].any()]
+            people.append([pose for pose, _ in some])
+            truth += [k for _, k in some]
+        who, truth = np.concatenate(who_by_frame(people)), np.array(truth)
+        for k in (0, 1):
+            if (truth == k).sum() > 20:
+                main = np.bincount(who[(truth == k) & (who >= 0)]).argmax()
+                wrong += ((who == main) != (truth == k)).sum()
+                total += (truth == k).sum()
+    assert wrong < 0.01 * total
+
+
 def test_one_of_two_people(shared_data):
     """The walking person is followed through all frames, also where OpenPose tears that one in two (frame 37)."""
     (recording,), _ = openpose.find_recordings(shared_data / "openpose_body25b_two_people")
