@@ -201,7 +201,7 @@ def _checked_length(length, rows, steps):
     if length.shape != (rows,):
         raise InputError(f"recurrence: lengths have shape {list(length.shape)}, expected [{rows}], one a sequence")
     if isinstance(length, jax.Array) and (isinstance(length, jax.core.Tracer) or not length.is_fully_addressable):
-        return jnp.clip(length, 0, steps).astype(jnp.int32)
+        return jnp.clip(length, 0, min(steps, jnp.iinfo(length.dtype).max)).astype(jnp.int32)
     wrong = [value for value in np.asarray(length).tolist() if not 0 <= value <= steps]
     if wrong:
         raise InputError(f"recurrence: a length is {wrong[0]}, expected 0 to {steps}, the padded time steps")

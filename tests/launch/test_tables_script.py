@@ -113,6 +113,6 @@ def test_bad_input_ends_in_one_sentence(root, folder, case):
     (folder / "bad.flags").write_text("--usvae.unit=3\n")
     arguments, words = BAD[case]
     result = script(root, folder, 2, f"--workdir={folder / 'none'}",
-                    *(argument.replace("folder/", f"{folder}/") for argument in arguments))
+                    *(argument.replace("folder/", f"{folder}/") for argument in arguments), output="bad")
     assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr[-2000:]
     assert words in result.stderr and not (folder / "none").exists()

@@ -445,6 +445,14 @@ def test_lengths_outside_the_padded_time_are_refused_or_moved_into_it(kind, way)
     assert_close(traced, call(np.array([7, 0, 7])), 1e-6)
 
 
+def test_traced_lengths_of_few_bits():
+    """The padded time may be more than they can say."""
+    x, weights = normal(0, 2, 300, FEATURES), random_weights(GRUWeights, 1)
+    run = jax.jit(lambda length: recurrent.unroll(x, length, weights))
+    for kind in (np.uint8, np.int8, np.uint32):
+        assert_close(run(jnp.array([127, 50], kind)), run(jnp.array([127, 50])), 1e-6)
+
+
 @every_cell
 def test_lengths_that_are_no_lengths_are_refused(kind):
     for call in calls(kind).values():
