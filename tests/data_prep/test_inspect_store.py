@@ -71,8 +71,9 @@ def test_what_a_writer_would_not_write_is_found(tmp_path):
     assert found.low.tolist() == [1, 1] and found.high.tolist() == [1, 1]
     with h5py.File(tmp_path / "s.h5", "r+") as file:
         file["frames/keypoints"][1, 3] = np.nan
-    with pytest.raises(InputError, match="frame 1 has a keypoint .* not finite"), Store(tmp_path / "s.h5") as store:
-        inspect_store.look_at_frames(store)
+    with pytest.raises(InputError, match="frame 1 has a keypoint .* not finite"):
+        with Store(tmp_path / "s.h5") as store:
+            inspect_store.look_at_frames(store)
 
 
 def test_frames_that_were_changed_are_told(tmp_path):
@@ -85,7 +86,8 @@ def test_frames_that_were_changed_are_told(tmp_path):
         with h5py.File(path, "r+") as file:
             change(file)
         with Store(path) as store:
-            row, = (line for line in section(inspect_store.report(store), "Frames") if "since written" in line)
+            lines = section(inspect_store.report(store), "Frames")
+        row, = (line for line in lines if "since written" in line)
         said.append(row.split()[2].strip(":,"))
     assert said == ["unchanged", "CHANGED", "unknown"]
 

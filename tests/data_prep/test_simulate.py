@@ -256,10 +256,10 @@ def test_script(tmp_path, root):
 ])
 def test_a_full_disk_is_one_sentence(output, limit, sentence, tmp_path, root):
     resource = pytest.importorskip("resource")
-    command = [sys.executable, "-B", root / "data_prep" / "simulate.py", output, tmp_path / "out", "--videos", "2",
-               "--subjects", "2", "--clips_per_video", "20", "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True,
-                          preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit)))
+    command = [sys.executable, "-B", root / "data_prep" / "simulate.py", output, tmp_path / "out",
+               "--videos", "2", "--subjects", "2", "--clips_per_video", "20", "--workers", "2"]
+    small = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=small)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(sentence) and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.rglob("*")] == ([] if output == "--store" else ["out"])
@@ -277,7 +277,9 @@ def test_a_second_simulation_into_the_same_folder_is_refused(made, tmp_path, mon
     few = simulation.simulate(videos=2, subjects=2, clips_per_video=1)
     monkeypatch.setattr(simulation, "_fill", late)
     simulation.write_openpose(few, tmp_path / "out")
-    assert refused and sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clips.csv", "openpose", "videos.csv"]
+    assert refused
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["clips.csv", "openpose", "videos.csv"]
 
 
 def test_a_store_that_will_be_replaced_is_mentioned(tmp_path, root):
@@ -285,7 +287,8 @@ def test_a_store_that_will_be_replaced_is_mentioned(tmp_path, root):
                "--subjects", "2", "--clips_per_video", "1"]
     done = [subprocess.run(command, capture_output=True, text=True) for _ in range(2)]
     assert [run.returncode for run in done] == [0, 0]
-    assert "will be replaced" not in done[0].stderr and "out.h5 is there and will be replaced" in done[1].stderr
+    assert "will be replaced" not in done[0].stderr
+    assert "out.h5 is there and will be replaced" in done[1].stderr
 
 
 @pytest.mark.parametrize("arguments, message", [
