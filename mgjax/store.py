@@ -15,9 +15,9 @@ twice. A joint that was not seen has score 0 and, by OpenPose's convention, keyp
 Repairing such joints is the transforms' work, not the store's. An unknown subject is "", an unknown emotion
 "", an unknown fps, width or height 0, and a clip without a label has label -1.
 
-Nothing in a store says who made it, when or where. `frames_digest` is the SHA-256 of two: of all
-keypoints and of all scores, as float32 little endian. Version 1 of the format, without `y` and
-`frames_digest`, is still read.
+Nothing in a store says who made it, when or where. `frames_digest` is the SHA-256 of CRC-32 sums,
+uint32 little endian: those of the keypoints and of the scores of every 1024 frames, the last ones of
+the rest. Version 1 of the format, without `y` and `frames_digest`, is still read.
 
 A store is a plain file: what HDF5 would fetch from elsewhere is refused, and so is what is damaged
 (`mgjax/hdf5.py`).
@@ -27,7 +27,6 @@ This module needs NumPy and h5py only and never imports JAX.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -37,6 +36,8 @@ import math
 import os
 import pathlib
 import re
+import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import h5py
@@ -58,7 +59,8 @@ _VIDEO_COLUMNS = {
 }
 _CLIP_COLUMNS = {"video": np.int32, "start": np.int64, "length": np.int64, "label": np.int32}
 
-_BLOCK = 8192  # frames digested at a time: 13 MB of the largest layout
+_BLOCK = 8192  # frames read at a time: 13 MB of the largest layout
+_SUMMED = 1024  # frames of which a digest takes one sum
 
 # Files that this process wrote or has tried out, as `_identity` says.
 _known: set[tuple[int, ...]] = set()
@@ -346,19 +348,40 @@ def _plain(table):
 
 
 class FramesDigest:
-    """The digest of frames that come in pieces, however cut; of all, it is `Store.frames_digest`."""
+    """The digest of frames that come in pieces, however cut; of all, it is `Store.frames_digest`.
+
+    Writing frames takes hardly longer for it, as it would for a SHA-256 of them: that is taken of
+    CRC-32 sums, those of the keypoints and of the scores of every 1024 frames. A single number that
+    changes always changes a sum.
+    """
 
     def __init__(self):
-        self._keypoints, self._score = hashlib.sha256(), hashlib.sha256()
+        self._sums = hashlib.sha256()
+        self._frames, self._keypoints, self._score = 0, 0, 0
 
     def update(self, keypoints: np.ndarray, score: np.ndarray):
         """Take in further frames, keypoints `[T, V, C]` and score `[T, V]`."""
-        self._keypoints.update(np.ascontiguousarray(keypoints, "<f4"))
-        self._score.update(np.ascontiguousarray(score, "<f4"))
+        start = 0
+        while start < len(score):
+            stop = min(len(score), start + _SUMMED - self._frames % _SUMMED)
+            part = slice(start, stop)
+            self._keypoints = zlib.crc32(np.ascontiguousarray(keypoints[part], "<f4"), self._keypoints)
+            self._score = zlib.crc32(np.ascontiguousarray(score[part], "<f4"), self._score)
+            self._frames += stop - start
+            start = stop
+            if self._frames % _SUMMED == 0:
+                self._sums.update(self._last_sums())
+                self._keypoints, self._score = 0, 0
+
+    def _last_sums(self):
+        return struct.pack("<II", self._keypoints, self._score)
 
     def hexdigest(self) -> str:
         """64 hexadecimal digits."""
-        return hashlib.sha256(self._keypoints.digest() + self._score.digest()).hexdigest()
+        sums = self._sums.copy()
+        if self._frames % _SUMMED:
+            sums.update(self._last_sums())
+        return sums.hexdigest()
 
 
 def _text_problem(text) -> str | None:
@@ -498,16 +521,15 @@ class StoreWriter:
             if problem := _text_problem(label):
                 raise InputError(f"{self.path}: a class name {problem}")
         self._source = source
-        self._written = 0
+        self._frames, self._written = int(frames), 0
         self._videos: dict[str, dict] = {}
         self._clips: list[tuple[int, int, int, int]] = []
         self._splits: dict[str, Split] = {}
         self._labels = list(labels) if labels is not None else []
         self._fixed_labels = labels is not None
-        self._digest, self._digesting = FramesDigest(), None
+        self._digest = FramesDigest()
         with contextlib.ExitStack() as ends:
             partial = ends.enter_context(files.whole(self.path))
-            self._digester = ends.enter_context(concurrent.futures.ThreadPoolExecutor(1))
             self._disk = ends.enter_context(hdf5.Disk(partial, "wb+"))
             self._file = ends.enter_context(h5py.File(self._disk, "w"))
             self._file.attrs.update({
@@ -578,21 +600,20 @@ class StoreWriter:
         if id in self._videos:
             raise InputError(f"video {id!r} is there twice")
         start, stop = self._written, self._written + len(keypoints)
-        if stop > len(self._score):
-            raise InputError(f"video {id!r}: the store was opened for {len(self._score)} frames, this needs {stop}")
+        if stop > self._frames:
+            raise InputError(f"video {id!r}: the store was opened for {self._frames} frames, this needs {stop}")
         # A joint that was not seen has one spelling in the store, whatever its source left in its place.
-        seen = score > 0
+        unseen = ~(score > 0)
         if not np.isfinite(keypoints).all():
-            seen &= np.isfinite(keypoints).all(-1)
-        keypoints[~seen] = 0
-        score[~seen] = 0
+            unseen |= ~np.isfinite(keypoints).all(-1)
+        # A joint's coordinates as one item: so they are put to zero in a third of the time.
+        joints = keypoints.view(f"V{keypoints.itemsize * self.layout.dimensions}")[..., 0]
+        joints[unseen] = np.zeros((), joints.dtype)
+        score[unseen] = 0
         with self._writing():
             self._keypoints[start:stop] = keypoints
             self._score[start:stop] = score
-        # While the caller prepares the next video; at most one waits.
-        if self._digesting is not None:
-            self._digesting.result()
-        self._digesting = self._digester.submit(self._digest.update, keypoints, score)
+        self._digest.update(keypoints, score)
         self._written = stop
         self._videos[id] = dict(
             id=id, start=start, length=len(keypoints), fps=fps, width=width, height=height, subject=subject,
@@ -655,8 +676,8 @@ class StoreWriter:
             raise
 
     def _write_tables(self):
-        if self._written != len(self._score):
-            raise InputError(f"{self.path}: opened for {len(self._score)} frames, {self._written} were added")
+        if self._written != self._frames:
+            raise InputError(f"{self.path}: opened for {self._frames} frames, {self._written} were added")
         rows = list(self._videos.values())
         videos = Videos(**{
             name: np.array([row[name] for row in rows], dtype=object if kind is str else kind)
@@ -670,8 +691,6 @@ class StoreWriter:
         )
         if problem:
             raise InputError(f"{self.path}: {problem}")
-        if self._digesting is not None:
-            self._digesting.result()
         self._file.attrs["frames_digest"] = self._digest.hexdigest()
         for table, data in (("videos", videos), ("clips", clips)):
             for field in dataclasses.fields(data):

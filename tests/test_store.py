@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
 import h5py
 import numpy as np
@@ -151,16 +152,17 @@ def test_the_same_contents_have_the_same_fingerprint(made, tmp_path):
 def test_the_digest_does_not_depend_on_how_frames_are_cut_into_videos(tmp_path):
     keypoints, score = clip_of(20_000, 0)
     digests = set()
-    for length in (20_000, 5_000, 1_250):
+    for length in (20_000, 5_000, 1_250, 1_024 // 4):
         path = tmp_path / "s.h5"
         with StoreWriter(path, LAYOUT, unit="pixel", frames=20_000, source="") as writer:
-            for start in range(0, 20_000, length):
+            for start in range(0, 20_000, length):  # the last video is shorter where it must be
                 part = slice(start, start + length)
                 writer.add_video(str(start), keypoints[part], score[part])
         with Store(tmp_path / "s.h5") as store:
             digests.add(store.frames_digest)
-    both = b"".join(hashlib.sha256(part.tobytes()).digest() for part in (keypoints, score))
-    assert digests == {hashlib.sha256(both).hexdigest()}
+    sums = [zlib.crc32(values[start:start + 1024].tobytes())
+            for start in range(0, 20_000, 1024) for values in (keypoints, score)]
+    assert digests == {hashlib.sha256(np.array(sums, "<u4").tobytes()).hexdigest()}
 
 
 def variant(path, part=None, name=None, value=None):
