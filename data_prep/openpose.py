@@ -440,8 +440,8 @@ def _people(rows: list[list[bytes]], source: Source
     for frame, start in zip(*((x[counts > 1]).tolist() for x in (counts, np.cumsum(counts) - counts))):
         some = people[start : start + frame]
         some[:] = some[sorted(range(frame), key=lambda i: some[i].tobytes())]
-    wrong = dict.fromkeys(damaged.tolist(), "its keypoints are not finite, or far outside of any picture")
-    return people, counts, sum(poseless), wrong
+    reason = "its keypoints are not finite, or far outside of any picture"
+    return people, counts, sum(poseless), dict.fromkeys(damaged.tolist(), reason)
 
 
 @dataclasses.dataclass(frozen=True)
