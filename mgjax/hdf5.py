@@ -64,18 +64,19 @@ def check_file(path: str | os.PathLike, expected: str):
 
 
 def opened(path: str | os.PathLike) -> h5py.File:
-    """A file opened to be read, without HDF5's lock, for files that never change under their name.
+    """A file opened to be read; one that never changes under its name, so that HDF5's lock may be done without.
 
     Raises:
         InputError: HDF5 cannot open it.
     """
     try:
         try:
-            return h5py.File(path, "r", locking=False)
+            return h5py.File(path, "r")
         except OSError as error:
-            if "locking" not in str(error):
+            if "lock" not in str(error):
                 raise
-            return h5py.File(path, "r")  # somebody in this process has it open with the lock
+            # Whoever wrote it has just given it its name, and lets go of it in a moment; or its disk knows no locks.
+            return h5py.File(path, "r", locking=False)
     except (OSError, RuntimeError, ValueError, MemoryError):
         raise InputError(f"{path}: {_UNREADABLE}") from None
 

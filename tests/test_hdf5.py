@@ -257,3 +257,22 @@ def test_a_spoilt_structure_is_refused_or_does_no_harm(tmp_path_factory, tmp_pat
         stores.store_structure(chance, tmp_path_factory.mktemp("spoilt"), tmp_path)
     except InputError as error:
         assert "study.h5" in str(error) and "\n" not in str(error)
+
+
+def test_others_may_open_a_file_that_is_open_here(tmp_path):
+    path = tmp_path / "a.h5"
+    h5py.File(path, "w").close()
+    with hdf5.opened(path), h5py.File(path, "r") as file:
+        assert list(file) == []
+
+
+def test_a_locked_file_is_read_all_the_same(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "a.h5"
+    h5py.File(path, "w").close()
+    with open(path) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(OSError, match="lock"):
+            h5py.File(path, "r")
+        with hdf5.opened(path) as file:
+            assert list(file) == []
