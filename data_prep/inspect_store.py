@@ -263,8 +263,9 @@ def report(store: Store, block: int = BLOCK) -> str:
     return "\n\n".join("\n".join([title, *lines]) for title, lines in sections)
 
 
-def _samples(store: Store, count: int) -> list[tuple[str, int, int]]:
-    """Title, first frame and length of clips, or of videos where there are no clips.
+def _samples(store: Store, count: int) -> list[tuple[str, int, int, int]]:
+    """Title, first frame in its video, first frame in the store, and length of clips, or of videos where there are no
+    clips.
 
     Classes from all over the label table have as many clips each as can be, of middling length.
     """
@@ -279,14 +280,15 @@ def _samples(store: Store, count: int) -> list[tuple[str, int, int]]:
             rows.append(own[np.unique(((np.arange(number) + 0.5) / number * len(own)).astype(int))])
         rows = np.concatenate(rows)
         labels = [store.labels[label] if label >= 0 else "no label" for label in clips.label[rows]]
-        return [(f"clip {row} · {label} · video {videos.id[clips.video[row]]}", int(store.clip_starts[row]),
-                 int(clips.length[row])) for row, label in zip(rows, labels)]
+        titles = (f"clip {row} · {label} · video {videos.id[clips.video[row]]}" for row, label in zip(rows, labels))
+        columns = (column[rows].tolist() for column in (clips.start, store.clip_starts, clips.length))
+        return list(zip(titles, *columns))
     order = np.flatnonzero(videos.length > 0)
     if not len(order):
         raise errors.InputError(f"{store.path}: has no frames to draw")
     rows = order[np.unique(np.linspace(0, len(order) - 1, count).round().astype(int))]
     lengths = np.minimum(videos.length, DRAWN_FRAMES)
-    return [(f"video {videos.id[row]}", int(videos.start[row]), int(lengths[row])) for row in rows]
+    return [(f"video {videos.id[row]}", 0, int(videos.start[row]), int(lengths[row])) for row in rows]
 
 
 def draw(store: Store, folder, count: int) -> list[pathlib.Path]:
@@ -298,9 +300,12 @@ def draw(store: Store, folder, count: int) -> list[pathlib.Path]:
         raise errors.InputError(f"{folder}: cannot be made a folder for pictures ({error.strerror})") from None
     samples, paths = _samples(store, count), []
     for sheet, first in enumerate(range(0, len(samples), CLIPS_ON_A_SHEET), 1):
-        titles, starts, lengths = zip(*samples[first:first + CLIPS_ON_A_SHEET])
+        titles, numbers, starts, lengths = zip(*samples[first:first + CLIPS_ON_A_SHEET])
         keypoints, score = zip(*(store.frames(start, start + length) for start, length in zip(starts, lengths)))
-        paths.append(plots.skeletons(folder / f"skeletons-{sheet}.png", store.layout, keypoints, score, titles))
+        paths.append(plots.skeletons(
+            folder / f"skeletons-{sheet}.png", store.layout, keypoints, score, titles,
+            first_frames=numbers, y_points=store.y,
+        ))
     if len(store.clips):
         lengths = store.clips.length
         paths.append(plots.clip_lengths(folder / "clip_lengths.png", lengths, "frames", f"{len(lengths):,} clips"))

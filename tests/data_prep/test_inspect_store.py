@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep import inspect_store
-from mgjax import skeleton
+from mgjax import plots, skeleton
 from mgjax.errors import InputError
 from mgjax.store import Store, StoreWriter
 
@@ -225,3 +225,17 @@ def test_real_clips(shared_data, tmp_path):
         assert 0.3 < found.size < 0.6  # a torso in metres
         (sheet,) = inspect_store.draw(store, tmp_path, 2)
     assert sheet.stat().st_size > 10_000
+
+
+def test_pictures_know_which_way_y_points_and_where_a_clip_begins(tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(plots, "skeletons", lambda path, *_, **how: given.update(how) or path)
+    body = np.ones((10, 17, 2))
+    with StoreWriter(tmp_path / "a.h5", skeleton.COCO_17, unit="pixel", frames=20, source="x",
+                     y_points="up") as writer:
+        for id in "ab":
+            writer.add_video(id, body, np.ones((10, 17)))
+        writer.add_clip("b", 7, 3)
+    with Store(tmp_path / "a.h5") as store:
+        inspect_store.draw(store, tmp_path / "pictures", 1)
+    assert given == {"first_frames": (7,), "y_points": "up"}
