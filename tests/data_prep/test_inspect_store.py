@@ -181,7 +181,7 @@ def test_the_script_draws(root, made, tmp_path):
 
 def test_samples_come_from_all_over_the_labels(made, monkeypatch):
     drawn = []
-    monkeypatch.setattr(inspect_store.plots, "skeletons", lambda path, layout, keypoints, score, titles: drawn.append(
+    monkeypatch.setattr(inspect_store.plots, "skeletons", lambda path, layout, keypoints, score, titles, **_: drawn.append(
         (path.name, [len(clip) for clip in keypoints], list(titles))))
     monkeypatch.setattr(inspect_store.plots, "clip_lengths", lambda *_: None)
     monkeypatch.setattr(inspect_store, "CLIPS_ON_A_SHEET", 2)
