@@ -145,8 +145,9 @@ def training_kills(count, seed, folder):
     from hostile import stores
     stores.write_store(folder / "store.h5", frames=9)
     program = ROOT / "tests" / "training" / "kill_and_resume.py"
+    steps = 121 if count > 5 else 21
     code, said, errors = ended_long(
-        start(program, folder / "store.h5", folder / "runs", count, seed), 60 + 30 * count)
+        start(program, folder / "store.h5", folder / "runs", count, seed, steps), 60 + 30 * count)
     return ([f"{errors.strip()[-500:]}"] if code else []), said.strip()[-300:] or "it failed"
 
 

@@ -60,14 +60,15 @@ def _weights(model) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.to_pure_dict(nnx.state(model)))]
 
 
-def _load(good, folder):
-    """Load a run's newest checkpoint: it is one of the good run's, to the bit."""
+def _load(good, folder) -> int:
+    """Load a run's newest checkpoint: it is one of the good run's, to the bit. Gives its step."""
     model, _, step = training.load_model(folder)
     known = weights_by_step(good)
     sound.need(step in known, f"the checkpoint of step {step}, which there never was")
     same = [np.array_equal(one, other) and one.dtype == other.dtype
             for one, other in zip(_weights(model), known[step], strict=True)]
     sound.need(all(same), f"step {step} loads as other weights")
+    return step
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -111,8 +112,9 @@ def run_folder(chance, folder, good):
     else:
         shutil.copytree(good / "run", run)
         _spoil_checkpoint(chance, run)
-        _load(good, run)
-        if chance.random() < 0.2:
+        whole = _load(good, run) == max(weights_by_step(good))
+        # From the checkpoint before it would have to compile, for longer than a case may take.
+        if whole and chance.random() < 0.2:
             with Store(good / "store.h5") as store:
                 training.fit(small_run(store), store, run, log=lambda line: None)
             _load(good, run)

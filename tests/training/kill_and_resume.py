@@ -1,10 +1,10 @@
 """Trains the same run twice, once unbroken and once killed at random moments and resumed; compares every bit.
 
-    python kill_and_resume.py STORE FOLDER KILLS [SEED]
+    python kill_and_resume.py STORE FOLDER KILLS [SEED [STEPS]]
 
 Kills are spread over the whole run. A third of them come at any moment, a third inside a save, a third right after
-one, before the checkpoint has its digests. A program of its own, because it forks: every try is a child of this process, which has imported everything but never
-touched a device.
+one, before the checkpoint has its digests. A program of its own, because it forks: every try is a child of this
+process, which has imported everything but never touched a device.
 """
 
 import itertools
@@ -24,7 +24,7 @@ from mgjax.training.checkpoints import DIGESTS
 from mgjax.training.run import RunFolder
 from mgjax.transforms import Augmentation, Preparation
 
-STEPS = 121  # of most stores, in the middle of an epoch
+STEPS = int(sys.argv[5]) if len(sys.argv) > 5 else 121  # of most stores, in the middle of an epoch
 HANGS = 300  # seconds
 
 
