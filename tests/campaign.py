@@ -9,7 +9,7 @@ r"""A campaign against everything that reads, writes or can be killed.
 A case is a function of (target, seed, number): it writes one hostile input and gives it to the code
 under test. It ends as accepted (what came out is sound), as refused (an InputError that names the
 file), or as a finding: an escape (any other exception, or nonsense that was accepted), or a hang
-(ten seconds and more). Cases run in processes that are killed when they hang and whose memory is
+(ten seconds, and more where the machine is busy). Cases run in processes whose time and memory are
 limited. The inputs of findings are kept in --folder.
 
 The exit code is 1 where anything was found. Targets live in tests/hostile/, which says how one is

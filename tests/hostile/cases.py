@@ -23,7 +23,7 @@ from mgjax.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRODUCT = ("mgjax", "data_prep", "launch")  # folders of the code under test
-HANG = 10.0  # seconds that a case may take
+HANG = 10.0  # seconds that a case may take where each process has a core
 START = 300.0  # seconds that a worker may take to import and to make its sound material
 MEMORY = 2**31  # bytes that a case may take beside what a worker has when it starts
 
@@ -192,7 +192,7 @@ class _Worker:
         seconds = time.monotonic() - self.since
         if not self.ready and seconds > START:
             raise RuntimeError(f"a worker was not ready after {seconds:.0f} s")
-        if self.case is None or seconds < hang:
+        if self.case is None or seconds < hang * _busy():
             return None
         trace = _trace(scratch, self.process.pid).read_text(errors="replace")
         lines = re.findall(r'File "(.+)", line (\d+)', trace)[::-1]
@@ -216,7 +216,7 @@ def run_cases(plan: list[tuple[str, int]], seed: int, *, modules=hostile.MODULES
         modules: where the targets are.
         workers: how many cases at a time.
         folder: keeps the inputs of findings; None keeps none.
-        hang: seconds after which a case's worker is killed.
+        hang: seconds after which a case's worker is killed, or more where the machine is busy.
         told: is called with every result.
     """
     results, waiting, before = [], list(reversed(plan)), None
@@ -262,6 +262,11 @@ def _digests(folder: pathlib.Path) -> dict[str, str]:
     """What each file in a folder holds, by its path there."""
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in folder.rglob("*") if path.is_file()}
+
+
+def _busy() -> float:
+    """How many processes want each core, at least 1: so much longer everything takes."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _keep(here: pathlib.Path, folder: pathlib.Path | None):

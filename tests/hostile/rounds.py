@@ -60,20 +60,22 @@ def run(options, log) -> list[str]:
 # Processes
 
 
-def start(script, *arguments, token="", **how) -> subprocess.Popen:
+def start(script, *arguments, token="", environment=(), **how) -> subprocess.Popen:
     """Start a script of the project, on the CPU, in a session of its own; its output is kept."""
-    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | how
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *map(str, arguments)], text=True,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True, env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
-                                                  TOKEN: token}, **how)
+    command = [sys.executable, str(ROOT / script), *map(str, arguments)]
+    return subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, start_new_session=True,
+                            env=_environment(token) | dict(environment), **how)
 
 
-def ended(process) -> tuple[int, str, str]:
+def _environment(token) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", TOKEN: token}
+
+
+def ended(process, seconds=PATIENCE) -> tuple[int, str, str]:
     """Wait for a process: its exit code, output and errors."""
     try:
-        said = process.communicate(timeout=PATIENCE)
+        said = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -145,20 +147,18 @@ def training_kills(count, seed, folder):
     from hostile import stores
     stores.write_store(folder / "store.h5", frames=9)
     program = ROOT / "tests" / "training" / "kill_and_resume.py"
-    steps = 121 if count > 5 else 21
-    code, said, errors = ended_long(
-        start(program, folder / "store.h5", folder / "runs", count, seed, steps), 60 + 30 * count)
+    few = count <= 5  # a short run, compiled once
+    code, said, errors = ended(
+        start(program, folder / "store.h5", folder / "runs", count, seed, 21 if few else 121,
+              environment=_cache(folder) if few else ()), 120 + 40 * count)
     return ([f"{errors.strip()[-500:]}"] if code else []), said.strip()[-300:] or "it failed"
 
 
-def ended_long(process, seconds):
-    """As `ended`, with more patience."""
-    global PATIENCE
-    before, PATIENCE = PATIENCE, seconds
-    try:
-        return ended(process)
-    finally:
-        PATIENCE = before
+def _cache(folder) -> dict[str, str]:
+    """Where JAX keeps what it has compiled."""
+    return {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 
 
 def packing_kills(count, seed, folder):
@@ -249,7 +249,7 @@ def race(seconds, seed, folder):
     reader = start(folder / "reader.py", path, seconds, folder / "0.h5", folder / "1.h5")
     bad, counts = [], []
     for name, process in (("writer", sides[0]), ("writer", sides[1]), ("reader", reader)):
-        code, said, errors = ended_long(process, seconds + PATIENCE)
+        code, said, errors = ended(process, seconds + PATIENCE)
         counts.append(said.split()[0] if said.split() else "0")
         if code:
             bad.append(f"a {name} ended with {code}: {errors.strip()[-300:]}")
@@ -410,8 +410,7 @@ def _with_streams(name, command, how, folder, token):
             ["bash", "-c", f"set -o pipefail; exec 3>&2; {line} {error} {how}"], text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
                                    start_new_session=True,
-                                   env=os.environ | {"PYTHONPATH": str(ROOT),
-                                                     "JAX_PLATFORMS": "cpu", TOKEN: token})
+                                   env=_environment(token))
         code, _, _ = ended(process)
         said.seek(0)
         text = said.read()
