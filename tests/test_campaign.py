@@ -1,6 +1,8 @@
 """A small campaign against all readers, and the campaign itself against faulty ones."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -124,3 +126,15 @@ def test_a_refusal_that_leaves_something_is_nonsense(tmp_path):
 
     with pytest.raises(hostile.Nonsense, match="left .*out.h5.partial"):
         sound.packed(tmp_path / "out.h5", pack)
+
+
+@pytest.mark.slow
+def test_a_small_campaign(root, tmp_path):
+    """Hostile inputs and flipped bits beside kills and a race, in two processes at once."""
+    rounds = ["--cases=0", "--training_kills=2", "--packing_kills=2", "--race_seconds=2"]
+    running = [subprocess.Popen([sys.executable, root / "tests" / "campaign.py", "--seed=7", *asked],
+                                text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+               for asked in (["--cases=300", "--bit_flips=3"], rounds)]
+    said = [process.communicate(timeout=900)[0] for process in running]
+    assert all(text.endswith("nothing was found\n") for text in said), "\n".join(said)
+    assert [process.returncode for process in running] == [0, 0]
