@@ -22,6 +22,7 @@ from absl import flags
 
 from mgjax import training
 from mgjax.errors import InputError, run_script, script
+from mgjax.evaluation import label_free
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -33,6 +34,7 @@ def define_flags():
     flags.DEFINE_string("store", None, "the store to train on", required=True)
     flags.DEFINE_string("split", None, "the store's split; its training clips are used", required=True)
     flags.DEFINE_string("workdir", None, "folder of the run; one that holds the same run is resumed", required=True)
+    flags.DEFINE_bool("check", True, "at the end compare the run with its untrained self, without a label")
     flags.DEFINE_integer("devices", 0, "how many devices to use; 0 takes all", lower_bound=0)
     flags.DEFINE_bool("distributed", False, "join other processes that run this command")
     flags.DEFINE_string("coordinator", None, "with --distributed: host:port of the first process")
@@ -91,7 +93,10 @@ def main(argv):
         stopped = training.fit(run, store, FLAGS.workdir, devices=chosen)
         if stopped:
             sys.exit(128 + stopped)
-        print(f"done: {FLAGS.workdir} holds the run; {next_command(store)}")
+        if jax.process_index() == 0:
+            if FLAGS.check:
+                print(label_free.check_run(FLAGS.workdir, store))
+            print(f"done: {FLAGS.workdir} holds the run; {next_command(store)}")
 
 
 if __name__ == "__main__":
