@@ -3,9 +3,9 @@ r"""Train a model on the training clips of a store's split.
     python launch/train.py --model usvae --store nucla.h5 --split cross_view --workdir runs/nucla \
         --flagfile=launch/recipes/usvae_nucla.flags
 
-The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C, SIGTERM and SIGHUP save and leave; the same
-command goes on where it stopped, with bit-identical results. --train.steps or --train.epochs says how long to train, and
-may be raised at any time, of a finished run too.
+The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C, SIGTERM and SIGHUP save and
+leave; the same command goes on where it stopped, with bit-identical results. --train.steps or --train.epochs
+says how long to train, and may be raised at any time, of a finished run too.
 
 All devices of the machine share every batch. Several machines are joined by running the same command on each with
 --distributed: on TPU pods and under Slurm as it is, elsewhere with --coordinator, --processes and --process. --workdir

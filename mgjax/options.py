@@ -1,4 +1,4 @@
-"""Options: a field of a dataclass said once, with its default and its sentence; and what values it may have."""
+"""Options: a dataclass's field with its default and its sentence, and what values it may have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from mgjax.errors import InputError
 
 # Beyond it a whole number is none on a device, nor a float a finite one.
 MOST = {int: 2**31 - 1, float: 3.4e38}
-_EXPECTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+_EXPECTED = {bool: "true or false", int: f"a whole number within ±{MOST[int]}",
+             float: "a finite number", str: "text"}
 
 
 def option(default, text: str):
@@ -41,7 +42,8 @@ def read(kind: type, values, group: str):
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name, value in values.items():
         if name not in fields:
-            raise InputError(f"{group}: {short(name)} is unknown, expected options among {', '.join(fields)}")
+            raise InputError(f"{group}: {short(name)} is unknown, expected options among "
+                             f"{', '.join(fields)}")
         _check(fields[name], value, group)
     return kind(**values)
 
@@ -59,13 +61,10 @@ def _check(field: dataclasses.Field, value, group: str):
     kind = type(field.default)
     if kind not in _EXPECTED:  # of someone's own model
         return
-    if kind is float and type(value) is int:
-        kind = int
-    right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    right = isinstance(value, (int, float) if kind is float else kind)
+    if kind is not bool:
+        right = right and not isinstance(value, bool)
     if right and kind in MOST:
-        right = abs(value) <= MOST[type(field.default)]  # never true of NaN
+        right = abs(value) <= MOST[kind]  # never true of NaN
     if not right:
-        expected = _EXPECTED[type(field.default)]
-        if type(field.default) in MOST:
-            expected += f" within ±{MOST[type(field.default)]}"
-        raise InputError(f"{group}: {field.name} is {short(value)}, expected {expected}")
+        raise InputError(f"{group}: {field.name} is {short(value)}, expected {_EXPECTED[kind]}")

@@ -4,8 +4,8 @@
     checkpoints/<step>/training/        the rest of the training state
     checkpoints/<step>/digests.json     BLAKE2b of every other file of the checkpoint
 
-A checkpoint without digests is of an older version, or of a process killed just after Orbax had finished it; it is read
-as it is.
+A checkpoint without digests is of an older version, or of a process killed just after Orbax had
+finished it; it is read as it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _COMMITTED = "commit_success.txt"
 def manager_of(folder: pathlib.Path, writing: bool) -> ocp.CheckpointManager:
     """Orbax's manager of a folder of checkpoints, of which the two newest are kept."""
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=2, create=writing, cleanup_tmp_directories=writing, enable_async_checkpointing=False
+        max_to_keep=2, create=writing, cleanup_tmp_directories=writing,
+        enable_async_checkpointing=False,
     )
     return ocp.CheckpointManager(folder, options=options)
 
@@ -55,14 +56,16 @@ def save(manager: ocp.CheckpointManager, step: int, **items):
         for path in (folder / str(step), *folder.glob(f"{step}.*")):
             shutil.rmtree(path, ignore_errors=True)
         last = max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=None)
-        raise InputError(
-            f"{folder}: the checkpoint of step {step} cannot be written ({_reason(error, folder)}); "
-            + (f"the run goes on from that of step {last}" if last is not None else "nothing was saved yet")
-        ) from None
+        kept = "nothing was saved yet" if last is None else f"the run goes on from that of step {last}"
+        raise InputError(f"{folder}: the checkpoint of step {step} cannot be written "
+                         f"({_reason(error, folder)}); {kept}") from None
 
 
 def seal(manager: ocp.CheckpointManager, step: int):
-    """Take out of a finished checkpoint where it was written, and note the digests of its files, unless that was done."""
+    """Note the digests of a finished checkpoint's files, unless that was done.
+
+    Its files do not say where they were written then; Orbax's own do.
+    """
     checkpoint = pathlib.Path(manager.directory) / str(step)
     if (checkpoint / DIGESTS).exists():
         return
@@ -105,20 +108,25 @@ def restore(manager: ocp.CheckpointManager, step: int, **items) -> dict:
     try:
         with _threads_silenced():
             read = manager.restore(step, args=args)
-        same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, items, dict(read.items()))
+        same = jax.tree.map(_alike, items, dict(read.items()))
         if not all(jax.tree.leaves(same)):
             raise ValueError("arrays of other shapes")
     except Exception:  # Orbax and TensorStore raise what they like
-        raise InputError(f"{checkpoint}: cannot be read: damaged, or from another version of mgjax") from None
+        raise InputError(f"{checkpoint}: cannot be read: damaged, or from another version of "
+                         "mgjax") from None
     return dict(read.items())
 
 
+def _alike(one, other) -> bool:
+    return one.shape == other.shape and one.dtype == other.dtype
+
+
 def newest(manager: ocp.CheckpointManager, **items) -> tuple[int, dict, list[int]] | None:
-    """The newest checkpoint that can be read; where that is not the newest, standard error says so.
+    """The newest checkpoint that can be read; where it is not the newest, standard error says so.
 
     Returns:
-        its step, its trees as of `restore`, and the steps of newer ones, which are damaged; None where there are no
-        checkpoints.
+        its step, its trees as of `restore`, and the steps of newer ones, which are damaged; None
+        where there are no checkpoints.
 
     Raises:
         InputError: none of them can be read.
@@ -132,7 +140,8 @@ def newest(manager: ocp.CheckpointManager, **items) -> tuple[int, dict, list[int
             reason = str(error)
             continue
         if damaged:
-            print(f"note: {reason}; the checkpoint of step {step} is used", file=sys.stderr, flush=True)
+            print(f"note: {reason}; the checkpoint of step {step} is used", file=sys.stderr,
+                  flush=True)
         return step, read, damaged
     if damaged:
         raise InputError(f"{reason}; there is no other checkpoint")
@@ -151,7 +160,7 @@ def _digests(checkpoint: pathlib.Path) -> dict[str, str]:
 
 
 def _reason(error: Exception, folder: pathlib.Path) -> str:
-    """Why a checkpoint could not be written, in a few words; the disk's own reason before what libraries make of it."""
+    """Why a checkpoint could not be written, in a few words; the disk's own reason first."""
     number = getattr(error, "errno", None)
     if number is not None:
         return os.strerror(number)
@@ -159,7 +168,8 @@ def _reason(error: Exception, folder: pathlib.Path) -> str:
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EROFS):
         if os.strerror(number) in text:
             return os.strerror(number)
-    return f"{type(error).__name__}: {text.splitlines()[0] if text else ''}".replace(str(folder), "")[:200]
+    first = text.splitlines()[0] if text else ""
+    return f"{type(error).__name__}: {first}".replace(str(folder), "")[:200]
 
 
 @contextlib.contextmanager

@@ -279,8 +279,10 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         devices: Sequence[jax.Device] | None = None) -> int:
     """Train a run, or go on with it, and leave its checkpoints and metrics in a folder.
 
-    SIGTERM, SIGHUP and Ctrl-C save a checkpoint and return; calling again goes on from there. Where `jax.distributed` has
-    joined several processes, all of them call this with the same arguments; the first one writes and logs.
+    SIGTERM, SIGHUP and Ctrl-C save a checkpoint and return; calling again goes on from there, on the
+    same store, with the same options but for the length, which may be raised. Where
+    `jax.distributed` has joined several processes, all of them call this with the same arguments;
+    the first one writes and logs.
 
     Args:
         run: what to train.
@@ -293,8 +295,9 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         0 when the run is complete, otherwise the number of the signal that stopped it.
 
     Raises:
-        InputError: run, store and folder do not fit together.
-        Diverged: the loss is not finite; the last good checkpoint stays.
+        InputError: run, store and folder do not fit together, another process is training there, or
+            the disk is full.
+        Diverged: the loss or the weights are not finite; the last good checkpoint stays.
     """
     first = jax.process_index() == 0
     log = log if first else _nothing
@@ -312,11 +315,12 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         state = _restore(manager, trainer.initial_state())
         step = int(state.step)
         if step > trainer.length:
-            raise InputError(f"{folder.path}: the run there has done {step} steps, more than the {trainer.length} asked "
-                             "for; ask for as many at least, or choose another folder")
+            raise InputError(f"{folder.path}: the run there has done {step} steps, more than the "
+                             f"{trainer.length} asked for; ask for as many at least, or choose another folder")
         if first and _length_of(before) != _length_of(run):
             folder.write(run, described)
-            log(_change_of_length(before, trainer, step))
+            if before.training.length(trainer.steps_per_epoch) != trainer.length:
+                log(_change_of_length(before, trainer, step))
         ended = step % trainer.steps_per_epoch == 0 or step == trainer.length
         history = folder.keep_metrics(step, ended) if first else []
         if jax.process_count() > 1:
@@ -326,7 +330,8 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         filling = trainer.steps_per_epoch * run.training.batch_size - len(trainer.clips)
         log(f"{len(trainer.clips)} clips" + (f" and {filling} rows that only fill up a batch" if filling else "")
             + f", {trainer.steps_per_epoch} steps an epoch, {trainer.length} steps in all, "
-            f"padded lengths {list(trainer.edges)} ({recurrences:.1%} padding in recurrences, {elsewhere:.1%} elsewhere)"
+            f"padded lengths {list(trainer.edges)} ({recurrences:.1%} padding in recurrences, "
+            f"{elsewhere:.1%} elsewhere)"
             + (f", {len(trainer.blocks)} blocks of {trainer.blocks.size} frames" if len(trainer.blocks) > 1 else "")
             + (f", {trainer.everywhere.mesh.size} devices" if trainer.everywhere.mesh.size > 1 else "")
             + (f"; resuming at step {step}" if step else ""))

@@ -2,9 +2,11 @@
 
     python kill_and_resume.py STORE FOLDER KILLS [SEED [STEPS]]
 
-Kills are spread over the whole run. A third of them come at any moment, a third inside a save, a third right after
-one, before the checkpoint has its digests. A program of its own, because it forks: every try is a child of this
-process, which has imported everything but never touched a device.
+Kills are spread over the whole run. A third of them come at any moment, a third inside a save, a third
+right after one, before the checkpoint has its digests.
+
+A program of its own, because it forks: every try is a child of this process, which has imported
+everything but never touched a device.
 """
 
 import itertools
@@ -33,7 +35,8 @@ def train(store_path, folder):
         run = training.Run(
             "usvae", USVAE.Config(units=8, decoder_units=8, latent=8), Preparation(velocity=2.0),
             Augmentation(rotation=0.3, speed=0.2, drop=0.1, denoise=True),
-            training.TrainOptions(epochs=0, steps=STEPS, batch_size=8, learning_rate=1e-2, buckets=1, checkpoint_seconds=0),
+            training.TrainOptions(epochs=0, steps=STEPS, batch_size=8, learning_rate=1e-2,
+                                  buckets=1, checkpoint_seconds=0),
             store.layout, "all", store.labels,
         )
         training.fit(run, store, folder, log=lambda line: None)

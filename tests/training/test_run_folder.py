@@ -50,7 +50,8 @@ def contents(folder):
 def test_a_run_is_resumed_on_its_own_store_only(trained, copied, tmp_path):
     before = contents(copied)
     with Store(write_store(tmp_path / "tiny.h5", clips=30)) as store:
-        with pytest.raises(InputError, match="another store .*16 videos there, 30 here; 16 clips there, 30 here.*delete"):
+        differ = "16 videos there, 30 here; 16 clips there, 30 here"
+        with pytest.raises(InputError, match=f"another store .*{differ}.*delete"):
             training.fit(make_run(store), store, copied, log=quiet)
     with Store(write_store(tmp_path / "other.h5", poison=3)) as store:
         with pytest.raises(InputError, match="another store .the same numbers, other contents"):
@@ -198,7 +199,7 @@ def test_an_option_that_is_no_such_value_is_refused(wrong):
     (Augmentation, {"rotation": math.inf}), (Augmentation, {"denoise": None}), (Augmentation, {"crop": "a lot"}),
     (EmotionOptions, {"seeds": 1.5}), (EmotionLSTM.Config, {"dropout": "half"})])
 def test_options_of_every_kind_have_the_type_of_their_default(kind, wrong):
-    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*, expected (a (whole )?number|true or false)"):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*, expected (a whole|a finite|true or false)"):
         kind(**wrong)
 
 
@@ -210,7 +211,7 @@ def test_a_run_checks_the_options_of_someones_own_model(trained):
     with Store(trained / "tiny.h5") as store:
         run = make_run(store)
         assert dataclasses.replace(run, options=Mine(0.25)).options.share == 0.25
-        with pytest.raises(InputError, match="usvae: share is nan, expected a number"):
+        with pytest.raises(InputError, match="usvae: share is nan, expected a finite number"):
             dataclasses.replace(run, options=Mine(math.nan))
         with pytest.raises(InputError, match="run: split is 3"):
             dataclasses.replace(run, split=3)
