@@ -1,6 +1,7 @@
 """A small campaign against all readers, and the campaign itself against faulty ones."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 import campaign
 import hostile
-from hostile import cases, damage, formats, layouts, report, sound
+from hostile import cases, damage, formats, layouts, report, rounds, sound, stores
 from mgjax.errors import InputError
 
 FAULTY = ("hostile.faulty",)
@@ -126,6 +127,41 @@ def test_a_refusal_that_leaves_something_is_nonsense(tmp_path):
 
     with pytest.raises(hostile.Nonsense, match="left .*out.h5.partial"):
         sound.packed(tmp_path / "out.h5", pack)
+
+
+@pytest.mark.parametrize("code, said, wrong", [
+    (1, "error: a.h5: no space\n", False), (1, "note: a.h5 is there\nerror: no space\n", False),
+    (1, "Traceback (most recent call last):\nerror: no space\n", True), (1, "", True),
+    (-11, "error: no space\n", True), (1, "error: one\nerror: other\n", True),
+])
+def test_what_a_refusal_on_a_full_disk_may_say(code, said, wrong):
+    assert bool(rounds._sentence(code, said)) is wrong
+
+
+def test_a_process_that_is_left_over_is_found():
+    token = f"test-{os.getpid()}"
+    assert rounds.left_over(token, patience=0) == []
+    with subprocess.Popen(["sleep", "60"], env=os.environ | {rounds.TOKEN: token}) as process:
+        assert rounds.left_over(token, patience=0) == [process.pid]
+        process.kill()
+    assert rounds.left_over(token, patience=0) == []
+
+
+def test_a_store_that_is_not_whole_is_no_store(tmp_path, good):
+    stores.prepare(good)
+    path, whole = tmp_path / "cut.h5", rounds.content(good / "store.h5")
+    assert rounds._is(good / "store.h5", whole)
+    path.write_bytes((good / "store.h5").read_bytes()[:-2000])
+    assert not rounds._is(path, whole)
+    stores.write_store(tmp_path / "other.h5", seed=1)
+    assert not rounds._is(tmp_path / "other.h5", whole)
+
+
+def test_a_half_written_file_and_a_traceback_are_found(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "out.h5.partial").write_text("half")
+    found = rounds._after("pack", 0, "Traceback (most recent call last):", tmp_path, "no", True)
+    assert len(found) == 3
 
 
 @pytest.mark.slow

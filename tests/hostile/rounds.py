@@ -83,9 +83,9 @@ def ended(process, seconds=PATIENCE) -> tuple[int, str, str]:
     return process.returncode, said[0] or "", said[1] or ""
 
 
-def left_over(token) -> list[int]:
-    """Processes of a token that still run a moment later."""
-    until = time.monotonic() + 10
+def left_over(token, patience=10.0) -> list[int]:
+    """Processes of a token that still run so many seconds later."""
+    until = time.monotonic() + patience
     while True:
         found = []
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
