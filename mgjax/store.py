@@ -335,7 +335,8 @@ def _sound(keypoints, score) -> bool:
     infinity = 0x7F800000
     highest = np.maximum.reduce(score.view(np.uint32), axis=None, initial=0)
     flat = keypoints.ravel()
-    return highest < infinity and math.isfinite(flat.dot(flat))
+    with np.errstate(over="ignore"):
+        return highest < infinity and math.isfinite(flat.dot(flat))
 
 
 def _columns(group, kinds):

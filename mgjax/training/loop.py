@@ -469,10 +469,13 @@ class _Loop:
         return step == length or step // share > (step - per_epoch) // share
 
     def _settled(self) -> bool:
-        """Whether the training loss has been stable for `plateau` epochs."""
-        patience = self.trainer.run.training.plateau
+        """Whether the training loss has been stable for `plateau` epochs and `plateau_steps` steps."""
+        options = self.trainer.run.training
+        if not options.plateau:
+            return False
+        patience = max(options.plateau, -(-options.plateau_steps // self.trainer.steps_per_epoch))
         losses = [record["loss"] for record in self.history]
-        if not patience or len(losses) <= patience:
+        if len(losses) <= patience:
             return False
         return min(losses[-patience:]) > 0.999 * min(losses[:-patience])
 

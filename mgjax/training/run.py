@@ -45,6 +45,8 @@ class TrainOptions:
     clip_norm: float = option(0.0, "scale gradients down to at most this global norm; 0 leaves them")
     plateau: int = option(0, "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
                               "0 never stops")
+    plateau_steps: int = option(0, "with plateau: and in no fewer optimiser steps, of which few clips "
+                                    "have few an epoch")
     buckets: int = option(6, "padded lengths at most; each is compiled once")
     longest_whole: int = option(512, "a batch of longer clips is computed in parts, whose gradients are added, so that "
                                      "it needs no more memory than one of this padded length")
@@ -57,8 +59,9 @@ class TrainOptions:
         if self.schedule not in ("constant", "cosine", "steps"):
             raise InputError(f"training: schedule is {self.schedule!r}, expected constant, cosine or steps")
         for field, least in (("epochs", 0), ("steps", 0), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1),
-                             ("seed", 0), ("longest_whole", 1), ("together", 1), ("plateau", 0), ("warmup_epochs", 0),
-                             ("warmup_steps", 0), ("weight_decay", 0), ("clip_norm", 0), ("checkpoint_seconds", 0)):
+                             ("seed", 0), ("longest_whole", 1), ("together", 1), ("plateau", 0),
+                             ("plateau_steps", 0), ("warmup_epochs", 0), ("warmup_steps", 0), ("weight_decay", 0),
+                             ("clip_norm", 0), ("checkpoint_seconds", 0)):
             if getattr(self, field) < least:
                 raise InputError(f"training: {field} is {getattr(self, field)}, expected at least {least}")
         if self.learning_rate <= 0:
@@ -114,7 +117,11 @@ class Run:
     def check_store(self, store: Store):
         """Raise InputError where a store's layout is not the run's."""
         if store.layout != self.layout:
-            raise InputError(f"{store.path}: layout {store.layout.name!r}, but the run is for {self.layout.name!r}")
+            same = store.layout.name == self.layout.name
+            raise InputError(
+                f"{store.path}: layout {store.layout.name!r}, but the run is for "
+                + ("another version of it: pack the store again, or train anew" if same
+                   else repr(self.layout.name)))
 
     def to_dict(self) -> dict:
         """The run as plain values."""

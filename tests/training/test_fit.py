@@ -294,3 +294,12 @@ def test_a_streamed_store_trains_and_resumes_like_any_other(store_path, tmp_path
 
         assert training.fit(run, store, tmp_path / "broken", log=stop) == signal.SIGTERM
         assert losses_of(run, store, tmp_path / "broken") == whole
+
+
+@pytest.mark.parametrize("plateau_steps, epochs", [(0, 4), (10, 6)])
+def test_a_stable_loss_ends_training_after_so_many_epochs_and_steps(store_path, tmp_path, plateau_steps, epochs):
+    with Store(store_path) as store:  # 16 clips, two steps an epoch
+        run = make_run(store, epochs=30, learning_rate=1e-12, plateau=3, plateau_steps=plateau_steps)
+        still = dataclasses.replace(run, options=dataclasses.replace(run.options, kl=0.0), augmentation=Augmentation())
+        assert training.fit(still, store, tmp_path / "run", log=quiet) == 0
+    assert len(RunFolder(tmp_path / "run").metrics()) == epochs
