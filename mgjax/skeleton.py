@@ -104,8 +104,9 @@ class Layout:
         if len(set(sided)) != len(sided):
             raise InputError(f"layout {self.name!r}: mirror names a joint twice")
         for field in ("scale", "across", "up"):
-            if len(set(getattr(self, field))) != 2:
-                raise InputError(f"layout {self.name!r}: {field} takes two joints, got {_short(getattr(self, field))}")
+            pair = getattr(self, field)
+            if not len(pair) == len(set(pair)) == 2:
+                raise InputError(f"layout {self.name!r}: {field} takes two joints, got {_short(pair)}")
         if not self.root or len(set(self.root)) != len(self.root):
             raise InputError(f"layout {self.name!r}: root takes at least one joint, and none twice")
         parent = {}

@@ -175,6 +175,7 @@ def test_register(monkeypatch):
     ({"parts": {"head": "Nose"}}, "parts holds 'Nose', expected a list"),
     ({"root": ["Neck", "Neck"]}, "root takes at least one joint, and none twice"),
     ({"scale": ["Neck", "Neck"]}, "scale takes two joints"),
+    ({"across": ["RShoulder", "LShoulder", "LShoulder"]}, "across takes two joints"),
 ])
 def test_bad_layouts_are_refused(changes, sentence):
     with pytest.raises(InputError, match="layout 'arm'") as error:
