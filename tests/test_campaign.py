@@ -165,12 +165,13 @@ def test_a_half_written_file_and_a_traceback_are_found(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_small_campaign(root, tmp_path):
+def test_a_small_campaign(root):
     """Hostile inputs and flipped bits beside kills and a race, in two processes at once."""
-    rounds = ["--cases=0", "--training_kills=2", "--packing_kills=2", "--race_seconds=2"]
-    running = [subprocess.Popen([sys.executable, root / "tests" / "campaign.py", "--seed=7", *asked],
-                                text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-               for asked in (["--cases=300", "--bit_flips=3"], rounds)]
+    both = (["--cases=300", "--bit_flips=3"],
+            ["--cases=0", "--training_kills=2", "--packing_kills=2", "--race_seconds=2"])
+    command = [sys.executable, root / "tests" / "campaign.py", "--seed=7"]
+    running = [subprocess.Popen([*command, *asked], text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL) for asked in both]
     said = [process.communicate(timeout=900)[0] for process in running]
     assert all(text.endswith("nothing was found\n") for text in said), "\n".join(said)
     assert [process.returncode for process in running] == [0, 0]
