@@ -22,7 +22,7 @@ from mgjax.batching import Blocks, gather
 from mgjax.evaluation.embed import at_even_times, map_clips
 from mgjax.evaluation.metrics import wilson_interval
 from mgjax.store import Store
-from mgjax.training import Run, build_model, load_model
+from mgjax.training import build_model, load_model
 from mgjax.transforms import Augmentation, Batch
 
 MOST = 500  # clips: enough for an interval of ± 4 %, few enough for seconds
@@ -99,22 +99,25 @@ def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> Lab
     # One padded length: compiling several would take longer than the padding does.
     longest = int(run.preparation.lengths(store.clips.length[chosen]).max())
 
-    def over_clips(step):
+    def over_clips(describe, augmentation, view):
+        def step(frames, rows, *, steps):
+            batch = _changed(frames, rows, view, steps=steps, run=run, augmentation=augmentation)
+            return describe(batch)
+
         return map_clips(step, blocks, chosen, run.preparation, batch_size=64, edges=(longest,))
 
-    def again(step):
-        pairs = ([over_clips(functools.partial(step, run=run, change=change, view=view)) for view in (1, 2)]
-                 for change in CHANGES)
-        return tuple(found_again(*pair) for pair in pairs)
+    def again(describe):
+        return tuple(found_again(*(over_clips(describe, change, view) for view in (1, 2)))
+                     for change in CHANGES.values())
 
     judged = []
     for which in (model, build_model(run)):
         graph, state = nnx.split(which)
-        loss = over_clips(functools.partial(_loss, state, graph=graph, run=run)).mean()
-        encoded = functools.partial(_encoded, state, graph=graph)
-        judged.append((again(encoded) if hasattr(which, "encode") else (), float(loss)))
+        loss = over_clips(functools.partial(_loss, graph, state), run.augmentation, 0).mean()
+        encode = functools.partial(_encode, graph, state)
+        judged.append((again(encode) if hasattr(which, "encode") else (), float(loss)))
     (trained, loss), (untrained, first_loss) = judged
-    prepared = again(_keypoints) if trained else ()
+    prepared = again(functools.partial(_positions, run.layout.dimensions)) if trained else ()
     return LabelFreeCheck(len(chosen), trained, untrained, prepared, loss, first_loss)
 
 
@@ -127,7 +130,8 @@ def found_again(first: np.ndarray, second: np.ndarray) -> int:
     return int(((closeness >= own).sum(1) == 1).sum())
 
 
-def _changed(frames, rows, steps: int, run: Run, augmentation: Augmentation, view) -> Batch:
+@functools.partial(jax.jit, static_argnames=("steps", "run", "augmentation"))
+def _changed(frames, rows, view, *, steps, run, augmentation) -> Batch:
     """Some clips, changed in another way for every `view`, and in the same one every time."""
     keypoints, score, length, label = gather(frames, rows, steps, run.preparation.resampling)
     key = jax.random.fold_in(jax.random.key(0), view)
@@ -135,20 +139,21 @@ def _changed(frames, rows, steps: int, run: Run, augmentation: Augmentation, vie
     return run.preparation(keypoints, score, length, label, weight, run.layout, augmentation, key)
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "graph", "run", "change"))
-def _encoded(state, frames, rows, *, steps, graph, run, change, view):
-    return nnx.merge(graph, state).encode(_changed(frames, rows, steps, run, CHANGES[change], view))
+# Apart from the changes, so that each of them is compiled once.
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "graph", "run"))
-def _loss(state, frames, rows, *, steps, graph, run):
-    batch = _changed(frames, rows, steps, run, run.augmentation, 0)
+@functools.partial(jax.jit, static_argnums=0)
+def _encode(graph, state, batch):
+    return nnx.merge(graph, state).encode(batch)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _loss(graph, state, batch):
     loss, _ = nnx.merge(graph, state).loss(batch, jax.random.key(0))
-    return jnp.full(len(rows), loss)
+    return jnp.full(len(batch.length), loss)
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "run", "change"))
-def _keypoints(frames, rows, *, steps, run, change, view):
-    plain = dataclasses.replace(run.preparation, velocity=0.0, bones=False)
-    run = dataclasses.replace(run, preparation=plain)
-    return at_even_times(_changed(frames, rows, steps, run, CHANGES[change], view))
+@functools.partial(jax.jit, static_argnums=0)
+def _positions(dimensions, batch):
+    """What a model reads, without velocity and bones."""
+    return at_even_times(batch._replace(inputs=batch.inputs[..., :dimensions]))
