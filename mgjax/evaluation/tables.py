@@ -409,7 +409,7 @@ def _figures(found: dict, needed: Sequence[str]) -> dict:
         raise KeyError(*missing)
     for name, value in found.items():
         if name == "n":
-            good = type(value) is int and value >= 1
+            good = type(value) is int and 1 <= value < 2**31
         else:
             good = value is None or type(value) in (int, float) and 0 <= value <= 1
         if not good:

@@ -176,6 +176,17 @@ def test_any_result_is_figures_or_a_sentence(study, number):
         assert tables.markdown(result)
 
 
+@pytest.mark.parametrize("number", [0, -1, 2.5, True, 10**400])
+def test_a_number_tested_that_cannot_be_is_refused(study, number):
+    put_result(study, "usvae", 0, trained=(0.4, 0.7))
+    path = study.workdir / "usvae" / "seed0" / "knn-1-cosine.json"
+    found = json.loads(path.read_text())
+    found["rows"]["trained"]["n"] = number
+    path.write_text(json.dumps(found))
+    with pytest.raises(InputError, match="knn-1-cosine.json: damaged"):
+        tables.read_table(TABLES[2], study)
+
+
 def test_results_of_something_else_are_refused(study):
     put_result(study, "usvae_2l", 0, origin=study.origin() | {"source": "somebody"}, trained=(0.4, 0.7))
     with pytest.raises(InputError, match="a result of source 'somebody', not 'nobody'"):
