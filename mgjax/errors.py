@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import functools
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 
 
@@ -41,6 +43,7 @@ def script(main: Callable) -> Callable:
         logging.getLogger("absl").setLevel(logging.WARNING)
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}: every option of this script is a flag (see --help)")
+        sys.unraisablehook = _not_lost
         try:
             for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
                 if signal.getsignal(number) == signal.SIG_DFL:  # under nohup it is ignored, and stays so
@@ -49,18 +52,19 @@ def script(main: Callable) -> Callable:
             sys.stdout.flush()
             return result
         except InputError as error:
-            _fail(str(error))
+            _end(1, f"error: {error}")
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            sys.exit(128 + signal.SIGINT)
+            _end(128 + signal.SIGINT, "interrupted")
+        except _Stopped as stopped:
+            _end(128 + stopped.args[0])
         except BrokenPipeError:
             os._exit(128 + getattr(signal, "SIGPIPE", 13))
         except MemoryError:
-            _fail("out of memory")
+            _end(1, "error: out of memory")
         except OSError as error:
             if error.errno is None:
                 raise
-            _fail(f"{error.filename or 'standard output'}: {os.strerror(error.errno)}")
+            _end(1, f"error: {error.filename or 'standard output'}: {os.strerror(error.errno)}")
 
     return run
 
@@ -83,19 +87,40 @@ def run_script(main: Callable, define_flags: Callable = lambda: None):
     app.run(main, flags_parser=parse)
 
 
-def _fail(sentence: str):
-    """Say the sentence and leave at once: threads of a library whose read has failed would talk on after it."""
-    for stream, text in ((sys.stderr, f"error: {sentence}\n"), (sys.stdout, "")):
+class _Stopped(BaseException):
+    """SIGTERM or SIGHUP came; its number is the argument."""
+
+
+def _leave(number, _):
+    raise _Stopped(number)
+
+
+def _not_lost(unraisable):
+    """Deliver a signal again whose exception came in a destructor or a callback, where Python drops it."""
+    kind, value = unraisable.exc_type, unraisable.exc_value
+    if not issubclass(kind, (KeyboardInterrupt, _Stopped)):
+        sys.__unraisablehook__(unraisable)
+        return
+    number = signal.SIGINT if kind is KeyboardInterrupt else value.args[0]
+    # A moment later, for in here it would be dropped again.
+    again = threading.Timer(0.05, _thread.interrupt_main, [number])
+    again.daemon = True
+    again.start()
+
+
+def _end(code: int, sentence: str = ""):
+    """Say a sentence and leave at once.
+
+    Threads of a library whose read has failed would talk on after it, and the interpreter's own way out can crash while
+    XLA is still compiling in others.
+    """
+    for stream, text in ((sys.stderr, sentence and f"{sentence}\n"), (sys.stdout, "")):
         try:
             stream.write(text)
             stream.flush()
         except OSError:
             pass
-    os._exit(1)
-
-
-def _leave(number, _):
-    raise SystemExit(128 + number)
+    os._exit(code)
 
 
 def _open_standard_streams():

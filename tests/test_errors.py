@@ -68,6 +68,28 @@ def test_signals_clean_up(number):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_comes_in_a_destructor_is_not_lost(number):
+    result = run(f"""
+    import time
+    class Dying:
+        def __del__(self):
+            os.kill(os.getpid(), {int(number)})
+    Dying()
+    time.sleep(60)""")
+    assert (result.returncode, result.stdout) == (128 + number, "")
+    assert "Traceback" not in result.stderr and "ignored" not in result.stderr
+
+
+def test_what_else_is_dropped_in_a_destructor_is_told():
+    result = run("""
+    class Dying:
+        def __del__(self):
+            1 / 0
+    Dying()""")
+    assert result.returncode == 0 and "ZeroDivisionError" in result.stderr
+
+
 def test_a_hangup_ignored_stays_ignored():
     command = [sys.executable, "-c", SCRIPT.format(what="os.kill(os.getpid(), signal.SIGHUP)"), "--do=it"]
     ignore = "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
