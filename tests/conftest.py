@@ -1,6 +1,11 @@
 import pathlib
+import signal
 
 import pytest
+
+# Under nohup a hang-up is ignored, also by every process that is started here: the tests of one could not fail.
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
