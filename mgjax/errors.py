@@ -73,18 +73,32 @@ def run_script(main: Callable, define_flags: Callable = lambda: None):
     """Run a script: define its flags, read the command line and call `main`; --help ends with exit code 0."""
     from absl import app  # here, so that the library does without
 
+    from mgjax import files
+
     def parse(argv):
         try:
+            for path in _flag_files(argv):
+                files.read_text(path, "a text of flags")
             return app.parse_flags_with_usage(argv)
         except SystemExit as end:
             asked = {"help", "helpshort", "helpfull", "helpxml"} & {text.lstrip("-").partition("=")[0] for text in argv}
             sys.exit(0 if asked and end.code == 1 else end.code)
-        except (OSError, UnicodeDecodeError) as error:  # of --flagfile
-            sys.exit(f"error: --flagfile: cannot be read as a text of flags ({error})")
+        except (InputError, OSError, UnicodeDecodeError) as error:
+            sys.exit(f"error: --flagfile: {error}")
 
     _open_standard_streams()
     define_flags()
     app.run(main, flags_parser=parse)
+
+
+def _flag_files(argv: list[str]) -> list[str]:
+    """The files of flags that a command line names, what a shell hands over as one (<(...)) left out."""
+    given = []
+    for text, following in zip(argv, [*argv[1:], ""]):
+        name, equals, path = text.lstrip("-").partition("=")
+        if name == "flagfile":
+            given.append(path if equals else following)
+    return [path for path in given if path and not path.startswith("/dev/fd/")]
 
 
 class _Stopped(BaseException):

@@ -100,9 +100,24 @@ def test_a_hangup_ignored_stays_ignored():
 def test_help_is_no_error_and_a_wrong_flag_is_one():
     assert run("pass", "--help").returncode == 0
     assert run("pass", "--do=it", "--else=3").returncode == 1
-    result = run("pass", f"--flagfile={sys.executable}")
-    assert result.returncode == 1 and "--flagfile: cannot be read as a text of flags" in result.stderr
-    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("place, words", [
+    (sys.executable, "not UTF-8 text; expected a text of flags"), ("pipe", "is not a plain file"),
+    ("absent", "No such file"), ("/dev/zero", "is not a plain file"),
+])
+def test_a_file_of_flags_that_is_none(place, words, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for arguments in ([f"--flagfile={tmp_path / place}"], ["--flagfile", str(tmp_path / place)]):
+        result = run("pass", *arguments)
+        assert result.returncode == 1 and result.stderr.startswith("error: --flagfile: ")
+        assert words in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_file_of_flags_may_come_from_the_shell():
+    command = [sys.executable, "-c", SCRIPT.format(what="print(flags.FLAGS.do)")]
+    shell = ["bash", "-c", '"$@" --flagfile=<(echo --do=that)', "bash", *command]
+    assert subprocess.run(shell, capture_output=True, text=True).stdout == "that\nsaid\n"
 
 
 def test_a_full_output_is_a_sentence():

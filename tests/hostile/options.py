@@ -67,10 +67,9 @@ def _arguments(chance, folder, names) -> list[str]:
             lines = "\n".join(f"--{chance.choice(names)}={_value(chance)}" for _ in range(3)) + "\n"
             data = lines.encode("utf-8", "surrogatepass")
             data = damage.bytes_of(chance, data) if chance.random() < 0.6 else data
-            path = damage.place(chance, folder / "mine.flags", data)
-            if chance.random() < 0.1:
-                with contextlib.suppress(OSError):
-                    path.write_text(f"--flagfile={path}\n")
+            path = damage.place(chance, folder / f"{len(arguments)}.flags", data)
+            if chance.random() < 0.1 and path.is_file():
+                path.write_text(f"--flagfile={path}\n")
             arguments.append(f"--flagfile={path}")
     if chance.random() < 0.5:
         return [argument.replace("\0", "") for argument in arguments]
