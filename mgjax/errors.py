@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import functools
 import logging
 import os
@@ -117,7 +116,8 @@ def _not_lost(unraisable):
         return
     number = signal.SIGINT if kind is KeyboardInterrupt else value.args[0]
     # A moment later, for in here it would be dropped again.
-    again = threading.Timer(0.05, _thread.interrupt_main, [number])
+    main = threading.main_thread().ident
+    again = threading.Timer(0.05, signal.pthread_kill, [main, number])
     again.daemon = True
     again.start()
 

@@ -44,6 +44,13 @@ def prepare(good):
     made(good / "chunked.h5", lambda path: _chunked(good / "store.h5", path))
 
 
+def _here(file, name):
+    """A dataset whose values an earlier change has left in the file: a pipe would be waited for."""
+    if file[name].id.get_create_plist().get_external_count():
+        raise KeyError(name)
+    return file[name]
+
+
 def _chunked(store, path):
     shutil.copy(store, path)
     with h5py.File(path, "r+") as file:
@@ -143,7 +150,7 @@ def _huge(chance, file, folder):
              maxshape=(None, *data.shape[1:]))
     if chance.random() < 0.5:  # so that the frames agree with what the videos say
         for table, column in (("videos", "start"), ("videos", "length")):
-            file[f"{table}/{column}"][1] = chance.choice((rows, rows - 6, 2**63 - 1))
+            _here(file, f"{table}/{column}")[1] = chance.choice((rows, rows - 6, 2**63 - 1))
 
 
 def _kind(chance, file, folder):
@@ -158,7 +165,7 @@ def _kind(chance, file, folder):
 
 def _shape(chance, file, folder):
     name = _dataset(chance, file)
-    data, way = file[name], chance.randrange(6)
+    data, way = _here(file, name), chance.randrange(6)
     kind, values = (h5py.string_dtype() if data.dtype == object else data.dtype), data[()]
     if way == 0:
         _replace(file, name, data=h5py.Empty(kind if data.dtype != object else "S1"))
@@ -172,13 +179,6 @@ def _shape(chance, file, folder):
         _replace(file, name, data=values[:0], dtype=kind)
     else:
         _replace(file, name, data=np.concatenate([values, values]), dtype=kind)
-
-
-def _here(file, name):
-    """A dataset whose values an earlier change has left in the file: a pipe would be waited for."""
-    if file[name].id.get_create_plist().get_external_count():
-        raise KeyError(name)
-    return file[name]
 
 
 def _number(chance, file, folder):
@@ -207,13 +207,13 @@ def _overflow(chance, file, folder):
     if chance.random() < 0.5:
         other = name.replace("start",
                              "length") if "start" in name else name.replace("length", "start")
-        file[other][chance.choice((0, 1, -1))] = chance.choice((2**63 - 1, 2**62, -(2**63)))
+        _here(file, other)[chance.choice((0, 1, -1))] = chance.choice((2**63 - 1, 2**62, -(2**63)))
 
 
 def _text(chance, file, folder):
     name = chance.choice(("videos/id", "videos/subject", "videos/emotion", "labels"))
     values = [value.decode() if isinstance(value, bytes) else value
-              for value in file[name][:].tolist()]
+              for value in _here(file, name)[:].tolist()]
     new = chance.choice((b"\xff\xfe", b"\xed\xa0\x80", "a\0b", "", values[0], "x" * 100_000,
                          "\ud800", "../x", "\n"))
     new = new.encode("utf-8", "surrogatepass") if isinstance(new, str) else new
@@ -276,7 +276,7 @@ def _split(chance, file, folder):
 def _chunk(chance, file, folder):
     """A compressed dataset whose chunk is not what its filters say."""
     name = chance.choice(("frames/keypoints", "frames/score", "clips/start", "videos/length"))
-    values = file[name][:]
+    values = _here(file, name)[:]
     how = chance.choice(({"compression": "gzip"}, {"fletcher32": True}, {"scaleoffset": 2},
                          {"compression": "lzf"},
                          {"shuffle": True}))
