@@ -270,9 +270,10 @@ class RunFolder:
         """
         return _records(self._metrics_lines(), self.path)
 
-    def _metrics_lines(self) -> list[bytes]:
+    def _metrics_lines(self) -> list[tuple[dict, str]]:
         path = self.path / "metrics.jsonl"
-        return files.read_bytes(path, "records of training, one a line").splitlines() if path.exists() else []
+        lines = files.read_bytes(path, "records of training, one a line").splitlines() if path.exists() else []
+        return [_parsed(line) for line in lines]
 
     def keep_metrics(self, step: int, ended: bool = True) -> list[dict]:
         """Drop records past a step, which the run is about to repeat; returns the ones kept.
@@ -285,7 +286,7 @@ class RunFolder:
             InputError: a line before the last one kept is no record.
         """
         lines = self._metrics_lines()
-        keep = [not _problem(line) and json.loads(line)["step"] < step + ended for line in lines]
+        keep = [not problem and record["step"] < step + ended for record, problem in lines]
         lines = lines[:max(np.flatnonzero(keep), default=-1) + 1]
         kept = [record for record in _records(lines, self.path) if record["step"] < step + ended]
         files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
@@ -306,13 +307,12 @@ class RunFolder:
                              "checkpoint") from None
 
 
-def _records(lines: list[bytes], folder: pathlib.Path) -> list[dict]:
-    """Records of training, the last one of every step; a last line that is none is left out."""
+def _records(lines: list[tuple[dict, str]], folder: pathlib.Path) -> list[dict]:
+    """Records of training out of lines as `_parsed` gives them, the last one of every step; a last line that is none is
+    left out."""
     records = {}
-    for number, line in enumerate(lines, 1):
-        problem = _problem(line)
+    for number, (record, problem) in enumerate(lines, 1):
         if not problem:
-            record = json.loads(line)
             records[record["step"]] = record
         elif number < len(lines):
             raise InputError(f"{folder / 'metrics.jsonl'}: line {number} {problem}; expected a record of an epoch, "
@@ -320,14 +320,19 @@ def _records(lines: list[bytes], folder: pathlib.Path) -> list[dict]:
     return [records[step] for step in sorted(records)]
 
 
-def _problem(line: bytes) -> str | None:
-    """What keeps a line of metrics.jsonl from being a record, in words; None where it is one."""
+def _parsed(line: bytes) -> tuple[dict, str]:
+    """The record that a line of metrics.jsonl holds, and "", or what keeps it from being one, in words."""
     try:
         record = json.loads(line)
     except RecursionError:
-        return "is nested too deeply"
+        return {}, "is nested too deeply"
     except ValueError:  # not UTF-8 either
-        return "is not JSON"
+        return {}, "is not JSON"
+    return record, _problem(record)
+
+
+def _problem(record) -> str:
+    """What keeps a value from being a record of training, in words; "" where it is one."""
     if not isinstance(record, dict):
         return f"is {short(record)}"
     for name in ("epoch", "step", "loss", *record):
@@ -337,7 +342,7 @@ def _problem(line: bytes) -> str | None:
     for name in ("epoch", "step"):
         if type(record[name]) is not int or record[name] < 0:
             return f"has {name} {record[name]}"
-    return None
+    return ""
 
 
 def _flat(values: dict, prefix: str = "") -> dict:
