@@ -48,11 +48,14 @@ def check_text(where: str, what: str, text: str):
     """
     found = _UNPRINTABLE.search(text)
     if found:
-        raise InputError(f"{where}: {what} is {shown(text)}, expected a text without {found[0]!r} "
-                         "in it")
+        raise InputError(
+            f"{where}: {what} is {shown(text)}, expected a text without {found[0]!r} in it"
+        )
     if len(text) > LONGEST:
-        raise InputError(f"{where}: {what} is {shown(text)}, expected at most {LONGEST} "
-                         f"characters, not {len(text)}")
+        raise InputError(
+            f"{where}: {what} is {shown(text)}, expected at most {LONGEST} "
+            f"characters, not {len(text)}"
+        )
 
 
 def check_split(where: str, name: str):
@@ -63,8 +66,10 @@ def check_split(where: str, name: str):
     """
     check_text(where, "the name of a split", name)
     if not name or "/" in name or name in (".", "all"):
-        raise InputError(f"{where}: a split cannot be called {name!r}: it needs a name without a "
-                         "slash, and \"all\" is every store's own")
+        raise InputError(
+            f"{where}: a split cannot be called {name!r}: it needs a name without a "
+            'slash, and "all" is every store\'s own'
+        )
 
 
 def read_rows(path) -> tuple[str, Iterator[tuple[int, list[str]]]]:
@@ -78,14 +83,16 @@ def read_rows(path) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     text = _read(path)
     said = _SAID.match(text)
     if said:
-        separator, text = said[1], text[said.end():]
+        separator, text = said[1], text[said.end() :]
     else:
         first = re.match(r"[^\r\n]*", text)[0]
         separator = max(SEPARATORS, key=first.count)
         separator = separator if separator in first else ","
     if separator not in SEPARATORS:
-        raise InputError(f"{path}, line 1: the separator is {separator!r}, expected a comma, a "
-                         "semicolon or a tab")
+        raise InputError(
+            f"{path}, line 1: the separator is {separator!r}, expected a comma, a "
+            "semicolon or a tab"
+        )
     text = text.rstrip("\r\n " if separator == "\t" else None)
     return separator, _rows(path, text, separator, int(bool(said)))
 
@@ -96,8 +103,10 @@ def _read(path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        raise InputError(f"{path}: not UTF-8 text{' but UTF-16' if utf_16 else ''}; expected a CSV "
-                         "table: save it anew, in Excel as \"CSV UTF-8\"") from None
+        raise InputError(
+            f"{path}: not UTF-8 text{' but UTF-16' if utf_16 else ''}; expected a CSV "
+            'table: save it anew, in Excel as "CSV UTF-8"'
+        ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{path}, line {line}: has a NUL byte; expected a CSV table in UTF-8")
@@ -114,15 +123,17 @@ def _rows(path, text: str, separator: str, before: int) -> Iterator[tuple[int, l
         raise InputError(f"{where}: {error}; expected a CSV table") from None
 
 
-def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
-               prefix: str | None = None) -> Iterator[tuple[str, dict]]:
+def read_table(
+    path, required: tuple[str, ...], optional: tuple[str, ...], prefix: str | None = None
+) -> Iterator[tuple[str, dict]]:
     """Rows of a CSV table with a header: where it is, for error messages, and its values by column.
 
-    Text is stripped; the columns of numbers are numbers, and left out of a row where they are empty and optional.
-    Columns whose names begin with the prefix are optional too.
+    Text is stripped; the columns of numbers are numbers, and left out of a row where they are
+    empty and optional. Columns whose names begin with the prefix are optional too.
 
     Raises:
-        InputError: the file is missing or not text, columns are missing or unknown, or a value is wrong.
+        InputError: the file is missing or not text, columns are missing or unknown, or a value is
+            wrong.
     """
     named = optional + ((f"{prefix}...",) if prefix else ())
     expected = f"expected the columns {', '.join(required)} and perhaps {', '.join(named)}"
@@ -134,7 +145,9 @@ def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
             raise InputError(f"{path}: no column {column!r} in its first line; {expected} {taken}")
     count = collections.Counter(columns)
     for column in columns:
-        known = column in required + optional or (prefix and column.startswith(prefix) and column != prefix)
+        known = column in required + optional or (
+            prefix and column.startswith(prefix) and column != prefix
+        )
         if not known or count[column] > 1:
             problem = f"unknown or repeated column {shown(column)}"
             raise InputError(f"{path}: {problem}; {expected} {taken}")
@@ -146,8 +159,10 @@ def read_table(path, required: tuple[str, ...], optional: tuple[str, ...],
             continue
         if len(row) != len(columns):
             raise InputError(f"{where}: {len(row)} values, expected {len(columns)} {taken}")
-        values = {column: _value(where, column, text.strip(), separator)
-                  for column, text in zip(columns, row)}
+        values = {
+            column: _value(where, column, text.strip(), separator)
+            for column, text in zip(columns, row)
+        }
         for column in required:
             if values[column] in (None, ""):
                 raise InputError(f"{where}: no {column}")
@@ -166,13 +181,17 @@ def _value(where: str, column: str, text: str, separator: str):
     except ValueError:
         number = -1
     if not 0 <= number < 2**31:  # NaN is neither
-        raise InputError(f"{where}: {column} is {shown(text)}, expected "
-                         + ("a whole number" if kind is int else "a number") + " of at least 0")
+        raise InputError(
+            f"{where}: {column} is {shown(text)}, expected "
+            + ("a whole number" if kind is int else "a number")
+            + " of at least 0"
+        )
     return number
 
 
 def pop_sides(where: str, row: dict) -> dict[str, str]:
-    """Take the columns split_NAME out of a row of `read_table`: its side (train, test or "") by name of the split.
+    """Take the columns split_NAME out of a row of `read_table`: its side (train, test or "") by
+    name of the split.
 
     Raises:
         InputError: a side is none of the three.

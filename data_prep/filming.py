@@ -1,7 +1,9 @@
-"""A camera and a pose estimator for bodies that were simulated: joints in metres to keypoints and scores.
+"""A camera and a pose estimator for bodies that were simulated: joints in metres to keypoints and
+scores.
 
-What the camera sees is given the errors of a pose estimator: jitter that grows as the score falls, lost joints, lost
-hands, and everything below the waist hidden by a desk. This module needs NumPy only and never imports JAX.
+What the camera sees is given the errors of a pose estimator: jitter that grows as the score
+falls, lost joints, lost hands, and everything below the waist hidden by a desk. This module needs
+NumPy only and never imports JAX.
 """
 
 from __future__ import annotations
@@ -17,33 +19,47 @@ _UNSEEN = LAYOUT.index("MidHip", *LAYOUT.parts["right leg"], *LAYOUT.parts["left
 
 
 class Camera:
-    """A video's view: the body turned by some angle, seen in perspective, by somebody who pans and zooms a little."""
+    """A video's view: the body turned by some angle, seen in perspective, by somebody who pans
+    and zooms a little.
+    """
 
     def __init__(self, frames: int, rng):
-        self.turn = rotations(np.array([rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)]))
+        self.turn = rotations(
+            np.array([rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)])
+        )
         # The shoulders of an average body become 150 to 340 pixels wide.
         self.distance = FOCAL * 0.36 / rng.uniform(150, 340)
-        self.neck = np.array([WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)])
+        self.neck = np.array(
+            [WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)]
+        )
         self.pan = drift(rng, frames, 12, 2) * [25, 12]
         self.zoom = np.exp(0.05 * drift(rng, frames, 12))
 
     def project(self, body):
-        """Picture coordinates `[T, V, 2]` of joints in metres `[T, V, 3]`, and how many pixels a metre is."""
+        """Picture coordinates `[T, V, 2]` of joints in metres `[T, V, 3]`, and how many pixels a
+        metre is.
+        """
         x = turned(self.turn, body)
         depth = self.distance + 0.2 - x[..., 2:]
         flat = FOCAL * x[..., :2] * [1, -1] / depth
         # The camera is aimed at where the person sits on the whole.
         flat -= flat[:, LAYOUT.joints.index("Neck")].mean(axis=0)
-        return flat * self.zoom[:, None, None] + (self.neck + self.pan)[:, None], FOCAL / self.distance
+        return flat * self.zoom[:, None, None] + (self.neck + self.pan)[
+            :, None
+        ], FOCAL / self.distance
 
 
 def observe(truth: np.ndarray, unit: float, rng) -> tuple[np.ndarray, np.ndarray]:
-    """What a pose estimator would say: keypoints `[T, V, 2]` and score `[T, V]`, float32, to three decimals."""
+    """What a pose estimator would say: keypoints `[T, V, 2]` and score `[T, V]`, float32, to
+    three decimals.
+    """
     frames, joints = truth.shape[:2]
     hands = np.zeros(joints, bool)
     hands[LAYOUT.index(*LAYOUT.parts["left hand"], *LAYOUT.parts["right hand"])] = True
     score = rng.normal(0.8, 0.05) + rng.normal(0, 0.06, joints) - 0.12 * hands
-    score = score + 0.06 * drift(rng, frames, 0.7, joints) + 0.04 * rng.normal(size=(frames, joints))
+    score = (
+        score + 0.06 * drift(rng, frames, 0.7, joints) + 0.04 * rng.normal(size=(frames, joints))
+    )
     # What moves fast is blurred: 1 m/s costs a tenth, a hand more.
     speed = np.linalg.norm(np.gradient(truth, axis=0), axis=-1) / unit * FPS
     score -= speed * (0.1 + 0.05 * hands)
@@ -66,22 +82,32 @@ def observe(truth: np.ndarray, unit: float, rng) -> tuple[np.ndarray, np.ndarray
 
 
 def _face_visibility(truth, unit):
-    """Factor on the scores of the head's joints `[T, 5]`: a hand before the face and turning away lower it."""
+    """Factor on the scores of the head's joints `[T, 5]`: a hand before the face and turning
+    away lower it.
+    """
     index = LAYOUT.index(*LAYOUT.parts["head"])
     palms = truth[:, LAYOUT.index("LMiddle1", "RMiddle1")]
-    near = np.linalg.norm(truth[:, index, None] - palms[:, None], axis=-1).min(axis=-1) < 0.08 * unit
+    near = (
+        np.linalg.norm(truth[:, index, None] - palms[:, None], axis=-1).min(axis=-1) < 0.08 * unit
+    )
     factor = np.where(near, 0.55, 1.0)
     # An ear goes out of sight when it comes to lie behind the eye of its side.
     for ear, eye, sign in (("LEar", "LEye", 1), ("REar", "REye", -1)):
-        out = sign * (truth[:, LAYOUT.joints.index(ear), 0] - truth[:, LAYOUT.joints.index(eye), 0]) / unit
+        out = (
+            sign
+            * (truth[:, LAYOUT.joints.index(ear), 0] - truth[:, LAYOUT.joints.index(eye), 0])
+            / unit
+        )
         factor[:, LAYOUT.parts["head"].index(ear)] *= np.clip(0.5 + out / 0.02, 0, 1)
     return factor
 
 
 def _dropouts(frames, rng):
-    """Frames `[T]` in which a hand is not found: about one stretch of 2 to 15 frames in eight seconds."""
+    """Frames `[T]` in which a hand is not found: about one stretch of 2 to 15 frames in eight
+    seconds.
+    """
     starts = np.flatnonzero(rng.random(frames) < 1 / (8 * FPS))
     lost = np.zeros(frames, bool)
     for start in starts:
-        lost[start:start + rng.integers(2, 16)] = True
+        lost[start : start + rng.integers(2, 16)] = True
     return lost

@@ -55,20 +55,28 @@ from mgjax.errors import InputError
 COMMON, GATE, GROWTH, WIDEST, GROWN = 3, 0.5, 0.05, 2.0, 2.0
 MANY = 5  # frames with so many people are looked at one by one
 TWIN, REACH, MEMORY, PATIENCE = 0.1, 0.1, 25, 10
-SMOOTHING, FADING = 0.3, 0.9  # weight of the newest step in the velocity; what is left of it per unseen frame
+# weight of the newest step in the velocity; what is left of it per unseen frame
+SMOOTHING, FADING = 0.3, 0.9
 FLOOR = 0.05  # spreads are alike where they differ by less than this share of the size
-LASTING = 0.25  # who can be chosen: people seen in at least this share of the frames of the one seen most
+# who can be chosen: people seen in at least this share of the frames of the one seen most
+LASTING = 0.25
 SPARED = 8  # one frame in so many tells which pose model fits
 CLEARLY, MISFIT = 3, 0.6  # from so many such frames on; how short the better model's bones are
 CHOICES = ("largest", "leftmost", "rightmost", "centre")
 
 
 def extents(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Width and height of the box around each person's seen joints, `[people]` each; pose `[people, V, 3]`."""
-    # One row a joint: the smallest of many rows is found many times faster than the smallest of many short ones.
+    """Width and height of the box around each person's seen joints, `[people]` each; pose
+    `[people, V, 3]`.
+    """
+    # One row a joint: the smallest of many rows is found many times faster than the smallest of
+    # many short ones.
     x, y, score = np.ascontiguousarray(pose.T)
     seen = score > 0
-    low, high = np.where(seen, (x, y), np.inf).min(axis=1), np.where(seen, (x, y), -np.inf).max(axis=1)
+    low, high = (
+        np.where(seen, (x, y), np.inf).min(axis=1),
+        np.where(seen, (x, y), -np.inf).max(axis=1),
+    )
     return tuple(high - low)
 
 
@@ -95,8 +103,13 @@ class Tracker:
         self._known: list[_Person] = []  # who is not forgotten
         self._latest = None  # the last frame's number, its people, their sizes and who they are
 
-    def track(self, numbers: np.ndarray, counts: np.ndarray, pose: np.ndarray,
-              size: np.ndarray | None = None) -> np.ndarray:
+    def track(
+        self,
+        numbers: np.ndarray,
+        counts: np.ndarray,
+        pose: np.ndarray,
+        size: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Who each detection of some frames is: int64 `[people]`, -1 for nobody.
 
         Args:
@@ -367,10 +380,15 @@ def parse_person(text: str) -> str | int:
         return text
     if re.fullmatch("[1-9][0-9]*", text):
         return int(text)
-    raise InputError(f"unknown person {text!r}; expected {', '.join(CHOICES)}, or 1 for the largest, 2 for the next")
+    raise InputError(
+        f"unknown person {text!r}; expected {', '.join(CHOICES)}, or 1 for the "
+        "largest, 2 for the next"
+    )
 
 
-def choose(who: np.ndarray, weight: np.ndarray, x: np.ndarray, person: str | int, width: int, id: str) -> int | None:
+def choose(
+    who: np.ndarray, weight: np.ndarray, x: np.ndarray, person: str | int, width: int, id: str
+) -> int | None:
     """Which person of a recording to follow; None where there is nobody.
 
     Args:
@@ -394,8 +412,10 @@ def choose(who: np.ndarray, weight: np.ndarray, x: np.ndarray, person: str | int
     place = np.bincount(who, x)[by_size] / frames[by_size]
     if isinstance(person, int):
         if person > len(by_size):
-            raise InputError(f"video {id!r}: person {person} by size was asked for, and only {len(by_size)} "
-                             + ("was" if len(by_size) == 1 else "were") + " found")
+            raise InputError(
+                f"video {id!r}: person {person} by size was asked for, and only "
+                f"{len(by_size)} " + ("was" if len(by_size) == 1 else "were") + " found"
+            )
         return int(by_size[person - 1])
     if person == "largest":
         return int(by_size[0])
@@ -417,7 +437,8 @@ class VideoReport:
         several: frames with more than one person.
         people: people told apart who lasted long enough to be chosen.
         missing: frames without the followed person, for whatever reason.
-        jump: largest distance in pixels of the layout's root between one frame where it was seen and the next such.
+        jump: largest distance in pixels of the layout's root between one frame where it was seen
+            and the next such.
         jump_frame: the number of the later of these two frames, -1 without such a pair.
         poseless: people left out because their pose is empty.
         rooted: frames in which the layout's root was seen.
@@ -443,7 +464,9 @@ class VideoReport:
 
 @dataclasses.dataclass(frozen=True)
 class Followed:
-    """One person through a recording: keypoints float32 `[T, V, 2]` in pixels, score float32 `[T, V]`."""
+    """One person through a recording: keypoints float32 `[T, V, 2]` in pixels, score float32
+    `[T, V]`.
+    """
 
     keypoints: np.ndarray
     score: np.ndarray
@@ -451,8 +474,13 @@ class Followed:
     damaged: tuple[tuple[str, str], ...]
 
 
-def follow(recording: Recording, parts: Iterable[Frames], source: Source, person: str | int = "largest",
-           width: int = 0) -> Followed:
+def follow(
+    recording: Recording,
+    parts: Iterable[Frames],
+    source: Source,
+    person: str | int = "largest",
+    width: int = 0,
+) -> Followed:
     """Follow one person through a recording, given as `read_frames` of all its `chunks`, in order.
 
     Raises:
@@ -492,10 +520,17 @@ def follow(recording: Recording, parts: Iterable[Frames], source: Source, person
     jump, at = largest_jump(keypoints, score, source.layout)
     seen_in = np.bincount(who[who >= 0], minlength=1)
     report = VideoReport(
-        recording.id, recording.first, recording.length, recording.length - recording.files, len(damaged),
-        nobody=int((counts == 0).sum()) - len(damaged), several=int((counts > 1).sum()),
-        people=int((seen_in >= max(1, LASTING * seen_in.max())).sum()), missing=int((~there).sum()),
-        jump=jump, jump_frame=recording.first + at if at >= 0 else -1,
+        recording.id,
+        recording.first,
+        recording.length,
+        recording.length - recording.files,
+        len(damaged),
+        nobody=int((counts == 0).sum()) - len(damaged),
+        several=int((counts > 1).sum()),
+        people=int((seen_in >= max(1, LASTING * seen_in.max())).sum()),
+        missing=int((~there).sum()),
+        jump=jump,
+        jump_frame=recording.first + at if at >= 0 else -1,
         poseless=sum(part.poseless for part, *_ in kept),
         rooted=int((score[:, source.layout.index(*source.layout.root)] > 0).all(axis=1).sum()),
         misfit=misfit(np.concatenate(poses), source.model),
@@ -525,8 +560,11 @@ def misfit(pose: np.ndarray, model: skeleton.Layout) -> str:
     return best if lengths[best] < MISFIT * lengths[model.name] else ""
 
 
-def largest_jump(keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout) -> tuple[float, int]:
-    """The root's largest step in pixels between one frame where it is seen and the next such, and the later's index.
+def largest_jump(
+    keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout
+) -> tuple[float, int]:
+    """The root's largest step in pixels between one frame where it is seen and the next such, and
+    the later's index.
 
     Args:
         keypoints, score: `[T, V, 2]` and `[T, V]`.
@@ -539,14 +577,24 @@ def largest_jump(keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layo
     frames = np.flatnonzero((score[:, root] > 0).all(axis=1))
     if len(frames) < 2:
         return 0.0, -1
-    steps = np.linalg.norm(np.diff(keypoints[frames][:, root].astype(np.float64).mean(axis=1), axis=0), axis=1)
+    steps = np.linalg.norm(
+        np.diff(keypoints[frames][:, root].astype(np.float64).mean(axis=1), axis=0), axis=1
+    )
     return float(steps.max()), int(frames[1 + steps.argmax()])
 
 
-def read_recording(recording: Recording, source: Source, person: str | int = "largest", width: int = 0) -> Followed:
+def read_recording(
+    recording: Recording, source: Source, person: str | int = "largest", width: int = 0
+) -> Followed:
     """Read a recording and follow one person through it.
 
     Raises:
         InputError: as `read_frame` and `choose`.
     """
-    return follow(recording, (read_frames(*chunk, source) for chunk in chunks(recording)), source, person, width)
+    return follow(
+        recording,
+        (read_frames(*chunk, source) for chunk in chunks(recording)),
+        source,
+        person,
+        width,
+    )

@@ -1,24 +1,27 @@
 r"""iMiGUE's files: what lies in a folder of them, and a video's keypoints and clips as arrays.
 
-Below a folder, in any subfolders (train, validate, test ...), each video has its keypoints in one of the forms that
-are in use, and perhaps its labels:
+Below a folder, in any subfolders (train, validate, test ...), each video has its keypoints in one
+of the forms that are in use, and perhaps its labels:
 
-  <id>_light_hand.csv  a row a frame: a column that is skipped, then 35 joints x (x, y, score): BODY_25, five finger
-                       points of the right hand, five of the left
-  <id>_openpose.xlsx   a row a frame, in the first sheet: 137 joints x (x, y, score): 0-24 BODY_25, 25-94 face, 95-115
-                       left hand, 116-136 right hand
-  <id>/*.json          OpenPose's JSON, a file a frame; the last number of a name is the frame's, from 0
-  <id>_label.csv       a row a clip: label,start,end: frames from 0, `end` included; label 1 to 32 is class C1 to C32
-                       of the paper, 99 is C32 too, and an empty one is a clip without a label
+  <id>_light_hand.csv  a row a frame: a column that is skipped, then 35 joints x (x, y, score):
+                       BODY_25, five finger points of the right hand, five of the left
+  <id>_openpose.xlsx   a row a frame, in the first sheet: 137 joints x (x, y, score): 0-24
+                       BODY_25, 25-94 face, 95-115 left hand, 116-136 right hand
+  <id>/*.json          OpenPose's JSON, a file a frame; the last number of a name is the frame's,
+                       from 0
+  <id>_label.csv       a row a clip: label,start,end: frames from 0, `end` included; label 1 to 32
+                       is class C1 to C32 of the paper, 99 is C32 too, and an empty one is a clip
+                       without a label
 
-Frame k is row k of the file, or JSON file number k. A first row of names or of column numbers is no frame. A joint
-whose score is 0, or one of whose cells is empty (or an error's, such as #N/A, in a sheet), was not seen; an empty row
-is refused, as nothing says whether it is a frame.
+Frame k is row k of the file, or JSON file number k. A first row of names or of column numbers is
+no frame. A joint whose score is 0, or one of whose cells is empty (or an error's, such as #N/A,
+in a sheet), was not seen; an empty row is refused, as nothing says whether it is a frame.
 
-Position says which joint a column is, never a name: the names that go around with these files are mirrored
-("ShoulderLeft" is OpenPose's RShoulder) for shoulders, elbows, hands, hips, knees, ankles, eyes and ears, and are not
-for feet and fingers. A header with such names, or with OpenPose's, is compared with the order above and refused where
-it says another one. What the positions cannot say is measured: `orientation`.
+Position says which joint a column is, never a name: the names that go around with these files are
+mirrored ("ShoulderLeft" is OpenPose's RShoulder) for shoulders, elbows, hands, hips, knees,
+ankles, eyes and ears, and are not for feet and fingers. A header with such names, or with
+OpenPose's, is compared with the order above and refused where it says another one. What the
+positions cannot say is measured: `orientation`.
 
 This module never imports JAX. Sheets take python-calamine, the extra `xlsx`.
 """
@@ -52,21 +55,32 @@ _PART = re.compile(r"(xl/|xl/worksheets/|xl/_rels/|_rels/|)[^/]*\.(xml|rels)", r
 _FAR = re.compile(rb"""r(?<![:\w]r)\s*=\s*["'](?:[A-Za-z]{3,}[0-9]|[A-Za-z]{0,2}[0-9]{6})""")
 _SKIPPED = {"csv": 1, "xlsx": 0}  # columns before the joints
 _NAMES = {"csv": "<id>_light_hand.csv", "json": "<id>/*.json", "xlsx": "<id>_openpose.xlsx"}
-_NAME = re.compile(r"([0-9]{1,4})(?:(?P<csv>_light_hand\.csv)|(?P<xlsx>_openpose\.xlsx)|(?P<label>_label\.csv))",
-                   re.IGNORECASE)
+_NAME = re.compile(
+    r"([0-9]{1,4})(?:(?P<csv>_light_hand\.csv)|(?P<xlsx>_openpose\.xlsx)|(?P<label>_label\.csv))",
+    re.IGNORECASE,
+)
 # What the names that go around mean, by position in the 35-joint form: see the module's docstring.
-_MEANS = dict(zip(
-    "nose shouldercenter shoulderleft elbowleft handleft shoulderright elbowright handright hipcenter hipleft kneeleft "
-    "ankleleft hipright kneeright ankleright eyeleft eyeright earleft earright toeleft smalltoeleft heelleft toeright "
-    "smalltoeright heelright rightfinger1 rightfinger2 rightfinger3 rightfinger4 rightfinger5 leftfinger1 leftfinger2 "
-    "leftfinger3 leftfinger4 leftfinger5".split(), skeleton.IMIGUE_35.joints, strict=True,
-))
+_MEANS = dict(
+    zip(
+        "nose shouldercenter shoulderleft elbowleft handleft shoulderright elbowright handright "
+        "hipcenter hipleft kneeleft "
+        "ankleleft hipright kneeright ankleright eyeleft eyeright earleft earright toeleft "
+        "smalltoeleft heelleft toeright "
+        "smalltoeright heelright rightfinger1 rightfinger2 rightfinger3 rightfinger4 rightfinger5 "
+        "leftfinger1 leftfinger2 "
+        "leftfinger3 leftfinger4 leftfinger5".split(),
+        skeleton.IMIGUE_35.joints,
+        strict=True,
+    )
+)
 _AXIS = re.compile(r"(.+?)[ _.:-]+(x|y)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """A video's files: its id of four digits, the form and path of its keypoints, and its labels' path or None."""
+    """A video's files: its id of four digits, the form and path of its keypoints, and its
+    labels' path or None.
+    """
 
     id: str
     form: str
@@ -86,9 +100,12 @@ class VideoReport:
         same_label: whether its clips, at least ten, all have one label.
         joints: joints seen, over all frames.
         outside: those of them that lie outside the picture of 1280 x 720 pixels.
-        facing: share of the frames with both shoulders in which the right one lies left in the picture; nan without.
-        own_hand: share of the hands whose finger points lie nearer to their own wrist than to the other; nan without.
-        gaps, several: frames without a JSON file, and with more than one person; 0 in the other forms.
+        facing: share of the frames with both shoulders in which the right one lies left in the
+            picture; nan without.
+        own_hand: share of the hands whose finger points lie nearer to their own wrist than to the
+            other; nan without.
+        gaps, several: frames without a JSON file, and with more than one person; 0 in the other
+            forms.
     """
 
     id: str
@@ -109,25 +126,32 @@ class VideoReport:
 
 
 def find(input, form: str | None = None) -> tuple[list[Files], tuple[str, ...]]:
-    """The videos below a folder, by id, and the ids of which there are labels or a folder but no keypoints.
+    """The videos below a folder, by id, and the ids of which there are labels or a folder but no
+    keypoints.
 
     Args:
         input: the folder.
         form: one of FORMS, to leave the others aside; None takes all.
 
     Raises:
-        InputError: the folder is missing or holds no keypoints, or an id's keypoints or labels are there twice.
+        InputError: the folder is missing or holds no keypoints, or an id's keypoints or labels
+            are there twice.
     """
     folder = pathlib.Path(input)
     if form is not None and form not in FORMS:
         raise InputError(f"form {form!r}: expected one of {', '.join(FORMS)}")
     if not folder.is_dir():
-        raise InputError(f"{folder}: " + ("is a file, expected a folder" if folder.exists() else "no such folder")
-                         + " of iMiGUE's files")
+        raise InputError(
+            f"{folder}: "
+            + ("is a file, expected a folder" if folder.exists() else "no such folder")
+            + " of iMiGUE's files"
+        )
     keypoints, labels, named = {}, {}, set()
     for where, folders, names in os.walk(folder, onerror=_unreadable):
         folders.sort()
-        here = [(match[1], match.lastgroup, name) for name in names if (match := _NAME.fullmatch(name))]
+        here = [
+            (match[1], match.lastgroup, name) for name in names if (match := _NAME.fullmatch(name))
+        ]
         own = os.path.basename(os.path.abspath(where))
         if ID.fullmatch(own):
             named.add(f"{int(own):04}")
@@ -139,13 +163,18 @@ def find(input, form: str | None = None) -> tuple[list[Files], tuple[str, ...]]:
             id, path = f"{int(id):04}", os.path.join(where, name) if name else where
             table = labels if kind == "label" else keypoints
             if id in table:
-                raise InputError(f"{path}: video {id} is there already, as {table[id][1]}"
-                                 + ("" if kind == "label" else "; --form takes files of one form only"))
+                raise InputError(
+                    f"{path}: video {id} is there already, as {table[id][1]}"
+                    + ("" if kind == "label" else "; --form takes files of one form only")
+                )
             table[id] = kind, path
     if not keypoints:
         names = " or ".join(name for kind, name in _NAMES.items() if form in (None, kind))
         raise InputError(f"{folder}: no keypoints of iMiGUE in it; expected {names}")
-    found = [Files(id, *keypoints[id], labels[id][1] if id in labels else None) for id in sorted(keypoints)]
+    found = [
+        Files(id, *keypoints[id], labels[id][1] if id in labels else None)
+        for id in sorted(keypoints)
+    ]
     return found, tuple(sorted((named | set(labels)) - set(keypoints)))
 
 
@@ -171,18 +200,27 @@ def read_labels(path, frames: int) -> list[tuple[int, int, int | None]]:
         if not any(cells) or (heading and not number):
             continue
         if len(cells) != 3:
-            raise InputError(f"{where}: {len(cells)} values, expected three: label,start,end (the "
-                             f"values are separated by {csv_tables.SEPARATORS[separator]})")
+            raise InputError(
+                f"{where}: {len(cells)} values, expected three: label,start,end (the "
+                f"values are separated by {csv_tables.SEPARATORS[separator]})"
+            )
         if not all(_WHOLE.fullmatch(cell) for cell in cells[1:] + [cells[0] or "99"]):
-            raise InputError(f"{where}: {','.join(cells)[:100]} are not whole numbers; expected "
-                             "label,start,end")
+            raise InputError(
+                f"{where}: {','.join(cells)[:100]} are not whole numbers; expected label,start,end"
+            )
         start, end = int(cells[1]), int(cells[2])
         label = 31 if cells[0] == "99" else int(cells[0]) - 1 if cells[0] else None
         if label is not None and not 0 <= label < len(protocols.IMIGUE_CLASSES):
-            raise InputError(f"{where}: label is {cells[0]}, expected 1 to 32 or 99, or nothing for a clip without one")
+            raise InputError(
+                f"{where}: label is {cells[0]}, expected 1 to 32 or 99, or nothing "
+                "for a clip without one"
+            )
         if not 0 <= start <= end < frames:
-            raise InputError(f"{where}: frames {start} to {end} lie outside the video, whose {frames} frames are "
-                             f"numbered 0 to {frames - 1}, or end before they start")
+            raise InputError(
+                f"{where}: frames {start} to {end} lie outside the video, whose "
+                f"{frames} frames are "
+                f"numbered 0 to {frames - 1}, or end before they start"
+            )
         clips.append((start, end - start + 1, label))
     return clips
 
@@ -191,13 +229,17 @@ def frame_rows(files: Files) -> Iterator[tuple[int, Sequence]]:
     """Row number and cells of each frame of a csv file or a sheet; an empty cell is "".
 
     Raises:
-        InputError: the file is damaged, its header names joints in another order than the form's, or a row is empty.
+        InputError: the file is damaged, its header names joints in another order than the form's,
+            or a row is empty.
     """
     rows = _csv_rows(files.path) if files.form == "csv" else _sheet_rows(files.path)
     for number, (row, cells) in enumerate(rows):
         if all(cell == "" for cell in cells):
-            raise InputError(f"{files.path}, row {row}: empty; nothing says whether it is a frame: take it away, or "
-                             "fill it with zeros")
+            raise InputError(
+                f"{files.path}, row {row}: empty; nothing says whether it is a "
+                "frame: take it away, or "
+                "fill it with zeros"
+            )
         if number or not _is_header(cells[_SKIPPED[files.form] :], files):
             yield row, cells
 
@@ -210,11 +252,15 @@ def _csv_rows(path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _sheet_rows(path) -> Iterator[tuple[int, list]]:
-    """Number and cells of each row of a workbook's first sheet, up to its last value in both directions."""
+    """Number and cells of each row of a workbook's first sheet, up to its last value in both
+    directions.
+    """
     try:
         import python_calamine  # here, for it is an extra
     except ImportError:
-        raise InputError(f"{path}: reading a sheet takes python-calamine: pip install 'mgjax[xlsx]'") from None
+        raise InputError(
+            f"{path}: reading a sheet takes python-calamine: pip install 'mgjax[xlsx]'"
+        ) from None
     book = _book(path)
     try:
         first = python_calamine.load_workbook(book).get_sheet_by_index(0)
@@ -244,8 +290,10 @@ def _book(path) -> io.BytesIO:
             parts = [part for part in book.infolist() if _PART.fullmatch(part.filename)]
             size = sum(part.file_size for part in parts)
             if size > LARGEST_BOOK:
-                raise InputError(f"{path}: its sheets have {size} bytes when unpacked, expected at "
-                                 f"most {LARGEST_BOOK}")
+                raise InputError(
+                    f"{path}: its sheets have {size} bytes when unpacked, expected at "
+                    f"most {LARGEST_BOOK}"
+                )
             for part in parts:
                 content = book.read(part)
                 if _FAR.search(content):
@@ -264,7 +312,8 @@ def _no_sheet(path, error) -> InputError:
 
 
 def _is_header(cells: Sequence, files: Files) -> bool:
-    """Whether a first row is a header: no cell of it is a number, or they count up by one as columns do.
+    """Whether a first row is a header: no cell of it is a number, or they count up by one as
+    columns do.
 
     Raises:
         InputError: it names joints in another order than the form's.
@@ -285,7 +334,9 @@ def _number(cell) -> float | None:
 
 
 def _check_names(cells: Sequence[str], files: Files):
-    """Refuse a header that names a known joint, or an axis of it, in another place than it has in the form."""
+    """Refuse a header that names a known joint, or an axis of it, in another place than it has
+    in the form.
+    """
     joints = FORMS[files.form].joints
     places = {joint.lower(): place for place, joint in enumerate(joints)}
     places |= {name: joints.index(joint) for name, joint in _MEANS.items()}
@@ -294,8 +345,11 @@ def _check_names(cells: Sequence[str], files: Files):
         if name not in places and len(name) < 100 and (match := _AXIS.fullmatch(name)):
             name, axis = match.groups()
         if name in places and (places[name] != column // 3 or axis not in ("", here)):
-            raise InputError(f"{files.path}: its header has {cell.strip()!r} where this form has {here} of OpenPose's "
-                             f"{joints[column // 3]}; files in another order cannot be packed")
+            raise InputError(
+                f"{files.path}: its header has {cell.strip()!r} where this form has "
+                f"{here} of OpenPose's "
+                f"{joints[column // 3]}; files in another order cannot be packed"
+            )
 
 
 def count_frames(files: Files) -> int:
@@ -316,28 +370,39 @@ def read_points(files: Files) -> np.ndarray:
     """All frames of a csv file or a sheet.
 
     Returns:
-        float32 `[T, joints of FORMS[form], 3]`: x and y in pixels and the score; (0, 0, 0) where a cell is empty.
+        float32 `[T, joints of FORMS[form], 3]`: x and y in pixels and the score; (0, 0, 0) where
+        a cell is empty.
 
     Raises:
-        InputError: as `frame_rows`, a row has another number of columns, or a cell is no number or infinite.
+        InputError: as `frame_rows`, a row has another number of columns, or a cell is no number
+            or infinite.
     """
     joints, skipped, numbers = len(FORMS[files.form]), _SKIPPED[files.form], []
     for row, cells in frame_rows(files):
         if len(cells) != skipped + 3 * joints:
-            raise InputError(f"{files.path}, row {row}: {len(cells)} columns, expected {skipped + 3 * joints}: "
-                             + ("one that is skipped, then " if skipped else "") + f"{joints} x (x, y, score)")
+            raise InputError(
+                f"{files.path}, row {row}: {len(cells)} columns, expected "
+                f"{skipped + 3 * joints}: "
+                + ("one that is skipped, then " if skipped else "")
+                + f"{joints} x "
+                "(x, y, score)"
+            )
         cells = cells[skipped:]
         try:
             row_numbers = [np.nan if cell == "" else float(cell) for cell in cells]
             numbers.append(array.array("d", row_numbers))
         except (TypeError, ValueError):
             wrong = next(cell for cell in cells if cell != "" and _number(cell) is None)
-            raise InputError(f"{files.path}, row {row}: {csv_tables.shown(wrong)} is not a "
-                             "number") from None
+            raise InputError(
+                f"{files.path}, row {row}: {csv_tables.shown(wrong)} is not a number"
+            ) from None
     with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
         points = np.array(numbers, np.float32).reshape(len(numbers), joints, 3)
     if np.isinf(points).any():
-        raise InputError(f"{files.path}: frame {np.isinf(points).any(axis=(1, 2)).argmax()} has an infinite number")
+        raise InputError(
+            f"{files.path}: frame {np.isinf(points).any(axis=(1, 2)).argmax()} has "
+            "an infinite number"
+        )
     points[np.isnan(points).any(axis=-1)] = 0
     return points
 
@@ -348,8 +413,14 @@ def _recording(files: Files) -> openpose.Recording:
     return dataclasses.replace(recording, first=0)
 
 
-def read_video(files: Files, source: openpose.Source, person: str | int, clips: list[tuple], subject: str,
-               emotion: str) -> tuple[VideoReport, np.ndarray, np.ndarray]:
+def read_video(
+    files: Files,
+    source: openpose.Source,
+    person: str | int,
+    clips: list[tuple],
+    subject: str,
+    emotion: str,
+) -> tuple[VideoReport, np.ndarray, np.ndarray]:
     """A video as it is stored.
 
     Args:
@@ -367,7 +438,9 @@ def read_video(files: Files, source: openpose.Source, person: str | int, clips: 
     if files.form == "json":
         followed = following.read_recording(_recording(files), source, person, WIDTH)
         for path, reason in followed.damaged:
-            raise InputError(f"{path}: {reason}; without that file the frame is one in which nobody is seen")
+            raise InputError(
+                f"{path}: {reason}; without that file the frame is one in which nobody is seen"
+            )
         keypoints, score = followed.keypoints, followed.score
         gaps, several = followed.report.gaps, followed.report.several
     else:
@@ -378,15 +451,28 @@ def read_video(files: Files, source: openpose.Source, person: str | int, clips: 
     labels = [label for *_, label in clips if label is not None]
     facing, own_hand = orientation(keypoints, score, source.layout)
     report = VideoReport(
-        files.id, files.form, subject, emotion, frames=len(score), unseen=int((~seen.any(axis=1)).sum()),
-        clips=len(clips), labelled=len(labels), same_label=len(labels) >= MANY and len(set(labels)) == 1,
-        joints=int(seen.sum()), outside=int((seen & ~inside).sum()), facing=facing, own_hand=own_hand, gaps=gaps,
+        files.id,
+        files.form,
+        subject,
+        emotion,
+        frames=len(score),
+        unseen=int((~seen.any(axis=1)).sum()),
+        clips=len(clips),
+        labelled=len(labels),
+        same_label=len(labels) >= MANY and len(set(labels)) == 1,
+        joints=int(seen.sum()),
+        outside=int((seen & ~inside).sum()),
+        facing=facing,
+        own_hand=own_hand,
+        gaps=gaps,
         several=several,
     )
     return report, keypoints, score
 
 
-def orientation(keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout) -> tuple[float, float]:
+def orientation(
+    keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout
+) -> tuple[float, float]:
     """How left and right lie in the pictures: `facing` and `own_hand` of `VideoReport`.
 
     Args:
@@ -399,9 +485,14 @@ def orientation(keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layou
     wrists = layout.index("RWrist", "LWrist")
     near = []
     for own, side in enumerate("RL"):
-        tips = layout.index(*(joint for joint in skeleton.IMIGUE_22.joints if joint[0] == side and joint[-1] == "4"))
+        tips = layout.index(
+            *(joint for joint in skeleton.IMIGUE_22.joints if joint[0] == side and joint[-1] == "4")
+        )
         whole = seen[:, wrists].all(axis=1) & seen[:, tips].all(axis=1)
         middle = keypoints[whole][:, tips].mean(axis=1)
         apart = np.linalg.norm(keypoints[whole][:, wrists] - middle[:, None], axis=-1)
         near += (apart[:, own] < apart[:, 1 - own]).tolist()
-    return (float(across[both].mean()) if both.any() else np.nan, float(np.mean(near)) if near else np.nan)
+    return (
+        float(across[both].mean()) if both.any() else np.nan,
+        float(np.mean(near)) if near else np.nan,
+    )

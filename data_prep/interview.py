@@ -41,10 +41,12 @@ class Video:
     """A filmed interview.
 
     Attributes:
-        keypoints: as the pose estimator found them, float32 `[T, 67, 2]`, pixels; (0, 0) where it found none.
+        keypoints: as the pose estimator found them, float32 `[T, 67, 2]`, pixels; (0, 0) where it
+            found none.
         score: float32 `[T, 67]`, 0 to 1.
         truth: the same joints without noise or loss, float32 `[T, 67, 2]`, pixels.
-        body: the body itself, float32 `[T, 67, 3]`, metres from between the hips; x left, y up, z to the front.
+        body: the body itself, float32 `[T, 67, 3]`, metres from between the hips; x left, y up, z
+            to the front.
     """
 
     keypoints: np.ndarray

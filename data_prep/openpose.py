@@ -1,10 +1,11 @@
 """OpenPose's JSON, one file a frame, read as arrays.
 
-A recording is a folder of files such as `video_000000000007_keypoints.json`; the last number of a name is the
-frame's number. It runs from the lowest to the highest number there is, and a number without a file is a gap:
-a frame in which nothing was seen.
+A recording is a folder of files such as `video_000000000007_keypoints.json`; the last number of a
+name is the frame's number. It runs from the lowest to the highest number there is, and a number
+without a file is a gap: a frame in which nothing was seen.
 
-A `Source` says what to read from each file, `read_frame` and `read_frames` read everybody in it. OpenPose says who
+A `Source` says what to read from each file, `read_frame` and `read_frames` read everybody in it.
+OpenPose says who
 is in a frame, not who is who: `data_prep/following.py` finds that out.
 
 This module needs NumPy only, takes msgspec where it is installed, and never imports JAX.
@@ -36,7 +37,8 @@ except ImportError:  # the extra `fast`; without it json reads everything, with 
     msgspec = None
 
 BLOCK = 1 << 16  # bytes read at once: more than most frames have
-CHUNK = 256  # frames read at a time: long enough to hide a process's overhead, short enough to share the work
+# frames read at a time: long enough to hide a process's overhead, short enough to share the work
+CHUNK = 256
 MOST = 1 << 26  # bytes of a frame's file
 CROWD = 127  # people that OpenPose finds at most
 FAR = 1e7  # pixels, more than any picture has across
@@ -44,7 +46,8 @@ DIGITS = 18  # of a frame number
 SPARSEST = 100  # a recording with fewer than one file in so many numbers is not numbered by frames
 _LAST_NUMBER = re.compile(r"([0-9]+)[^0-9]*$").search
 
-# OpenPose's pose models by the layout of their joints. 25 joints are BODY_25 or BODY_25B: no count can tell.
+# OpenPose's pose models by the layout of their joints. 25 joints are BODY_25 or BODY_25B: no
+# count can tell.
 MODELS = {layout.name: layout for layout in (skeleton.BODY_25, skeleton.BODY_25B, skeleton.COCO_18)}
 POSE = "pose_keypoints_2d"
 FACE = skeleton.OPENPOSE_137.parts["face"]
@@ -77,8 +80,12 @@ class Source:
     columns: np.ndarray
 
 
-def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face: bool = False,
-              read: skeleton.Layout | None = None) -> Source:
+def source_of(
+    layout: skeleton.Layout,
+    model_pose: str | None = None,
+    keep_face: bool = False,
+    read: skeleton.Layout | None = None,
+) -> Source:
     """How to cut `layout` out of OpenPose's files.
 
     Args:
@@ -90,17 +97,25 @@ def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face:
             that the layout lacks are not stored.
 
     Raises:
-        InputError: no model has the layout's joints, or both models of 25 joints have; or face landmarks are in the
-            layout without `keep_face`, or the other way round; or `read` has none of its joints.
+        InputError: no model has the layout's joints, or both models of 25 joints have; or face
+            landmarks are in the layout without `keep_face`, or the other way round; or `read` has
+            none of its joints.
     """
     if layout.dimensions != 2:
-        raise InputError(f"layout {layout.name!r} has {layout.dimensions} dimensions, OpenPose's files have 2")
+        raise InputError(
+            f"layout {layout.name!r} has {layout.dimensions} dimensions, OpenPose's files have 2"
+        )
     face = bool(set(layout.joints) & set(FACE))
     if face and not keep_face:
-        raise InputError(f"layout {layout.name!r} holds face landmarks: they identify a person and are kept only with "
-                         "--keep_face")
+        raise InputError(
+            f"layout {layout.name!r} holds face landmarks: they identify a person "
+            "and are kept only with "
+            "--keep_face"
+        )
     if keep_face and not face:
-        raise InputError(f"--keep_face has nothing to keep: layout {layout.name!r} holds no face landmarks")
+        raise InputError(
+            f"--keep_face has nothing to keep: layout {layout.name!r} holds no face landmarks"
+        )
     read = layout if read is None else read
     wanted = [joint for joint in layout.joints if joint in read.joints]
     if not wanted:
@@ -108,12 +123,16 @@ def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face:
     parts = {name: joints for name, joints in _PARTS.items() if set(joints) & set(wanted)}
     further = sum(parts.values(), ())
     if model_pose is None:
-        fitting = [name for name, model in MODELS.items()
-                   if set(read.joints) <= {*model.joints, *further}]
+        fitting = [
+            name for name, model in MODELS.items() if set(read.joints) <= {*model.joints, *further}
+        ]
         same = [name for name, model in MODELS.items() if model.joints == read.joints]
         if {"body25", "body25b"} <= set(fitting) and not same:
-            raise InputError(f"layout {read.name!r} can be cut out of BODY_25 and of BODY_25B, whose "
-                             "files both hold 25 joints: say with --model_pose which one made them")
+            raise InputError(
+                f"layout {read.name!r} can be cut out of BODY_25 and of BODY_25B, "
+                "whose "
+                "files both hold 25 joints: say with --model_pose which one made them"
+            )
         model_pose = [*same, *fitting, "body25"][0]
     if model_pose not in MODELS:
         raise InputError(f"unknown pose model {model_pose!r}; known are {', '.join(MODELS)}")
@@ -121,9 +140,12 @@ def source_of(layout: skeleton.Layout, model_pose: str | None = None, keep_face:
     there = model.joints + further
     missing = [joint for joint in wanted if joint not in there]
     if missing:
-        raise InputError(f"layout {read.name!r} cannot be read from files of OpenPose's {model.name}: "
-                         f"they have no joint {missing[0]!r}"
-                         + (f" (and {len(missing) - 1} others)" if len(missing) > 1 else ""))
+        raise InputError(
+            f"layout {read.name!r} cannot be read from files of OpenPose's "
+            f"{model.name}: "
+            f"they have no joint {missing[0]!r}"
+            + (f" (and {len(missing) - 1} others)" if len(missing) > 1 else "")
+        )
     columns = np.array([there.index(joint) if joint in wanted else -1 for joint in layout.joints])
     parts = tuple((name, len(joints)) for name, joints in parts.items())
     return Source(layout, model, parts, columns)
@@ -160,7 +182,8 @@ def frame_number(name: str) -> int | None:
 
 
 def frame_files(folder) -> tuple[dict[int, str], int]:
-    """The files of a recording: file name by frame number, in order, and how many other files lie there.
+    """The files of a recording: file name by frame number, in order, and how many other files lie
+    there.
 
     Files that do not end in .json, and hidden files, are the others.
 
@@ -183,11 +206,17 @@ def frame_files(folder) -> tuple[dict[int, str], int]:
         _check_name(pathlib.Path(folder, name), "file")
         number = frame_number(name)
         if number is None:
-            raise InputError(f"{pathlib.Path(folder, name)}: no frame number in the file's name, or "
-                             f"one of more than {DIGITS} digits; expected a name such as "
-                             "video_000000000007_keypoints.json")
+            raise InputError(
+                f"{pathlib.Path(folder, name)}: no frame number in the file's name, "
+                "or "
+                f"one of more than {DIGITS} digits; expected a name such as "
+                "video_000000000007_keypoints.json"
+            )
         if number in names:
-            raise InputError(f"{pathlib.Path(folder, name)}: same frame number {number} as {names[number]} beside it")
+            raise InputError(
+                f"{pathlib.Path(folder, name)}: same frame number {number} as "
+                f"{names[number]} beside it"
+            )
         names[number] = name
     return dict(sorted(names.items())), others
 
@@ -204,13 +233,19 @@ def _check_name(path: pathlib.Path, kind: str):
 
 
 def _named_alike(entries: list[str]) -> dict[int, str] | None:
-    """As `frame_files`, in half the time, of sorted names that differ in one number only; None of any others."""
+    """As `frame_files`, in half the time, of sorted names that differ in one number only; None
+    of any others.
+    """
     if len(entries) < 2:
         return None
     # Whatever is sorted between two names begins as both do.
     start = len(os.path.commonprefix([entries[0], entries[-1]]).rstrip(string.digits))
     end = entries[0][start:].lstrip(string.digits)
-    if entries[0].startswith(".") or not end.lower().endswith(".json") or set(end) & set(string.digits):
+    if (
+        entries[0].startswith(".")
+        or not end.lower().endswith(".json")
+        or set(end) & set(string.digits)
+    ):
         return None
     numbers = [name[start : -len(end)] for name in entries if name.endswith(end)]
     together = "".join(numbers)
@@ -224,7 +259,8 @@ def _named_alike(entries: list[str]) -> dict[int, str] | None:
 
 
 def find_recordings(folder) -> tuple[list[Recording], Aside]:
-    """The recordings of a folder of frames (one) or of a folder of such folders (one each, by name).
+    """The recordings of a folder of frames (one) or of a folder of such folders (one each, by
+    name).
 
     Returns:
         The recordings, and what else lies there.
@@ -235,16 +271,27 @@ def find_recordings(folder) -> tuple[list[Recording], Aside]:
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: " + ("is a file, expected a folder" if folder.exists() else "no such folder")
-                         + " of OpenPose's .json files, or of such folders")
+        raise InputError(
+            f"{folder}: "
+            + ("is a file, expected a folder" if folder.exists() else "no such folder")
+            + " of OpenPose's .json files, or of such folders"
+        )
     names, others = frame_files(folder)
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    inside = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     if not names and not inside:
-        raise InputError(f"{folder}: the folder holds no .json file" + (f" ({others} other files)" if others else "")
-                         + "; expected OpenPose's frames, or folders of them")
+        raise InputError(
+            f"{folder}: the folder holds no .json file"
+            + (f" ({others} other files)" if others else "")
+            + "; expected OpenPose's frames, or folders of them"
+        )
     if names and inside:
-        raise InputError(f"{folder}: holds both .json files and the folder {inside[0].name}; expected one folder of "
-                         "frames, or a folder of such folders")
+        raise InputError(
+            f"{folder}: holds both .json files and the folder {inside[0].name}; "
+            "expected one folder of "
+            "frames, or a folder of such folders"
+        )
     if names:
         return [_recording(folder, names)], Aside(others)
     recordings, without = [], []
@@ -257,8 +304,11 @@ def find_recordings(folder) -> tuple[list[Recording], Aside]:
             _check_name(path, "folder")
             without.append(path.name)
     if not recordings:
-        raise InputError(f"{folder}: none of its {len(without)} folders, such as {without[0]}, holds a "
-                         ".json file; expected each to hold the frames of one video")
+        raise InputError(
+            f"{folder}: none of its {len(without)} folders, such as {without[0]}, "
+            "holds a "
+            ".json file; expected each to hold the frames of one video"
+        )
     return recordings, Aside(others, tuple(without))
 
 
@@ -266,19 +316,25 @@ def _recording(folder: pathlib.Path, names: dict[int, str]) -> Recording:
     _check_name(pathlib.Path(os.path.abspath(folder)), "folder")
     first, last = min(names), max(names)
     if last - first + 1 > SPARSEST * len(names):
-        raise InputError(f"{folder}: its {len(names)} files are numbered from {first} to {last}: these are not frame "
-                         "numbers")
-    return Recording(os.path.basename(os.path.abspath(folder)), str(folder), first, last, len(names))
+        raise InputError(
+            f"{folder}: its {len(names)} files are numbered from {first} to {last}: "
+            "these are not frame "
+            "numbers"
+        )
+    return Recording(
+        os.path.basename(os.path.abspath(folder)), str(folder), first, last, len(names)
+    )
 
 
 def read_frame(path, source: Source) -> np.ndarray:
-    """Everybody in one file who has at least one joint of the pose, in an order that does not depend on the file's.
+    """Everybody in one file who has at least one joint of the pose, in an order that does not
+    depend on the file's.
 
     A person whose pose is an empty list, as some programs write it, is left out.
 
     Returns:
-        float32 `[people, joints of the pose and of source.parts, 3]`: x and y in pixels and the score; (0, 0, 0) where
-        a joint was not seen, and throughout a part that the file leaves out.
+        float32 `[people, joints of the pose and of source.parts, 3]`: x and y in pixels and the
+        score; (0, 0, 0) where a joint was not seen, and throughout a part that the file leaves out.
 
     Raises:
         DamagedFrame: no plain file, too large, not JSON, or values of a wrong type.
@@ -293,7 +349,8 @@ def read_frame(path, source: Source) -> np.ndarray:
 def _reader(source: Source) -> Callable[[str], list[bytes]]:
     """A function from a file's path to everybody in it.
 
-    Each is the numbers of `read_frame` as the bytes of float32, and no bytes where the pose is empty.
+    Each is the numbers of `read_frame` as the bytes of float32, and no bytes where the pose is
+    empty.
     """
     parts = [(name, 3 * count, [0.0] * (3 * count)) for name, count in source.parts]
     pose = 3 * len(source.model)
@@ -367,10 +424,14 @@ def _rest(file: int) -> bytes:
 
 @functools.cache
 def _decoder(parts: tuple[tuple[str, int], ...]) -> Callable:
-    """msgspec's decoder of a frame's people, each with the pose and these parts, and without all the rest."""
+    """msgspec's decoder of a frame's people, each with the pose and these parts, and without all
+    the rest.
+    """
     fields = [(POSE, list[float]), *((name, list[float], []) for name, _ in parts)]
     person = msgspec.defstruct("Person", fields, gc=False)
-    return msgspec.json.Decoder(msgspec.defstruct("Frame", [("people", list[person])], gc=False)).decode
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Frame", [("people", list[person])], gc=False)
+    ).decode
 
 
 def _plain_rows(path, data: bytes, source: Source, pack: Callable[..., bytes]) -> list[bytes]:
@@ -392,7 +453,8 @@ def _plain_rows(path, data: bytes, source: Source, pack: Callable[..., bytes]) -
 
 
 def _whole_number(text: str) -> float:
-    # Python reads none of thousands of digits, and msgspec skips such in a part that nobody asks for.
+    # Python reads none of thousands of digits, and msgspec skips such in a part that nobody asks
+    # for.
     return int(text) if len(text) < 1000 else float(text)
 
 
@@ -401,7 +463,9 @@ def _values(path, person, source: Source) -> list:
     if not isinstance(person, dict):
         raise DamagedFrame("a person is not an object")
     if POSE not in person:
-        raise InputError(f"{path}: a person has no {POSE!r}; expected OpenPose's JSON of version 1.2 or 1.3")
+        raise InputError(
+            f"{path}: a person has no {POSE!r}; expected OpenPose's JSON of version 1.2 or 1.3"
+        )
     if person[POSE] == []:
         return []
     values = []
@@ -417,24 +481,29 @@ def _values(path, person, source: Source) -> list:
             hint = ""
             if name == POSE:
                 hint = f" as pose model {source.model.name} has (--model_pose says which model made the files)"
-            raise InputError(f"{path}: {name} holds {len(part) // 3} joints, expected {count}{hint}")
+            raise InputError(
+                f"{path}: {name} holds {len(part) // 3} joints, expected {count}{hint}"
+            )
         values += part
     return values
 
 
-def _people(rows: list[list[bytes]], source: Source
-            ) -> tuple[np.ndarray, np.ndarray, int, dict[int, str]]:
+def _people(
+    rows: list[list[bytes]], source: Source
+) -> tuple[np.ndarray, np.ndarray, int, dict[int, str]]:
     """Everybody in some frames, given as `_reader` reads them.
 
     Returns:
-        The people as `read_frame` gives them, one frame after the other; how many are in each frame,
-        int64 `[frames]`; how many were left out for their empty pose; and what is wrong with each
-        damaged frame, in which nobody is, by its place.
+        The people as `read_frame` gives them, one frame after the other; how many are in each
+        frame, int64 `[frames]`; how many were left out for their empty pose; and what is wrong
+        with each damaged frame, in which nobody is, by its place.
     """
     width = len(source.model) + sum(count for _, count in source.parts)
     poseless = [some.count(b"") for some in rows]
     counts = np.array([len(some) for some in rows], np.int64) - poseless
-    people = np.frombuffer(bytearray().join(itertools.chain.from_iterable(rows)), np.float32).reshape(-1, width, 3)
+    people = np.frombuffer(
+        bytearray().join(itertools.chain.from_iterable(rows)), np.float32
+    ).reshape(-1, width, 3)
     owner = np.repeat(np.arange(len(rows)), counts)
     damaged = owner[~(np.abs(people) < FAR).all(axis=(1, 2))]
     unseen = ~(people[..., 2] > 0)
@@ -442,7 +511,9 @@ def _people(rows: list[list[bytes]], source: Source
         numbers[unseen] = 0
     keep = ~(unseen[:, : len(source.model)].all(axis=1) | np.isin(owner, damaged))
     people, counts = people[keep], np.bincount(owner[keep], minlength=len(rows))
-    for frame, start in zip(*((x[counts > 1]).tolist() for x in (counts, np.cumsum(counts) - counts))):
+    for frame, start in zip(
+        *((x[counts > 1]).tolist() for x in (counts, np.cumsum(counts) - counts))
+    ):
         some = people[start : start + frame]
         some[:] = some[sorted(range(frame), key=lambda i: some[i].tobytes())]
     reason = "its keypoints are not finite, or far outside of any picture"

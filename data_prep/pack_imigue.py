@@ -2,17 +2,20 @@ r"""Pack iMiGUE's files, which its licence gives you, into a store.
 
   python data_prep/pack_imigue.py --input imigue/ --output imigue.h5 --videos videos.csv
 
-Somewhere below --input, in any subfolders, each video has its keypoints (<id>_light_hand.csv, <id>_openpose.xlsx or
-OpenPose's JSON in a folder <id>/) and perhaps its labels (<id>_label.csv); `data_prep/imigue.py` says what is in them,
-and why the names of joints that go around with them are not to be trusted. In the store labels count from 0 and are
-rows of `protocols.IMIGUE_CLASSES`. How often the right shoulder lies left in the picture, as it does in somebody who
-faces the camera, and how often five finger points lie nearest their own wrist, is reported: files whose sides are
-swapped show there.
+Somewhere below --input, in any subfolders, each video has its keypoints (<id>_light_hand.csv,
+<id>_openpose.xlsx or OpenPose's JSON in a folder <id>/) and perhaps its labels (<id>_label.csv);
+`data_prep/imigue.py` says what is in them, and why the names of joints that go around with them
+are not to be trusted. In the store labels count from 0 and are rows of
+`protocols.IMIGUE_CLASSES`. How often the right shoulder lies left in the picture, as it does in
+somebody who faces the camera, and how often five finger points lie nearest their own wrist, is
+reported: files whose sides are swapped show there.
 
-Both official splits are written from `mgjax/protocols.py`, for the videos whose subject or id is known, and what is
-missing or extra against the published counts is printed; a part of the dataset is packed like the whole.
+Both official splits are written from `mgjax/protocols.py`, for the videos whose subject or id is
+known, and what is missing or extra against the published counts is printed; a part of the dataset
+is packed like the whole.
 
-Each sheet is read twice, as its frames have to be counted first. They take python-calamine: pip install 'mgjax[xlsx]'.
+Each sheet is read twice, as its frames have to be counted first. They take python-calamine: pip
+install 'mgjax[xlsx]'.
 
 Face landmarks identify a person. They are kept only with --keep_face and layout openpose137.
 """
@@ -35,9 +38,15 @@ from mgjax.progress import track
 from mgjax.store import StoreWriter
 
 FPS = 25
-LAYOUTS = {layout.name: layout for layout in (
-    skeleton.IMIGUE_22, skeleton.IMIGUE_35, skeleton.BODY_25_HANDS, skeleton.OPENPOSE_137,
-)}
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        skeleton.IMIGUE_22,
+        skeleton.IMIGUE_35,
+        skeleton.BODY_25_HANDS,
+        skeleton.OPENPOSE_137,
+    )
+}
 _RESULTS = {"win": "positive", "won": "positive", "lose": "negative", "lost": "negative", "": ""}
 
 
@@ -51,7 +60,8 @@ class Report:
         videos: one `imigue.VideoReport` a video, in the store's order.
         splits: names of the splits written.
         without_keypoints: ids of which there are labels or a folder, but no keypoints.
-        unlisted, absent: videos that the table of videos leaves out, and ids in it that are not among the files.
+        unlisted, absent: videos that the table of videos leaves out, and ids in it that are not
+            among the files.
     """
 
     output: str
@@ -67,16 +77,22 @@ class Report:
         return sum(getattr(video, field) for video in self.videos)
 
     def __str__(self) -> str:
-        lines = [f"frames {self.total('frames')}, without anybody {self.total('unseen')}, layout {self.layout}"]
+        lines = [
+            f"frames {self.total('frames')}, without anybody {self.total('unseen')}, layout "
+            f"{self.layout}"
+        ]
         lines += compare(self.videos, self.splits)
         named = {
             "videos with labels or a folder but no keypoints": self.without_keypoints,
             "videos that the table of videos leaves out": self.unlisted,
             "videos in the table of videos but not among the files": self.absent,
             "videos without clips": [v.id for v in self.videos if not v.clips],
-            "videos with clips without a label": [v.id for v in self.videos if v.labelled < v.clips],
-            f"videos of {imigue.MANY} or more clips, all of one class (hidden labels?)":
-                [v.id for v in self.videos if v.same_label],
+            "videos with clips without a label": [
+                v.id for v in self.videos if v.labelled < v.clips
+            ],
+            f"videos of {imigue.MANY} or more clips, all of one class (hidden labels?)": [
+                v.id for v in self.videos if v.same_label
+            ],
         }
         lines += [f"{what}: {ranges(ids)}" for what, ids in named.items() if ids]
         return "\n".join([*lines, *self._doubts(), f"wrote {self.output}"])
@@ -86,16 +102,25 @@ class Report:
         lines, outside, joints = [], self.total("outside"), self.total("joints")
         if outside:
             worst = max(self.videos, key=lambda video: video.outside / max(video.joints, 1))
-            lines.append(f"joints outside the picture of {imigue.WIDTH} x {imigue.HEIGHT}: {outside} of {joints} "
-                         f"({outside / joints:.2%}), most in video {worst.id} ({worst.outside / worst.joints:.2%})")
-        for field, what in (("facing", "the right shoulder lies left in the picture"),
-                            ("own_hand", "five finger points lie nearest their own wrist")):
+            lines.append(
+                f"joints outside the picture of {imigue.WIDTH} x {imigue.HEIGHT}: "
+                f"{outside} of {joints} "
+                f"({outside / joints:.2%}), most in video {worst.id} "
+                f"({worst.outside / worst.joints:.2%})"
+            )
+        for field, what in (
+            ("facing", "the right shoulder lies left in the picture"),
+            ("own_hand", "five finger points lie nearest their own wrist"),
+        ):
             shares = [getattr(video, field) for video in self.videos]
             if not np.isnan(shares).all():
                 least = self.videos[int(np.nanargmin(shares))]
-                lines.append(f"{what} in {np.nanmean(shares):.1%} of the cases, in video {least.id} in "
-                             f"{getattr(least, field):.1%}"
-                             + ("; are left and right swapped?" if np.nanmean(shares) < 0.5 else ""))
+                lines.append(
+                    f"{what} in {np.nanmean(shares):.1%} of the cases, in video "
+                    f"{least.id} in "
+                    f"{getattr(least, field):.1%}"
+                    + ("; are left and right swapped?" if np.nanmean(shares) < 0.5 else "")
+                )
         return lines
 
 
@@ -131,13 +156,20 @@ def compare(videos: Sequence[imigue.VideoReport], written: Iterable[str]) -> lis
     lost = protocols.IMIGUE_VIDEOS - protocols.IMIGUE_WON
     won, unknown = emotions.count("positive"), emotions.count("")
     lines = [
-        f"videos {_against(len(videos), protocols.IMIGUE_VIDEOS)}; won {_against(won, protocols.IMIGUE_WON)}, lost "
-        f"{_against(emotions.count('negative'), lost)}" + (f", {unknown} not known" if unknown else ""),
+        f"videos {_against(len(videos), protocols.IMIGUE_VIDEOS)}; won "
+        f"{_against(won, protocols.IMIGUE_WON)}, lost "
+        f"{_against(emotions.count('negative'), lost)}"
+        + (f", {unknown} not known" if unknown else ""),
         f"clips {_against(int(clips.sum()), protocols.IMIGUE_CLIPS)}",
     ]
     sides = zip(("train", "test"), splits["imigue_cross_subject"], protocols.IMIGUE_SPLIT_CLIPS)
-    lines.append("imigue_cross_subject: " + "; ".join(
-        f"{side} clips {_against(int(clips[rows].sum()), published)}" for side, rows, published in sides))
+    lines.append(
+        "imigue_cross_subject: "
+        + "; ".join(
+            f"{side} clips {_against(int(clips[rows].sum()), published)}"
+            for side, rows, published in sides
+        )
+    )
     subjects = {int(video.subject) for video in videos if video.subject}
     nobody = [video.id for video in videos if not video.subject]
     if nobody:
@@ -148,15 +180,29 @@ def compare(videos: Sequence[imigue.VideoReport], written: Iterable[str]) -> lis
     ids = {int(video.id) for video in videos}
     published = (protocols.IMIGUE_EMOTION_TRAIN, protocols.IMIGUE_EMOTION_TEST)
     parts = zip(("train", "test"), splits["imigue_emotion"], published)
-    lines.append("imigue_emotion: " + "; ".join(
-        f"{side} videos {_against(len(rows), len(known))}" for side, rows, known in parts))
-    lines += [f"  missing to {side}: {ranges(f'{id:04}' for id in set(known) - ids)}"
-              for side, known in zip(("train", "test"), published) if set(known) - ids]
-    blank = [videos[row].id for row in np.concatenate(splits["imigue_emotion"]) if not videos[row].emotion]
+    lines.append(
+        "imigue_emotion: "
+        + "; ".join(
+            f"{side} videos {_against(len(rows), len(known))}" for side, rows, known in parts
+        )
+    )
+    lines += [
+        f"  missing to {side}: {ranges(f'{id:04}' for id in set(known) - ids)}"
+        for side, known in zip(("train", "test"), published)
+        if set(known) - ids
+    ]
+    blank = [
+        videos[row].id
+        for row in np.concatenate(splits["imigue_emotion"])
+        if not videos[row].emotion
+    ]
     if blank:
         lines.append(f"  videos of it whose emotion is not known: {ranges(blank)}")
-    lines += [f"{name}: not written, as nothing is there to {'test' if len(train) else 'train'}"
-              for name, (train, _) in splits.items() if name not in written]
+    lines += [
+        f"{name}: not written, as nothing is there to {'test' if len(train) else 'train'}"
+        for name, (train, _) in splits.items()
+        if name not in written
+    ]
     extra = [video.id for video in videos if int(video.id) > max(map(max, published))]
     if extra:
         lines.append(f"videos of ids that iMiGUE does not have: {ranges(extra)}")
@@ -165,33 +211,50 @@ def compare(videos: Sequence[imigue.VideoReport], written: Iterable[str]) -> lis
 
 def official(videos: Sequence[imigue.VideoReport]) -> dict[str, protocols.Rows]:
     """The official splits of some videos: name to rows that train and that test."""
-    return protocols.imigue([int(video.subject or 0) for video in videos], [int(video.id) for video in videos])
+    return protocols.imigue(
+        [int(video.subject or 0) for video in videos], [int(video.id) for video in videos]
+    )
 
 
-def pack(input, output, layout: str | None = None, *, videos=None, form: str | None = None, keep_face: bool = False,
-         person: str | int = "largest", workers: int = 1) -> Report:
+def pack(
+    input,
+    output,
+    layout: str | None = None,
+    *,
+    videos=None,
+    form: str | None = None,
+    keep_face: bool = False,
+    person: str | int = "largest",
+    workers: int = 1,
+) -> Report:
     """Pack iMiGUE's files into a store; the module's docstring says how.
 
     Args:
         input: the folder that holds the files, in any subfolders.
         output: the store to write.
-        layout: one of LAYOUTS; None takes the largest without a face that every video's file can give.
-        videos: path of a CSV table with the columns id and any of subject (1 to 72), emotion (positive or negative)
-            or result (win or lose); a column split_NAME holding train, test or nothing makes the split NAME.
+        layout: one of LAYOUTS; None takes the largest without a face that every video's file can
+            give.
+        videos: path of a CSV table with the columns id and any of subject (1 to 72), emotion
+            (positive or negative) or result (win or lose); a column split_NAME holding train,
+            test or nothing makes the split NAME.
         form: one of `imigue.FORMS`, to read that form only; None reads all.
         keep_face: store the face landmarks of openpose137.
-        person: who is followed through JSON files, as in `pack_openpose.pack`; the other forms hold one person.
+        person: who is followed through JSON files, as in `pack_openpose.pack`; the other forms
+            hold one person.
         workers: processes that read; the store is the same for any number.
 
     Raises:
-        InputError: anything is wrong with the files, the table or the output's folder, or a worker dies.
+        InputError: anything is wrong with the files, the table or the output's folder, or a
+            worker dies.
     """
     mgjax.files.writable(output)
     found, empty = imigue.find(input, form)
     source = _source(found, layout, keep_face)
     person = following.parse_person(str(person))
     if person != "largest" and all(files.form != "json" for files in found):
-        raise InputError(f"person {person} has nobody to choose from: only JSON files hold several people")
+        raise InputError(
+            f"person {person} has nobody to choose from: only JSON files hold several people"
+        )
     about, splits = read_videos(videos) if videos is not None else ({}, {})
     if workers < 1:
         raise InputError(f"workers is {workers}, expected at least 1")
@@ -201,17 +264,36 @@ def pack(input, output, layout: str | None = None, *, videos=None, form: str | N
     with crews.start(min(workers, len(found))) as crew:
         counted = crew.in_order(imigue.count_frames, ((files,) for files in found), 2 * workers)
         lengths = list(track(counted, len(found), "counting frames"))
-        clips = [imigue.read_labels(files.labels, frames) if files.labels else []
-                 for files, frames in zip(found, lengths)]
-        tasks = [(files, source, person, rows, *about.get(files.id, ("", ""))) for files, rows in zip(found, clips)]
+        clips = [
+            imigue.read_labels(files.labels, frames) if files.labels else []
+            for files, frames in zip(found, lengths)
+        ]
+        tasks = [
+            (files, source, person, rows, *about.get(files.id, ("", "")))
+            for files, rows in zip(found, clips)
+        ]
         with StoreWriter(
-            output, source.layout, unit="pixel", frames=sum(lengths), source=f"iMiGUE, {len(found)} videos ({named})",
+            output,
+            source.layout,
+            unit="pixel",
+            frames=sum(lengths),
+            source=f"iMiGUE, {len(found)} videos ({named})",
             labels=list(protocols.IMIGUE_CLASSES),
         ) as writer:
             read = crew.in_order(imigue.read_video, tasks, 2 * workers)
-            for (report, keypoints, score), rows in zip(track(read, len(tasks), "packing videos"), clips):
-                writer.add_video(report.id, keypoints, score, fps=FPS, width=imigue.WIDTH, height=imigue.HEIGHT,
-                                 subject=report.subject, emotion=report.emotion)
+            for (report, keypoints, score), rows in zip(
+                track(read, len(tasks), "packing videos"), clips
+            ):
+                writer.add_video(
+                    report.id,
+                    keypoints,
+                    score,
+                    fps=FPS,
+                    width=imigue.WIDTH,
+                    height=imigue.HEIGHT,
+                    subject=report.subject,
+                    emotion=report.emotion,
+                )
                 for clip in rows:
                     writer.add_clip(report.id, *clip)
                 reports.append(report)
@@ -220,17 +302,30 @@ def pack(input, output, layout: str | None = None, *, videos=None, form: str | N
                 writer.add_split(name, train, test, of="videos")
     ids = {files.id for files in found}
     known = about.keys() if videos is not None else ids
-    return Report(str(output), source.layout.name, tuple(reports), tuple(written), empty,
-                  tuple(sorted(ids - known)), tuple(sorted(known - ids)))
+    return Report(
+        str(output),
+        source.layout.name,
+        tuple(reports),
+        tuple(written),
+        empty,
+        tuple(sorted(ids - known)),
+        tuple(sorted(known - ids)),
+    )
 
 
-def _splits(reports: Sequence[imigue.VideoReport], tabled: dict[str, dict[str, str]]) -> dict[str, protocols.Rows]:
-    """Rows that train and that test by name: the official splits that have both, and the table's."""
+def _splits(
+    reports: Sequence[imigue.VideoReport], tabled: dict[str, dict[str, str]]
+) -> dict[str, protocols.Rows]:
+    """Rows that train and that test by name: the official splits that have both, and the
+    table's.
+    """
     splits = {name: rows for name, rows in official(reports).items() if all(map(len, rows))}
     order = {report.id: row for row, report in enumerate(reports)}
     for name, sides in tabled.items():
-        splits[name] = tuple([order[id] for id in sides if sides[id] == side and id in order]
-                             for side in ("train", "test"))
+        splits[name] = tuple(
+            [order[id] for id in sides if sides[id] == side and id in order]
+            for side in ("train", "test")
+        )
     return splits
 
 
@@ -250,54 +345,112 @@ def _source(found: Sequence[imigue.Files], layout: str | None, keep_face: bool) 
 
 
 def read_videos(path) -> tuple[dict[str, tuple[str, str]], dict[str, dict[str, str]]]:
-    """The table of videos: (subject, emotion) by id, and sides (train, test or "") of ids by name of a split.
+    """The table of videos: (subject, emotion) by id, and sides (train, test or "") of ids by name
+    of a split.
 
     Raises:
-        InputError: as `csv_tables.read_table`, an id is listed twice, or a value is none of those expected.
+        InputError: as `csv_tables.read_table`, an id is listed twice, or a value is none of those
+            expected.
     """
     about, splits = {}, {}
-    for where, row in csv_tables.read_table(path, ("id",), ("subject", "emotion", "result"), csv_tables.SPLIT):
+    for where, row in csv_tables.read_table(
+        path, ("id",), ("subject", "emotion", "result"), csv_tables.SPLIT
+    ):
         if not imigue.ID.fullmatch(row["id"]):
-            raise InputError(f"{where}: id is {row['id']!r}, expected a number of up to four digits")
+            raise InputError(
+                f"{where}: id is {row['id']!r}, expected a number of up to four digits"
+            )
         id = f"{int(row['id']):04}"
         if id in about:
             raise InputError(f"{where}: video {id} is there twice")
-        subject, emotion, result = (row.get(column, "").lower() for column in ("subject", "emotion", "result"))
+        subject, emotion, result = (
+            row.get(column, "").lower() for column in ("subject", "emotion", "result")
+        )
         if subject and not (imigue.ID.fullmatch(subject) and 1 <= int(subject) <= 72):
-            raise InputError(f"{where}: subject is {subject!r}, expected a number from 1 to 72, or nothing")
+            raise InputError(
+                f"{where}: subject is {subject!r}, expected a number from 1 to 72, or nothing"
+            )
         if emotion not in (*protocols.IMIGUE_EMOTIONS, ""):
-            raise InputError(f"{where}: emotion is {emotion!r}, expected positive, negative or nothing")
+            raise InputError(
+                f"{where}: emotion is {emotion!r}, expected positive, negative or nothing"
+            )
         if result not in _RESULTS:
             raise InputError(f"{where}: result is {result!r}, expected win, lose or nothing")
         if emotion and result and emotion != _RESULTS[result]:
-            raise InputError(f"{where}: result {result} is emotion {_RESULTS[result]}, and the row says {emotion}")
+            raise InputError(
+                f"{where}: result {result} is emotion {_RESULTS[result]}, and the "
+                f"row says {emotion}"
+            )
         about[id] = (f"{int(subject):02}" if subject else "", emotion or _RESULTS[result])
         for name, side in csv_tables.pop_sides(where, row).items():
             if name in official([]):
-                raise InputError(f"{where}: the split {name} is made from subjects and ids; call this one otherwise")
+                raise InputError(
+                    f"{where}: the split {name} is made from subjects and ids; call "
+                    "this one otherwise"
+                )
             splits.setdefault(name, {})[id] = side
     return about, splits
 
 
 def define_flags():
     """The script's options."""
-    flags.DEFINE_string("input", None, "Folder with iMiGUE's files, in any subfolders: <id>_light_hand.csv, "
-                        "<id>_openpose.xlsx or folders <id>/ of OpenPose's .json files, and <id>_label.csv.",
-                        required=True)
+    flags.DEFINE_string(
+        "input",
+        None,
+        "Folder with iMiGUE's files, in any subfolders: "
+        "<id>_light_hand.csv, "
+        "<id>_openpose.xlsx or folders <id>/ of OpenPose's .json files, and "
+        "<id>_label.csv.",
+        required=True,
+    )
     flags.DEFINE_string("output", None, "Store to write, such as imigue.h5.", required=True)
-    flags.DEFINE_enum("layout", None, list(LAYOUTS), "Joints to store; by default the most that the files have without "
-                      "a face: imigue35 of csv files, body25_hands of the others.")
-    flags.DEFINE_string("videos", None, "CSV table of videos with a header: id (such as 0187 or 187) and any of "
-                        "subject (1 to 72), emotion (positive or negative) and result (win or lose, which says the "
-                        "emotion too), each empty where it is not known; a column split_NAME with train, test or "
-                        "nothing for each video makes the split NAME. Only subjects give imigue_cross_subject.")
-    flags.DEFINE_enum("form", None, list(imigue.FORMS), "Read files of this form only, where a video is there in "
-                      "several.")
-    flags.DEFINE_boolean("keep_face", False, "Store the face landmarks of layout openpose137. They identify a person.")
-    flags.DEFINE_string("person", "largest", "Who is followed through JSON files: largest, leftmost, rightmost, "
-                        "centre, or a rank by size, as in pack_openpose.py. The other forms hold one person.")
-    flags.DEFINE_integer("workers", os.cpu_count(), "Processes that read a video each; a sheet takes 30 kB a frame. "
-                         "The store is the same for any number.", lower_bound=1)
+    flags.DEFINE_enum(
+        "layout",
+        None,
+        list(LAYOUTS),
+        "Joints to store; by default the most that "
+        "the files have without "
+        "a face: imigue35 of csv files, body25_hands of the others.",
+    )
+    flags.DEFINE_string(
+        "videos",
+        None,
+        "CSV table of videos with a header: id (such as 0187 or "
+        "187) and any of "
+        "subject (1 to 72), emotion (positive or negative) and result (win or "
+        "lose, which says the "
+        "emotion too), each empty where it is not known; a column split_NAME with "
+        "train, test or "
+        "nothing for each video makes the split NAME. Only subjects give "
+        "imigue_cross_subject.",
+    )
+    flags.DEFINE_enum(
+        "form",
+        None,
+        list(imigue.FORMS),
+        "Read files of this form only, where a video is there in several.",
+    )
+    flags.DEFINE_boolean(
+        "keep_face",
+        False,
+        "Store the face landmarks of layout openpose137. They identify a person.",
+    )
+    flags.DEFINE_string(
+        "person",
+        "largest",
+        "Who is followed through JSON files: largest, "
+        "leftmost, rightmost, "
+        "centre, or a rank by size, as in pack_openpose.py. The other forms hold "
+        "one person.",
+    )
+    flags.DEFINE_integer(
+        "workers",
+        os.cpu_count(),
+        "Processes that read a video each; a sheet "
+        "takes 30 kB a frame. "
+        "The store is the same for any number.",
+        lower_bound=1,
+    )
     flags.DEFINE_string("report", None, "CSV table to write with what was found in each video.")
 
 
@@ -307,8 +460,16 @@ def main(_):
     options = flags.FLAGS
     mgjax.files.output(options.output)
     csv_tables.check_report(options.report, options.output)
-    report = pack(options.input, options.output, options.layout, videos=options.videos, form=options.form,
-                  keep_face=options.keep_face, person=options.person, workers=options.workers)
+    report = pack(
+        options.input,
+        options.output,
+        options.layout,
+        videos=options.videos,
+        form=options.form,
+        keep_face=options.keep_face,
+        person=options.person,
+        workers=options.workers,
+    )
     if options.report is not None:
         csv_tables.write_report(options.report, report.videos)
     print(report)

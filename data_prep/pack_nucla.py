@@ -3,11 +3,11 @@
     python data_prep/pack_nucla.py --input nucla/ --output nucla.h5
 
 Each file is `aAA_sSS_eEE_vVV.json` (action, subject, episode, camera view) and holds
-`{"file_name": ..., "skeletons": [T][20][3] metres, "label": 1 to 10}`. The store has layout kinect20, one video
-and one clip a file, and the splits of `mgjax.protocols.nucla`.
+`{"file_name": ..., "skeletons": [T][20][3] metres, "label": 1 to 10}`. The store has layout
+kinect20, one video and one clip a file, and the splits of `mgjax.protocols.nucla`.
 
-The files are a benchmark: one that is damaged, or says another class than its name, stops the job, because a
-store that quietly lacks a clip gives figures that compare with nothing.
+The files are a benchmark: one that is damaged, or says another class than its name, stops the
+job, because a store that quietly lacks a clip gives figures that compare with nothing.
 """
 
 from __future__ import annotations
@@ -44,26 +44,38 @@ def read(path) -> Recording:
     """Read one clip's file.
 
     Raises:
-        InputError: the name is not of the form aAA_sSS_eEE_vVV, or the content is not what the name promises.
+        InputError: the name is not of the form aAA_sSS_eEE_vVV, or the content is not what the
+            name promises.
     """
     path = pathlib.Path(path)
     match = _NAME.fullmatch(path.stem)
     if not match:
         raise InputError(f"{path}: the name is not of the form aAA_sSS_eEE_vVV.json")
     action, subject, _, view = map(int, match.groups())
-    places = (("action", action, protocols.NUCLA_ACTIONS), ("subject", subject, protocols.NUCLA_SUBJECTS),
-              ("view", view, protocols.NUCLA_VIEWS))
+    places = (
+        ("action", action, protocols.NUCLA_ACTIONS),
+        ("subject", subject, protocols.NUCLA_SUBJECTS),
+        ("view", view, protocols.NUCLA_VIEWS),
+    )
     for what, value, known in places:
         if value not in known:
-            raise InputError(f"{path}: {what} {value} is not among the benchmark's: {', '.join(map(str, known))}")
+            raise InputError(
+                f"{path}: {what} {value} is not among the benchmark's: {', '.join(map(str, known))}"
+            )
     expected = "a clip of Northwestern-UCLA (is it damaged or cut short?)"
     content = files.parse_json(files.read_bytes(path, expected, LARGEST), str(path), expected)
-    missing = {"file_name", "skeletons", "label"} - (content.keys() if isinstance(content, dict) else set())
+    missing = {"file_name", "skeletons", "label"} - (
+        content.keys() if isinstance(content, dict) else set()
+    )
     if missing:
-        raise InputError(f"{path}: not a clip of Northwestern-UCLA: it has no {sorted(missing)[0]!r}")
+        raise InputError(
+            f"{path}: not a clip of Northwestern-UCLA: it has no {sorted(missing)[0]!r}"
+        )
     if content["file_name"] != path.stem:
-        raise InputError(f"{path}: its file_name is {shown(content['file_name'])}, expected "
-                         f"{path.stem!r}, its own name")
+        raise InputError(
+            f"{path}: its file_name is {shown(content['file_name'])}, expected "
+            f"{path.stem!r}, its own name"
+        )
     if content["label"] != _NUMBER[action] + 1:
         raise InputError(
             f"{path}: its label is {shown(content['label'])}, expected {_NUMBER[action] + 1}, the "
@@ -78,10 +90,13 @@ def _keypoints(skeletons, path) -> np.ndarray:
         with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
             keypoints = np.array(skeletons, dtype=np.float32)
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{path}: skeletons is not a regular [T][{len(layout)}][3] list of numbers") from None
+        raise InputError(
+            f"{path}: skeletons is not a regular [T][{len(layout)}][3] list of numbers"
+        ) from None
     if keypoints.ndim != 3 or keypoints.shape[1:] != (len(layout), 3) or not len(keypoints):
         raise InputError(
-            f"{path}: skeletons has shape {list(keypoints.shape)}, expected [T, {len(layout)}, 3] with T at least 1"
+            f"{path}: skeletons has shape {list(keypoints.shape)}, expected [T, {len(layout)}, 3] "
+            "with T at least 1"
         )
     if not np.isfinite(keypoints).all():
         raise InputError(f"{path}: skeletons holds a coordinate that is not finite")
@@ -98,7 +113,8 @@ def pack(input, output) -> None:
         output: the store to write.
 
     Raises:
-        InputError: the folder is missing or holds no .json file, or a file is not a whole clip of the benchmark.
+        InputError: the folder is missing or holds no .json file, or a file is not a whole clip of
+            the benchmark.
     """
     folder = pathlib.Path(input)
     if not folder.is_dir():
@@ -106,10 +122,15 @@ def pack(input, output) -> None:
     files.writable(output)
     paths = sorted(folder.glob("*.json"))
     if not paths:
-        raise InputError(f"{folder}: holds no .json file, expected clips named aAA_sSS_eEE_vVV.json")
+        raise InputError(
+            f"{folder}: holds no .json file, expected clips named aAA_sSS_eEE_vVV.json"
+        )
     recordings = [read(path) for path in progress.track(paths, len(paths), "reading")]
     writer = store.StoreWriter(
-        output, skeleton.KINECT_20, unit="metre", frames=sum(len(r.keypoints) for r in recordings),
+        output,
+        skeleton.KINECT_20,
+        unit="metre",
+        frames=sum(len(r.keypoints) for r in recordings),
         source="Northwestern-UCLA Multiview Action 3D, Kinect v1 skeletons",
         labels=list(protocols.NUCLA_ACTIONS.values()),
     )
@@ -129,14 +150,18 @@ def summary(path) -> str:
     """What a store written by `pack` holds, in a few lines."""
     with store.Store(path) as packed:
         count, expected = len(packed.clips), protocols.NUCLA_CLIPS
-        lines = [f"{path}: {packed.frame_count} frames, {count} clips "
-                 + ("(the whole benchmark)" if count == expected else f"of the benchmark's {expected}")]
+        lines = [
+            f"{path}: {packed.frame_count} frames, {count} clips "
+            + ("(the whole benchmark)" if count == expected else f"of the benchmark's {expected}")
+        ]
         for name in protocols.nucla([], []):
             if name in packed.splits:
                 split = packed.splits[name]
                 lines.append(f"  {name}: {len(split.train)} clips train, {len(split.test)} test")
             else:
-                lines.append(f"  {name}: not written, for no clip is there to train or none to test")
+                lines.append(
+                    f"  {name}: not written, for no clip is there to train or none to test"
+                )
     return "\n".join(lines)
 
 

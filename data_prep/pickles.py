@@ -107,8 +107,10 @@ def load(path):
     except (InputError, MemoryError):
         raise
     except _Refused as refused:
-        raise InputError(f"{path}: refused, for {refused}; only numbers, text, arrays and "
-                         "containers of them are built from a pickle") from None
+        raise InputError(
+            f"{path}: refused, for {refused}; only numbers, text, arrays and "
+            "containers of them are built from a pickle"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except Exception as error:  # a damaged pickle can make its reader raise anything
@@ -125,39 +127,62 @@ class _Machine:
         push = self.push
         several = {
             push: "UNICODE SHORT_BINUNICODE BINUNICODE BINUNICODE8 FLOAT BINFLOAT NONE "
-                  "SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8",
+            "SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8",
             self.old_text: "STRING BINSTRING SHORT_BINSTRING",
             self.whole_number: "INT BININT BININT1 BININT2 LONG LONG1 LONG4",
             self.put: "PUT BINPUT LONG_BINPUT",
             self.get: "GET BINGET LONG_BINGET",
         }
         self.operations = {name: do for do, names in several.items() for name in names.split()} | {
-            "PROTO": self.protocol, "FRAME": self.nothing, "STOP": self.nothing,
-            "NEWTRUE": self.true, "NEWFALSE": self.false,
-            "MARK": self.mark, "POP": self.pop, "POP_MARK": self.above_mark,
-            "DUP": self.duplicate, "MEMOIZE": self.memoize,
-            "EMPTY_TUPLE": self.empty_tuple, "TUPLE": self.tuple_of_mark,
-            "TUPLE1": self.tuple_1, "TUPLE2": self.tuple_2, "TUPLE3": self.tuple_3,
-            "EMPTY_LIST": self.empty_list, "LIST": self.list_of_mark,
-            "APPEND": self.append, "APPENDS": self.appends,
-            "EMPTY_DICT": self.empty_dict, "DICT": self.dict_of_mark,
-            "SETITEM": self.set_item, "SETITEMS": self.set_items,
-            "EMPTY_SET": self.empty_set, "ADDITEMS": self.add_items,
+            "PROTO": self.protocol,
+            "FRAME": self.nothing,
+            "STOP": self.nothing,
+            "NEWTRUE": self.true,
+            "NEWFALSE": self.false,
+            "MARK": self.mark,
+            "POP": self.pop,
+            "POP_MARK": self.above_mark,
+            "DUP": self.duplicate,
+            "MEMOIZE": self.memoize,
+            "EMPTY_TUPLE": self.empty_tuple,
+            "TUPLE": self.tuple_of_mark,
+            "TUPLE1": self.tuple_1,
+            "TUPLE2": self.tuple_2,
+            "TUPLE3": self.tuple_3,
+            "EMPTY_LIST": self.empty_list,
+            "LIST": self.list_of_mark,
+            "APPEND": self.append,
+            "APPENDS": self.appends,
+            "EMPTY_DICT": self.empty_dict,
+            "DICT": self.dict_of_mark,
+            "SETITEM": self.set_item,
+            "SETITEMS": self.set_items,
+            "EMPTY_SET": self.empty_set,
+            "ADDITEMS": self.add_items,
             "FROZENSET": self.frozenset_of_mark,
-            "GLOBAL": self.name, "STACK_GLOBAL": self.stacked_name,
-            "REDUCE": self.call, "BUILD": self.take_state,
+            "GLOBAL": self.name,
+            "STACK_GLOBAL": self.stacked_name,
+            "REDUCE": self.call,
+            "BUILD": self.take_state,
         }
         self.calls = {
-            ("numpy", "ndarray"): self.array, ("numpy", "dtype"): self.type_of,
-            ("_codecs", "encode"): self.encoded, ("collections", "OrderedDict"): self.dict_of,
+            ("numpy", "ndarray"): self.array,
+            ("numpy", "dtype"): self.type_of,
+            ("_codecs", "encode"): self.encoded,
+            ("collections", "OrderedDict"): self.dict_of,
         }
         for core in ("numpy.core", "numpy._core"):
-            self.calls |= {(f"{core}.multiarray", "_reconstruct"): self.unbuilt_array,
-                           (f"{core}.multiarray", "scalar"): self.scalar,
-                           (f"{core}.numeric", "_frombuffer"): self.buffer}
+            self.calls |= {
+                (f"{core}.multiarray", "_reconstruct"): self.unbuilt_array,
+                (f"{core}.multiarray", "scalar"): self.scalar,
+                (f"{core}.numeric", "_frombuffer"): self.buffer,
+            }
         for module in ("builtins", "__builtin__"):
-            self.calls |= {(module, "dict"): self.dict_of, (module, "bytes"): self.bytes_of,
-                           (module, "bytearray"): self.bytearray_of}
+            self.calls |= {
+                (module, "dict"): self.dict_of,
+                (module, "bytes"): self.bytes_of,
+                (module, "bytearray"): self.bytearray_of,
+            }
             for kind in (list, tuple, set, frozenset):
                 self.calls[module, kind.__name__] = self.copier(kind)
 
@@ -378,7 +403,7 @@ class _Machine:
         if not all(type(length) is int and length >= 0 for length in shape):
             raise ValueError("an array whose shape is none")
         size = of_type.value.itemsize
-        if len(data) != math.prod(shape) * size or not size and shape:
+        if len(data) != math.prod(shape) * size or (not size and shape):
             raise ValueError("an array that is not as long as its bytes")
         self.spend(len(data))
         if not data:
@@ -405,6 +430,7 @@ class _Machine:
 
     def copier(self, kind: type):
         """A function that makes a container of that kind from another one."""
+
         def copied(items=()):
             if not isinstance(items, (list, tuple, set, frozenset)):
                 raise _Refused(f"it makes a {kind.__name__} of what is no container")

@@ -1,12 +1,13 @@
 """A model of a seated person's upper body, and of the micro-gestures that it can do.
 
-A `Person` is a chain of rigid bones in metres. Each `Gesture` of `GESTURES` says where the hands go (`Reach`), how
-they are held and what they do there, or how the torso, the shoulders or the head move. `perform` lets a person do
-some of them: posture drifts all the time, the gestures move torso, head and shoulders and set the hands' goals, and
-the arms follow from where the hands are to be.
+A `Person` is a chain of rigid bones in metres. Each `Gesture` of `GESTURES` says where the hands
+go (`Reach`), how they are held and what they do there, or how the torso, the shoulders or the
+head move. `perform` lets a person do
+some of them: posture drifts all the time, the gestures move torso, head and shoulders and set the
+hands' goals, and the arms follow from where the hands are to be.
 
-The gestures carry iMiGUE's class names; their forms are this file's, without a claim to human behaviour.
-This module needs NumPy only and never imports JAX.
+The gestures carry iMiGUE's class names; their forms are this file's, without a claim to human
+behaviour. This module needs NumPy only and never imports JAX.
 """
 
 from __future__ import annotations
@@ -59,13 +60,14 @@ class Gesture:
 
     Attributes:
         name: the class.
-        tilt: 1 if it is seen more often after a defeat (hands on oneself), -1 if after a victory (large free
-            movements), 0 if as often after either.
+        tilt: 1 if it is seen more often after a defeat (hands on oneself), -1 if after a victory
+            (large free movements), 0 if as often after either.
         reach: what the hands do, or None.
         both: how often both hands do it; otherwise it is one of them.
         apart: where the other hand of two is, as an offset to the mirrored place, metres.
         opposed: whether two hands swing against each other.
-        torso, head, shrug: (pitch forward, yaw to the left, roll to the right) and both shoulders' lift, held, degrees.
+        torso, head, shrug: (pitch forward, yaw to the left, roll to the right) and both
+            shoulders' lift, held, degrees.
         torso_swing, shrug_swing: the same, to and fro.
         hertz: range of how often.
     """
@@ -84,8 +86,9 @@ class Gesture:
     hertz: tuple[float, float] = (0.5, 1)
 
 
-# In the order of iMiGUE's classes, all 32. What a skeleton does not show (lips, cheeks) is left with what it does:
-# a small nod, a rising chest.
+# In the order of iMiGUE's classes, all 32. What a skeleton does not show (lips, cheeks) is left
+# with what it does: a small nod, a rising chest.
+# fmt: off
 GESTURES = (
     Gesture("turtle neck", 1, shrug=30, head=(14, 0, 0), torso=(6, 0, 0)),
     Gesture("bulging face, deep breath", 1, torso=(-7, 0, 0), head=(-6, 0, 0), shrug_swing=16, hertz=(0.25, 0.45)),
@@ -170,6 +173,7 @@ GESTURES = (
         "torso", (0.22, -0.20, 0.30), (-0.2, 0.5, 0.8), (-0.7, 0.7, 0), 0.6, 30, 0.2, (0.09, 0.09, 0.06), (0.7, 1.5),
     ), both=0.6),
 )
+# fmt: on
 
 # Where a hand rests between gestures: on the desk, on the thigh, on an arm rest.
 _RESTS = (
@@ -180,24 +184,37 @@ _RESTS = (
 
 _STAY = 30  # seconds that a hand rests in one place, at most
 
-# The hand, in hand lengths: knuckles as (along the fingers, towards the thumb), and the three bones of a finger.
+# The hand, in hand lengths: knuckles as (along the fingers, towards the thumb), and the three
+# bones of a finger.
 _KNUCKLES = np.array([(0.14, 0.13), (0.50, 0.13), (0.52, 0.02), (0.49, -0.08), (0.44, -0.17)])
-_PHALANGES = np.array([
-    (0.22, 0.17, 0.14), (0.25, 0.14, 0.11), (0.27, 0.16, 0.11), (0.25, 0.15, 0.11), (0.20, 0.11, 0.10),
-])
+_PHALANGES = np.array(
+    [
+        (0.22, 0.17, 0.14),
+        (0.25, 0.14, 0.11),
+        (0.27, 0.16, 0.11),
+        (0.25, 0.15, 0.11),
+        (0.20, 0.11, 0.10),
+    ]
+)
 _SPREAD = np.radians([42, 7, 0, -6, -13])
 _BEND = np.radians(np.array([(25, 35, 40)] + [(70, 95, 55)] * 4))
 # Eyes and ears from the nose, left side, metres on an average head.
 _EYE, _EAR = (0.032, 0.035, -0.025), (0.075, 0.005, -0.10)
 # Legs from between the hips, left side, metres on an average body.
 _LEGS = {
-    "Hip": (0.09, 0, 0), "Knee": (0.12, 0, 0.42), "Ankle": (0.12, -0.42, 0.40), "BigToe": (0.10, -0.46, 0.56),
-    "SmallToe": (0.17, -0.46, 0.54), "Heel": (0.12, -0.46, 0.35),
+    "Hip": (0.09, 0, 0),
+    "Knee": (0.12, 0, 0.42),
+    "Ankle": (0.12, -0.42, 0.40),
+    "BigToe": (0.10, -0.46, 0.56),
+    "SmallToe": (0.17, -0.46, 0.54),
+    "Heel": (0.12, -0.46, 0.35),
 }
 
 
 class Person:
-    """What a subject keeps from video to video: lengths in metres, tempo, hands, and ways of doing each gesture."""
+    """What a subject keeps from video to video: lengths in metres, tempo, hands, and ways of
+    doing each gesture.
+    """
 
     def __init__(self, rng):
         self.size = np.exp(rng.normal(0, 0.05))
@@ -223,7 +240,9 @@ def _smooth(s):
 
 
 def drift(rng, frames: int, seconds: float, *shape: int) -> np.ndarray:
-    """Aimless movement of unit size, `[frames, *shape]`: a new place about every so many seconds."""
+    """Aimless movement of unit size, `[frames, *shape]`: a new place about every so many
+    seconds.
+    """
     at = np.arange(frames) / (seconds * FPS)
     knots = rng.normal(size=(int(at[-1]) + 2, *shape))
     before = at.astype(int)
@@ -232,7 +251,9 @@ def drift(rng, frames: int, seconds: float, *shape: int) -> np.ndarray:
 
 
 def rotations(degrees) -> np.ndarray:
-    """Rotation matrices `[..., 3, 3]` of (pitch forward, yaw to the left, roll to the right) `[..., 3]`, degrees."""
+    """Rotation matrices `[..., 3, 3]` of (pitch forward, yaw to the left, roll to the right)
+    `[..., 3]`, degrees.
+    """
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     zero, one = np.zeros_like(c[..., 0]), np.ones_like(c[..., 0])
 
@@ -260,17 +281,25 @@ def _mirrored(vector, side: int) -> np.ndarray:
 
 
 class _Pose:
-    """A video's posture in every frame: first as angles and goals of the hands, then solved to joints."""
+    """A video's posture in every frame: first as angles and goals of the hands, then solved to
+    joints.
+    """
 
     def __init__(self, person: Person, frames: int, rng):
         self.person, self.frames = person, frames
         t = np.linspace(0, 1, frames)
-        self.torso = drift(rng, frames, 2.5, 3) * [1.5, 2.5, 1.5] + drift(rng, frames, 15, 3) * [3, 5, 3]
+        self.torso = drift(rng, frames, 2.5, 3) * [1.5, 2.5, 1.5] + drift(rng, frames, 15, 3) * [
+            3,
+            5,
+            3,
+        ]
         # People sink in their seats.
         self.torso[:, 0] += person.slouch + t * rng.uniform(-2, 8)
         self.head = drift(rng, frames, 0.8, 3) * [3, 3, 2] + drift(rng, frames, 5, 3) * [4, 12, 4]
         self.shrug = 3 * drift(rng, frames, 3, 2) + 4 * drift(rng, frames, 20, 2)
-        self.seat = drift(rng, frames, 10, 3) * [0.025, 0.006, 0.02] + drift(rng, frames, 1.5, 3) * 0.003
+        self.seat = (
+            drift(rng, frames, 10, 3) * [0.025, 0.006, 0.02] + drift(rng, frames, 1.5, 3) * 0.003
+        )
         # Each hand lies somewhere for up to half a minute, then goes elsewhere within a second.
         stays = int(np.ceil(frames / (_STAY * FPS))) + 1
         chosen = rng.integers(len(_RESTS), size=(stays, 2))
@@ -278,7 +307,9 @@ class _Pose:
         moved = _smooth((t * (stays - 1) - stay - 1) * _STAY + 1)
 
         def rest(field, spread=0.0):
-            values = np.array([[getattr(_RESTS[place], field) for place in both] for both in chosen], float)
+            values = np.array(
+                [[getattr(_RESTS[place], field) for place in both] for both in chosen], float
+            )
             if values.ndim == 3:
                 values[:, _RIGHT, 0] *= -1
             values += rng.normal(0, spread, values.shape)
@@ -294,7 +325,9 @@ class _Pose:
         self.curl = rest("curl")[..., None] + 0.1 * drift(rng, frames, 3, 2, 5)
 
     def place_frames(self):
-        """Origin `[T, 3]` and rotation `[T, 3, 3]` of torso and head, once all of the body's angles are known."""
+        """Origin `[T, 3]` and rotation `[T, 3, 3]` of torso and head, once all of the body's
+        angles are known.
+        """
         torso = rotations(self.torso)
         neck = self.seat + turned(torso, np.array([0, self.person.torso, 0]))
         # The eyes stay on the listener: the head follows the torso by half.
@@ -320,22 +353,38 @@ class _Pose:
                 put(letter + name, nose + turned(head, person.head * _mirrored(place, side)))
             for name, place in _LEGS.items():
                 put(letter + name, self.seat + person.size * _mirrored(place, side))
-            out = np.stack([_SIDE[side] * np.cos(lift[:, side]), np.sin(lift[:, side]), 0 * lift[:, side]], -1)
+            out = np.stack(
+                [_SIDE[side] * np.cos(lift[:, side]), np.sin(lift[:, side]), 0 * lift[:, side]], -1
+            )
             shoulder = neck + turned(torso, person.shoulder * out)
             elbow, wrist = self._arm(side, shoulder, torso)
-            put(letter + "Shoulder", shoulder), put(letter + "Elbow", elbow), put(letter + "Wrist", wrist)
-            joints[:, LAYOUT.index(*LAYOUT.parts[("left hand", "right hand")[side]])] = self._hand(side, wrist)
+            (
+                put(letter + "Shoulder", shoulder),
+                put(letter + "Elbow", elbow),
+                put(letter + "Wrist", wrist),
+            )
+            joints[:, LAYOUT.index(*LAYOUT.parts[("left hand", "right hand")[side]])] = self._hand(
+                side, wrist
+            )
         return joints
 
     def _arm(self, side, shoulder, torso):
-        """Elbow and wrist `[T, 3]` of an arm that brings the hand to its goal, or as near as it is long."""
+        """Elbow and wrist `[T, 3]` of an arm that brings the hand to its goal, or as near as it
+        is long.
+        """
         upper, fore = self.person.upper_arm, self.person.forearm
-        wrist = self.goal[:, side] - (self.grip[:, side] * self.person.hand)[:, None] * _unit(self.fingers[:, side])
+        wrist = self.goal[:, side] - (self.grip[:, side] * self.person.hand)[:, None] * _unit(
+            self.fingers[:, side]
+        )
         way = wrist - shoulder
-        distance = np.clip(np.linalg.norm(way, axis=-1), abs(upper - fore) + 0.02, 0.995 * (upper + fore))[:, None]
+        distance = np.clip(
+            np.linalg.norm(way, axis=-1), abs(upper - fore) + 0.02, 0.995 * (upper + fore)
+        )[:, None]
         way = _unit(way)
         angle = np.radians(self.elbow[:, side])
-        out = np.stack([_SIDE[side] * np.sin(angle), -np.cos(angle), np.full_like(angle, -0.15)], -1)
+        out = np.stack(
+            [_SIDE[side] * np.sin(angle), -np.cos(angle), np.full_like(angle, -0.15)], -1
+        )
         out = turned(torso, out)
         out = _unit(out - way * (out * way).sum(-1, keepdims=True))
         along = (upper**2 - fore**2 + distance**2) / (2 * distance)
@@ -350,9 +399,14 @@ class _Pose:
         thumb = _SIDE[side] * np.cross(palm, forward)
         # [T, finger, xyz]
         knuckle = _KNUCKLES[:, :1] * forward[:, None] + _KNUCKLES[:, 1:] * thumb[:, None]
-        ahead = np.cos(_SPREAD)[:, None] * forward[:, None] + np.sin(_SPREAD)[:, None] * thumb[:, None]
+        ahead = (
+            np.cos(_SPREAD)[:, None] * forward[:, None] + np.sin(_SPREAD)[:, None] * thumb[:, None]
+        )
         bend = np.clip(self.curl[:, side], 0, 1)[..., None] * np.cumsum(_BEND, axis=1)
-        bones = np.cos(bend)[..., None] * ahead[:, :, None] + np.sin(bend)[..., None] * palm[:, None, None]
+        bones = (
+            np.cos(bend)[..., None] * ahead[:, :, None]
+            + np.sin(bend)[..., None] * palm[:, None, None]
+        )
         tips = knuckle[:, :, None] + np.cumsum(bones * _PHALANGES[..., None], axis=2)
         points = np.concatenate([knuckle[:, :, None], tips], axis=2).reshape(self.frames, 20, 3)
         points = np.concatenate([0.03 * forward[:, None], points], axis=1)
@@ -365,7 +419,8 @@ class _Performance:
     def __init__(self, gesture: int, start: int, length: int, person: Person, rng):
         self.gesture, self.person, self.rng = GESTURES[gesture], person, rng
         tempo = person.tempo * person.pace[gesture] * np.exp(rng.normal(0, 0.1))
-        # An annotator's clip holds most of the way there and back, of a short clip at least a fifth at the goal.
+        # An annotator's clip holds most of the way there and back, of a short clip at least a
+        # fifth at the goal.
         inside = np.minimum(rng.uniform(0.25, 0.5, 2) / tempo, 0.4 * length / FPS) * FPS
         outside = rng.uniform(0.1, 0.24, 2) * FPS
         self.first = max(0, int(start - np.ceil(outside[0])))
@@ -381,7 +436,9 @@ class _Performance:
         self.hands = (lead, 1 - lead) if rng.random() < self.gesture.both else (lead,)
 
     def _wave(self, hertz, columns):
-        """To and fro in each of some columns, `[frames, columns]`: one rhythm, nearly, and phases of their own."""
+        """To and fro in each of some columns, `[frames, columns]`: one rhythm, nearly, and
+        phases of their own.
+        """
         often = self.rng.uniform(*hertz) * self.rng.uniform(0.9, 1.1, columns)
         return np.sin(2 * np.pi * (often * self.seconds[:, None] + self.rng.random(columns)))
 
@@ -392,7 +449,9 @@ class _Performance:
         wave = self._wave(gesture.hertz, 3) * self.rng.choice([0.3, 1], 3)
         torso = gesture.torso + wave * gesture.torso_swing * self.size + self.rng.normal(0, 2, 3)
         pose.torso[now] += (share * torso)[:frames]
-        pose.head[now] += (share * (np.array(gesture.head) * self.size + self.rng.normal(0, 3, 3)))[:frames]
+        pose.head[now] += (share * (np.array(gesture.head) * self.size + self.rng.normal(0, 3, 3)))[
+            :frames
+        ]
         # Both shoulders, or one after the other.
         late = self.rng.choice([0, 0, np.pi]) + self.rng.normal(0, 0.3)
         phase = 2 * np.pi * self.rng.uniform(*gesture.hertz) * self.seconds[:, None] + [0, late]
@@ -410,41 +469,48 @@ class _Performance:
             at = np.array(reach.at) + self.place + rng.normal(0, 0.006, 3) + swing
             if order:
                 at = at + self.gesture.apart
-            origin, axes = (part[self.first:self.stop] for part in pose.axes[reach.frame])
+            origin, axes = (part[self.first : self.stop] for part in pose.axes[reach.frame])
             frames = len(origin)
             # Places on the head are as far apart as the head is large, others as the body is.
             size = self.person.head if reach.frame == "head" else self.person.size
             goals = {
                 "goal": origin + turned(axes, size * _mirrored(at[:frames], side)),
-                "fingers": turned(axes, _mirrored(_unit(np.array(reach.fingers)) + rng.normal(0, 0.1, 3), side)),
-                "palm": turned(axes, _mirrored(_unit(np.array(reach.palm)) + rng.normal(0, 0.1, 3), side)),
+                "fingers": turned(
+                    axes, _mirrored(_unit(np.array(reach.fingers)) + rng.normal(0, 0.1, 3), side)
+                ),
+                "palm": turned(
+                    axes, _mirrored(_unit(np.array(reach.palm)) + rng.normal(0, 0.1, 3), side)
+                ),
                 "grip": reach.grip,
                 "elbow": reach.elbow + rng.normal(0, 6),
                 "curl": reach.curl + rng.normal(0, 0.06, 5),
             }
             for name, goal in goals.items():
-                track = getattr(pose, name)[self.first:self.stop, side]
+                track = getattr(pose, name)[self.first : self.stop, side]
                 share = self.share[:frames].reshape(-1, *[1] * (track.ndim - 1))
                 track[...] = (1 - share) * track + share * goal
 
 
-def perform(person: Person, gestures: Sequence[int], start: np.ndarray, length: np.ndarray, frames: int,
-            rng) -> np.ndarray:
+def perform(
+    person: Person, gestures: Sequence[int], start: np.ndarray, length: np.ndarray, frames: int, rng
+) -> np.ndarray:
     """A person who sits there for some frames and does one gesture after another.
 
     Args:
         person: who.
-        gestures, start, length: what is done, as rows of `GESTURES`; from which frame on, and for how many frames;
-            `[clips]` each.
+        gestures, start, length: what is done, as rows of `GESTURES`; from which frame on, and for
+            how many frames; `[clips]` each.
         frames: how many in all.
         rng: NumPy's generator; the same state gives the same movement.
 
     Returns:
-        All joints of `LAYOUT`, float64 `[frames, 67, 3]`, metres from between the hips; x to the person's left, y up,
-        z to the front.
+        All joints of `LAYOUT`, float64 `[frames, 67, 3]`, metres from between the hips; x to the
+        person's left, y up, z to the front.
     """
     pose = _Pose(person, frames, rng)
-    performances = [_Performance(gesture, a, n, person, rng) for gesture, a, n in zip(gestures, start, length)]
+    performances = [
+        _Performance(gesture, a, n, person, rng) for gesture, a, n in zip(gestures, start, length)
+    ]
     for performance in performances:
         performance.move_body(pose)
     pose.place_frames()

@@ -1,4 +1,5 @@
-"""Processes that work for this one: as many functions at a time as there are cores, answers in order.
+"""Processes that work for this one: as many functions at a time as there are cores, answers in
+order.
 
     with workers.start(4) as crew:
         for answer in crew.in_order(following.read_recording, tasks, ahead=8):
@@ -34,13 +35,17 @@ _AT_ONCE = 2  # tasks that a worker holds: the one it does, and the next
 
 
 class Crew:
-    """Workers that have started; `start` makes one. Without any, everything is done in this process."""
+    """Workers that have started; `start` makes one. Without any, everything is done in this
+    process.
+    """
 
     def __init__(self, processes: list[subprocess.Popen]):
         self._processes = processes
         self._answers = queue.SimpleQueue()
         for number, process in enumerate(processes):
-            threading.Thread(target=self._listen, args=(number, process.stdout), daemon=True).start()
+            threading.Thread(
+                target=self._listen, args=(number, process.stdout), daemon=True
+            ).start()
 
     def _listen(self, worker, stream):
         with stream:
@@ -54,7 +59,8 @@ class Crew:
         """`function(*task)` of every task, in order.
 
         Args:
-            function: of a module that can be imported, so not of a running script; it and the tasks are pickled.
+            function: of a module that can be imported, so not of a running script; it and the
+                tasks are pickled.
             tasks: taken one by one as they are needed.
             ahead: how many answers may wait for an earlier one.
 
@@ -66,10 +72,15 @@ class Crew:
             yield from itertools.starmap(function, tasks)
             return
         tasks, answers, sent, given = iter(tasks), {}, 0, 0
-        doing = [[] for _ in self._processes]  # numbers of the tasks that each worker holds, in order
+        # numbers of the tasks that each worker holds, in order
+        doing = [[] for _ in self._processes]
         while True:
             idlest = min(range(len(doing)), key=lambda worker: len(doing[worker]))
-            if sent - given < ahead and len(doing[idlest]) < _AT_ONCE and (task := next(tasks, None)) is not None:
+            if (
+                sent - given < ahead
+                and len(doing[idlest]) < _AT_ONCE
+                and (task := next(tasks, None)) is not None
+            ):
                 self._ask(idlest, function, task)
                 doing[idlest].append(sent)
                 sent += 1
@@ -84,7 +95,9 @@ class Crew:
             else:
                 worker, answer = self._answers.get()
                 if answer is None:
-                    raise InputError("a worker process died while reading (out of memory?); try fewer --workers")
+                    raise InputError(
+                        "a worker process died while reading (out of memory?); try fewer --workers"
+                    )
                 answers[doing[worker].pop(0)] = answer
 
     def _ask(self, worker, function, task):
@@ -102,10 +115,15 @@ def start(count: int) -> Iterator[Crew]:
     try:
         with _interrupts_held():
             for _ in range(count if count > 1 else 0):
-                processes.append(subprocess.Popen(
-                    [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-                ))
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-c", _SERVE],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        env=os.environ
+                        | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                    )
+                )
         yield Crew(processes)
     finally:
         for process in processes:
@@ -148,7 +166,8 @@ def serve() -> None:
     try:
         os.fstat(2)
     except OSError:
-        os.open(os.devnull, os.O_RDWR)  # in the place of a closed standard error, lest answers take it
+        # in the place of a closed standard error, lest answers take it
+        os.open(os.devnull, os.O_RDWR)
     # Whatever a function prints must not get among the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -2,14 +2,15 @@ r"""Measure what this machine gives, every figure beside its peer in the same ru
 
     python launch/bench.py --suite recurrent,train --output bench.json
 
-Suites: the `recurrent` layers and a step of U-S-VAE's shape beside PyTorch, flax and the bare matrix products; whole
-`train`ing at iMiGUE's clip lengths; `batching`, the share of padding; `pack`ing OpenPose JSON; `knn`, nearest
-neighbours; `scale`, stores larger than memory. Contestants take turns; medians are compared and spreads printed.
-Peers that are not installed are left out: pip install -e '.[bench]' brings them.
+Suites: the `recurrent` layers and a step of U-S-VAE's shape beside PyTorch, flax and the bare
+matrix products; whole `train`ing at iMiGUE's clip lengths; `batching`, the share of padding;
+`pack`ing OpenPose JSON; `knn`, nearest neighbours; `scale`, stores larger than memory.
+Contestants take turns; medians are compared and spreads printed. Peers that are not installed are
+left out: pip install -e '.[bench]' brings them.
 
-FILE is a list of rows {suite, case, value, unit, peer, peer_value, ratio, runs, device}; ratio > 1 means that we are
-better. It is written after every suite. Rows that it already holds of other suites stay. The same rows are printed as
-a table in the end.
+FILE is a list of rows {suite, case, value, unit, peer, peer_value, ratio, runs, device}; ratio >
+1 means that we are better. It is written after every suite. Rows that it already holds of other
+suites stay. The same rows are printed as a table in the end.
 """
 
 import dataclasses
@@ -29,11 +30,18 @@ SUITES = ("recurrent", "train", "batching", "pack", "knn", "scale")
 
 def define_flags():
     """The script's flags."""
-    flags.DEFINE_list("suite", "all", f"which suites, several with commas between: {', '.join(SUITES)}, or all")
+    flags.DEFINE_list(
+        "suite", "all", f"which suites, several with commas between: {', '.join(SUITES)}, or all"
+    )
     flags.DEFINE_string("output", None, "the JSON file to write", required=True)
     flags.DEFINE_integer("runs", 3, "how often every contestant is timed", lower_bound=1)
-    flags.DEFINE_bool("small", False, "tiny sizes, which show in seconds that everything runs; their figures say "
-                                      "nothing about the library")
+    flags.DEFINE_bool(
+        "small",
+        False,
+        "tiny sizes, which show in seconds that everything runs; "
+        "their figures say "
+        "nothing about the library",
+    )
 
 
 def choose(names: list[str]) -> list[str]:
@@ -44,11 +52,16 @@ def choose(names: list[str]) -> list[str]:
     """
     unknown = [name for name in names if name not in (*SUITES, "all")]
     if unknown or not names:
-        raise InputError(f"unknown suite {unknown[0] if unknown else ''!r}; known are {', '.join(SUITES)} and all")
+        raise InputError(
+            f"unknown suite {unknown[0] if unknown else ''!r}; known are "
+            f"{', '.join(SUITES)} and all"
+        )
     return [suite for suite in SUITES if suite in names or "all" in names]
 
 
-def bench(suites: list[str], output: str | os.PathLike, runs: int = 3, small: bool = False) -> list[dict]:
+def bench(
+    suites: list[str], output: str | os.PathLike, runs: int = 3, small: bool = False
+) -> list[dict]:
     """Run suites and write their rows to a JSON file, anew after every suite.
 
     Args:
@@ -94,7 +107,11 @@ def table(rows: list[dict]) -> str:
     for row in rows:
         figures = ["–"] * 3
         if row["ratio"] is not None:
-            figures = [row["peer"], f"{number(row['peer_value'])} {row['unit']}", f"{row['ratio']:.2f}"]
+            figures = [
+                row["peer"],
+                f"{number(row['peer_value'])} {row['unit']}",
+                f"{row['ratio']:.2f}",
+            ]
         cells = [row["suite"], row["case"], f"{number(row['value'])} {row['unit']}", *figures]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -104,8 +121,11 @@ def table(rows: list[dict]) -> str:
 def main(argv):
     """Read the flags, make the call, say what was done."""
     rows = bench(choose(FLAGS.suite), FLAGS.output, FLAGS.runs, FLAGS.small)
-    print(f"\n{rows[0]['device']}, medians of {FLAGS.runs} runs; ratio > 1: mgjax is better\n\n{table(rows)}\n\n"
-          f"wrote {FLAGS.output}")
+    print(
+        f"\n{rows[0]['device']}, medians of {FLAGS.runs} runs; ratio > 1: mgjax is "
+        f"better\n\n{table(rows)}\n\n"
+        f"wrote {FLAGS.output}"
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python launch/embed.py --workdir runs/nucla --store nucla.h5 --output embeddings.h5
 
-The output holds a row a clip: embedding [N, D] float32, video (id), start, length, label; and as attributes the run's
-model, feature and checkpoint (step), the store's fingerprint (store) and its class names (labels). No path is in it.
+The output holds a row a clip: embedding [N, D] float32, video (id), start, length, label; and as
+attributes the run's model, feature and checkpoint (step), the store's fingerprint (store) and its
+class names (labels). No path is in it.
 """
 
 from absl import flags
@@ -21,7 +22,9 @@ def define_flags():
     flags.DEFINE_string("workdir", None, "folder of the run", required=True)
     flags.DEFINE_string("store", None, "the store whose clips are embedded", required=True)
     flags.DEFINE_string("output", None, "the HDF5 file to write", required=True)
-    flags.DEFINE_string("feature", None, "what to take from the encoder; by default what the run was trained for")
+    flags.DEFINE_string(
+        "feature", None, "what to take from the encoder; by default what the run was trained for"
+    )
     flags.DEFINE_integer("step", None, "which checkpoint; by default the newest")
 
 

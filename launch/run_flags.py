@@ -1,4 +1,6 @@
-"""Options of the library's dataclasses as absl flags: --usvae.units=256, --prepare.velocity=5, --train.epochs=60."""
+"""Options of the library's dataclasses as absl flags: --usvae.units=256, --prepare.velocity=5,
+--train.epochs=60.
+"""
 
 import dataclasses
 
@@ -10,7 +12,12 @@ from mgjax.training import Run, TrainOptions
 from mgjax.transforms import Augmentation, Preparation
 
 GROUPS = {"prepare": Preparation, "augment": Augmentation, "train": TrainOptions}
-_DEFINE = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+_DEFINE = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
 
 
 def define_options(options, prefix=""):
@@ -21,12 +28,19 @@ def define_options(options, prefix=""):
 
 def read_options(options, prefix=""):
     """The dataclass of options that the flags of `define_options` describe."""
-    return options(**{field.name: flags.FLAGS[prefix + field.name].value for field in dataclasses.fields(options)})
+    return options(
+        **{
+            field.name: flags.FLAGS[prefix + field.name].value
+            for field in dataclasses.fields(options)
+        }
+    )
 
 
 def define_run_flags():
     """Define a flag for every option of preparation, augmentation, training and every model."""
-    for group, options in (GROUPS | {name: model.Config for name, model in models.MODELS.items()}).items():
+    for group, options in (
+        GROUPS | {name: model.Config for name, model in models.MODELS.items()}
+    ).items():
         define_options(options, f"{group}.")
 
 
@@ -37,6 +51,11 @@ def run_from_flags(model, store, split) -> Run:
         for field in dataclasses.fields(kind.Config):
             if other != model and flags.FLAGS[f"{other}.{field.name}"].present:
                 raise InputError(f"--{other}.{field.name} is given, but the model is {model}")
-    return Run(model, read_options(config, f"{model}."),
-               *(read_options(options, f"{group}.") for group, options in GROUPS.items()),
-               store.layout, split, store.labels)
+    return Run(
+        model,
+        read_options(config, f"{model}."),
+        *(read_options(options, f"{group}.") for group, options in GROUPS.items()),
+        store.layout,
+        split,
+        store.labels,
+    )

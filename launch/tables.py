@@ -1,15 +1,19 @@
 r"""The paper's Tables 2 (recognition), 3 (emotion) and 4 (ablation): published beside measured.
 
-    python launch/tables.py --store imigue.h5 --table 2 --workdir runs/tables --output tables/        # what there is
-    python launch/tables.py --store imigue.h5 --table 2 --workdir runs/tables --output tables/ --run  # what is missing
+    python launch/tables.py --store imigue.h5 --table 2 --workdir runs/tables --output tables/
+           # what there is
+    python launch/tables.py --store imigue.h5 --table 2 --workdir runs/tables --output tables/
+    --run  # what is missing
 
-Without --run it reads the results that --workdir holds; with it, rows whose model is there are trained and judged
-first, --rows takes some of them, and what is finished is left as it is. It can be stopped at any moment and goes on
-when called again. The table is printed and written as Markdown and JSON.
+Without --run it reads the results that --workdir holds; with it, rows whose model is there are
+trained and judged first, --rows takes some of them, and what is finished is left as it is. It can
+be stopped at any moment and goes on when called again. The table is printed and written as
+Markdown and JSON.
 
-A row is trained with its model's recipe of launch/recipes, or with --recipe MODEL=FILE, and any flags of a run beside
-it (--train.epochs=20). Two rows of Table 3 are read from what launch/emotion.py wrote: with --probabilities of TSM as
-WORKDIR/tsm_lstm/emotion.json, with --labels as WORKDIR/labels_lstm/emotion.json.
+A row is trained with its model's recipe of launch/recipes, or with --recipe MODEL=FILE, and any
+flags of a run beside it (--train.epochs=20). Two rows of Table 3 are read from what
+launch/emotion.py wrote: with --probabilities of TSM as WORKDIR/tsm_lstm/emotion.json, with
+--labels as WORKDIR/labels_lstm/emotion.json.
 
 Published figures stand beside what is measured on iMiGUE's own files and official splits only.
 """
@@ -33,19 +37,45 @@ RECIPES = {"usvae": FOLDER / "usvae_paper.flags"}
 def define_flags():
     """The script's flags."""
     flags.DEFINE_string("store", None, "the store", required=True)
-    flags.DEFINE_enum("table", None, [str(number) for number in tables.TABLES], "which table", required=True)
-    flags.DEFINE_string("workdir", None, "folder of the runs and results, one for each store and split", required=True)
-    flags.DEFINE_string("output", None, "folder for tableN.md and tableN.json, made if it is not there; or the path of "
-                        "one of the two, ending in .md or .json", required=True)
-    flags.DEFINE_string("split", tables.Study.split, "split of clips that is trained on and, in Tables 2 and 4, tested")
+    flags.DEFINE_enum(
+        "table", None, [str(number) for number in tables.TABLES], "which table", required=True
+    )
+    flags.DEFINE_string(
+        "workdir",
+        None,
+        "folder of the runs and results, one for each store and split",
+        required=True,
+    )
+    flags.DEFINE_string(
+        "output",
+        None,
+        "folder for tableN.md and tableN.json, made if it is not "
+        "there; or the path of "
+        "one of the two, ending in .md or .json",
+        required=True,
+    )
+    flags.DEFINE_string(
+        "split",
+        tables.Study.split,
+        "split of clips that is trained on and, in Tables 2 and 4, tested",
+    )
     flags.DEFINE_string("emotion_split", tables.Study.emotion_split, "split of videos of Table 3")
     flags.DEFINE_integer("k", tables.Study.k, "neighbours that vote", lower_bound=1)
-    flags.DEFINE_enum("metric", tables.Study.metric, ["cosine", "euclidean"], "distance of embeddings")
+    flags.DEFINE_enum(
+        "metric", tables.Study.metric, ["cosine", "euclidean"], "distance of embeddings"
+    )
     flags.DEFINE_bool("run", False, "train and judge what is missing")
-    flags.DEFINE_list("rows", [], "with --run: rows to train, such as usvae,usvae_2l; by default all that can be")
+    flags.DEFINE_list(
+        "rows", [], "with --run: rows to train, such as usvae,usvae_2l; by default all that can be"
+    )
     flags.DEFINE_list("seeds", ["0"], "with --run: seeds to train each row with")
-    flags.DEFINE_multi_string("recipe", [], "with --run: MODEL=FILE, a recipe to train a model's rows with; by default "
-                              + ", ".join(f"{model}={path.name}" for model, path in RECIPES.items()))
+    flags.DEFINE_multi_string(
+        "recipe",
+        [],
+        "with --run: MODEL=FILE, a recipe to train a model's "
+        "rows with; by default "
+        + ", ".join(f"{model}={path.name}" for model, path in RECIPES.items()),
+    )
     run_flags.define_run_flags()
     flags.adopt_module_key_flags(run_flags)  # so that --help lists them too
 
@@ -67,7 +97,10 @@ def recipes():
     for text in FLAGS.recipe:
         model, _, path = text.partition("=")
         if not path:
-            raise InputError(f"--recipe={text}: expected MODEL=FILE, such as usvae=launch/recipes/usvae_paper.flags")
+            raise InputError(
+                f"--recipe={text}: expected MODEL=FILE, such as "
+                "usvae=launch/recipes/usvae_paper.flags"
+            )
         if not pathlib.Path(path).is_file():
             raise InputError(f"{path}: no such recipe")
         models.get(model)
@@ -83,8 +116,13 @@ def run_of(model, store, split, given, recipe):
     for name in [name for name in FLAGS if "." in name]:
         FLAGS[name].unparse()
     try:
-        FLAGS(["tables", f"--flagfile={recipe[model]}",
-               *(flag for name, flag in given.items() if name.split(".")[0] in groups)])
+        FLAGS(
+            [
+                "tables",
+                f"--flagfile={recipe[model]}",
+                *(flag for name, flag in given.items() if name.split(".")[0] in groups),
+            ]
+        )
     except flags.Error as error:
         raise InputError(f"{recipe[model]}: {error}") from None
     return run_flags.run_from_flags(model, store, split)
@@ -106,7 +144,9 @@ def seeds():
     try:
         return [int(seed) for seed in FLAGS.seeds]
     except ValueError:
-        raise InputError(f"--seeds={','.join(FLAGS.seeds)}: expected whole numbers, such as 0,1,2") from None
+        raise InputError(
+            f"--seeds={','.join(FLAGS.seeds)}: expected whole numbers, such as 0,1,2"
+        ) from None
 
 
 @script
@@ -115,11 +155,22 @@ def main(argv):
     given, recipe, table = given_run_flags(), recipes(), tables.TABLES[int(FLAGS.table)]
     written = output_paths(FLAGS.output, table.number)
     with Store(FLAGS.store) as store:
-        study = tables.Study(store, pathlib.Path(FLAGS.workdir), FLAGS.split, FLAGS.emotion_split, FLAGS.k,
-                             FLAGS.metric)
+        study = tables.Study(
+            store,
+            pathlib.Path(FLAGS.workdir),
+            FLAGS.split,
+            FLAGS.emotion_split,
+            FLAGS.k,
+            FLAGS.metric,
+        )
         if FLAGS.run:
-            stopped = tables.run_rows(table, study, lambda model: run_of(model, store, study.split, given, recipe),
-                                      FLAGS.rows, seeds())
+            stopped = tables.run_rows(
+                table,
+                study,
+                lambda model: run_of(model, store, study.split, given, recipe),
+                FLAGS.rows,
+                seeds(),
+            )
             if stopped:
                 sys.exit(128 + stopped)
         result = tables.read_table(table, study)

@@ -3,13 +3,14 @@ r"""Train a model on the training clips of a store's split.
     python launch/train.py --model usvae --store nucla.h5 --split cross_view --workdir runs/nucla \
         --flagfile=launch/recipes/usvae_nucla.flags
 
-The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C, SIGTERM and SIGHUP save and
-leave; the same command goes on where it stopped, with bit-identical results. --train.steps or --train.epochs
-says how long to train, and may be raised at any time, of a finished run too.
+The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C, SIGTERM and SIGHUP
+save and leave; the same command goes on where it stopped, with bit-identical results.
+--train.steps or --train.epochs says how long to train, and may be raised at any time, of a
+finished run too.
 
-All devices of the machine share every batch. Several machines are joined by running the same command on each with
---distributed: on TPU pods and under Slurm as it is, elsewhere with --coordinator, --processes and --process. --workdir
-must then be a folder that all of them see.
+All devices of the machine share every batch. Several machines are joined by running the same
+command on each with --distributed: on TPU pods and under Slurm as it is, elsewhere with
+--coordinator, --processes and --process. --workdir must then be a folder that all of them see.
 """
 
 import pathlib
@@ -32,14 +33,24 @@ def define_flags():
     """The script's flags."""
     flags.DEFINE_string("model", "usvae", "which model")
     flags.DEFINE_string("store", None, "the store to train on", required=True)
-    flags.DEFINE_string("split", None, "the store's split; its training clips are used", required=True)
-    flags.DEFINE_string("workdir", None, "folder of the run; one that holds the same run is resumed", required=True)
-    flags.DEFINE_bool("check", True, "at the end compare the run with its untrained self, without a label")
+    flags.DEFINE_string(
+        "split", None, "the store's split; its training clips are used", required=True
+    )
+    flags.DEFINE_string(
+        "workdir", None, "folder of the run; one that holds the same run is resumed", required=True
+    )
+    flags.DEFINE_bool(
+        "check", True, "at the end compare the run with its untrained self, without a label"
+    )
     flags.DEFINE_integer("devices", 0, "how many devices to use; 0 takes all", lower_bound=0)
     flags.DEFINE_bool("distributed", False, "join other processes that run this command")
     flags.DEFINE_string("coordinator", None, "with --distributed: host:port of the first process")
-    flags.DEFINE_integer("processes", None, "with --coordinator: how many processes there are", lower_bound=1)
-    flags.DEFINE_integer("process", None, "with --coordinator: which of them this is, from 0", lower_bound=0)
+    flags.DEFINE_integer(
+        "processes", None, "with --coordinator: how many processes there are", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "process", None, "with --coordinator: which of them this is, from 0", lower_bound=0
+    )
     run_flags.define_run_flags()
     flags.adopt_module_key_flags(run_flags)  # so that --help lists them too
 
@@ -49,23 +60,32 @@ def devices():
     manual = [FLAGS.coordinator, FLAGS.processes, FLAGS.process]
     given = [value is not None for value in manual]
     if any(given) and not (all(given) and FLAGS.distributed):
-        raise InputError("--coordinator, --processes and --process belong together, and to --distributed")
+        raise InputError(
+            "--coordinator, --processes and --process belong together, and to --distributed"
+        )
     if FLAGS.distributed:
         if FLAGS.devices:
-            raise InputError("--devices is for one process; with --distributed all devices of all are used")
+            raise InputError(
+                "--devices is for one process; with --distributed all devices of all are used"
+            )
         try:
             jax.distributed.initialize(*manual)
         except (ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"--distributed: the processes could not be joined ({reason}); outside of TPU pods and "
-                             "Slurm give --coordinator, --processes and --process") from None
+            raise InputError(
+                f"--distributed: the processes could not be joined ({reason}); "
+                "outside of TPU pods and "
+                "Slurm give --coordinator, --processes and --process"
+            ) from None
     if FLAGS.devices > len(jax.devices()):
         raise InputError(f"--devices={FLAGS.devices}, but there are only {len(jax.devices())}")
-    return jax.devices()[:FLAGS.devices] if FLAGS.devices else None
+    return jax.devices()[: FLAGS.devices] if FLAGS.devices else None
 
 
 def keep_compilations():
-    """Keep what is compiled for an accelerator, where compiling takes minutes, for the next run of the same shapes."""
+    """Keep what is compiled for an accelerator, where compiling takes minutes, for the next run
+    of the same shapes.
+    """
     if jax.default_backend() != "cpu" and jax.config.jax_compilation_cache_dir is None:
         folder = pathlib.Path.home() / ".cache" / "mgjax" / "compiled"
         print(f"note: what is compiled is kept in {folder}", file=sys.stderr, flush=True)
@@ -73,14 +93,22 @@ def keep_compilations():
 
 
 def next_command(store):
-    """The command that looks at the run: the probe where the split has test clips whose class is known."""
+    """The command that looks at the run: the probe where the split has test clips whose class is
+    known.
+    """
     _, test = store.clip_split(FLAGS.split)
     workdir, path = shlex.quote(FLAGS.workdir), shlex.quote(FLAGS.store)
     if (store.clips.label[test] >= 0).any():
-        return (f"judge it with launch/probe.py --workdir {workdir} --store {path} --split {shlex.quote(FLAGS.split)} "
-                "--output probe.json")
-    return (f"its vectors are had with launch/embed.py --workdir {workdir} --store {path} --output vectors.h5 (split "
-            f"{FLAGS.split!r} has no test clips whose class is known, which launch/probe.py needs)")
+        return (
+            f"judge it with launch/probe.py --workdir {workdir} --store {path} --split "
+            f"{shlex.quote(FLAGS.split)} "
+            "--output probe.json"
+        )
+    return (
+        f"its vectors are had with launch/embed.py --workdir {workdir} --store {path} "
+        "--output vectors.h5 (split "
+        f"{FLAGS.split!r} has no test clips whose class is known, which launch/probe.py needs)"
+    )
 
 
 @script

@@ -1,14 +1,16 @@
 """mgjax: skeleton-only analysis of micro-gestures and the emotion behind them, on JAX.
 
-Submodules are imported when first used, so that `import mgjax` (and packing, which needs `mgjax.store` and
-`mgjax.skeleton` only) does not import JAX.
+Submodules are imported when first used, so that `import mgjax` (and packing, which needs
+`mgjax.store` and `mgjax.skeleton` only) does not import JAX.
 """
 
 import importlib
 
 __version__ = "0.1.0"
+# fmt: off
 __all__ = ["batching", "errors", "evaluation", "files", "models", "nn", "plots", "progress", "protocols", "skeleton",
            "store", "training", "transforms"]
+# fmt: on
 
 
 def __getattr__(name):

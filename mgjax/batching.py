@@ -1,8 +1,9 @@
-"""From a store to batches: clips in length buckets, frames on the device, an order that is a pure function.
+"""From a store to batches: clips in length buckets, frames on the device, an order that is a pure
+function.
 
-A batch is a vector of clip rows and a static padded length. Gathering its frames happens on the device, inside
-the jitted step, out of one flat array of all frames, or of a block of them where all are too many. The order of
-batches depends on (seed, epoch) alone, so resuming is a number.
+A batch is a vector of clip rows and a static padded length. Gathering its frames happens on the
+device, inside the jitted step, out of one flat array of all frames, or of a block of them where
+all are too many. The order of batches depends on (seed, epoch) alone, so resuming is a number.
 """
 
 from __future__ import annotations
@@ -77,20 +78,29 @@ WHOLE_BYTES, BLOCK_BYTES = 2**30, 2**28
 class Blocks:
     """A store's frames, cut into blocks of whole videos that fit in memory one after the other.
 
-    The cut depends on the store and on `block_bytes` alone. A store of no more than `whole_bytes` is one block. Every
-    block has the same number of frames, the last ones of most being unused, so that one compilation serves all.
+    The cut depends on the store and on `block_bytes` alone. A store of no more than `whole_bytes`
+    is one block. Every block has the same number of frames, the last ones of most being unused,
+    so that one compilation serves all.
 
     Args:
         store: the opened store.
         clips: rows of clips that will be asked for; videos without any are left out.
-        block_bytes: size of a block's frames; None takes BLOCK_BYTES. A video that is longer is a block of its own.
+        block_bytes: size of a block's frames; None takes BLOCK_BYTES. A video that is longer is a
+            block of its own.
         whole_bytes: size up to which there is one block; None takes WHOLE_BYTES.
         share: (which, of how many): `read` reads one of so many equal shares of a block's frames.
         multiple: a block's number of frames is rounded up to a multiple of this.
     """
 
-    def __init__(self, store: Store, clips: np.ndarray, block_bytes: int | None = None,
-                 whole_bytes: int | None = None, share: tuple[int, int] = (0, 1), multiple: int = 1):
+    def __init__(
+        self,
+        store: Store,
+        clips: np.ndarray,
+        block_bytes: int | None = None,
+        whole_bytes: int | None = None,
+        share: tuple[int, int] = (0, 1),
+        multiple: int = 1,
+    ):
         block_bytes = BLOCK_BYTES if block_bytes is None else block_bytes
         whole_bytes = WHOLE_BYTES if whole_bytes is None else whole_bytes
         self.store = store
@@ -98,8 +108,13 @@ class Blocks:
         wanted = np.unique(store.clips.video[clips])
         frame = 4 * len(store.layout) * (store.layout.dimensions + 1)
         lengths = store.videos.length[wanted]
-        limit = lengths.sum() if lengths.sum() * frame <= whole_bytes else max(block_bytes // frame, lengths.max())
-        # Neighbouring videos are often of one person: dealt out at random, every block has some of everyone.
+        limit = (
+            lengths.sum()
+            if lengths.sum() * frame <= whole_bytes
+            else max(block_bytes // frame, lengths.max())
+        )
+        # Neighbouring videos are often of one person: dealt out at random, every block has some
+        # of everyone.
         if limit < lengths.sum():
             order = np.random.default_rng(0).permutation(len(wanted))
             wanted, lengths = wanted[order], lengths[order]
@@ -132,10 +147,14 @@ class Blocks:
         layout = self.store.layout
         keypoints = jax.ShapeDtypeStruct((self.size, len(layout), layout.dimensions), np.float32)
         column = jax.ShapeDtypeStruct((len(self.store.clips),), np.int32)
-        return Frames(keypoints, jax.ShapeDtypeStruct(keypoints.shape[:2], np.float32), column, column, column)
+        return Frames(
+            keypoints, jax.ShapeDtypeStruct(keypoints.shape[:2], np.float32), column, column, column
+        )
 
     def read(self, block: int) -> Frames:
-        """This share of a block's frames, as NumPy arrays; `start` is right for the clips of the block."""
+        """This share of a block's frames, as NumPy arrays; `start` is right for the clips of the
+        block.
+        """
         store, videos = self.store, self.videos[block]
         low, high = self._share
         keypoints = np.zeros((high - low, len(store.layout), store.layout.dimensions), np.float32)
@@ -150,13 +169,20 @@ class Blocks:
             starts[video] = at
             at += length
         start = starts[store.clips.video] + store.clips.start
-        return Frames(keypoints, score, np.where(np.isin(store.clips.video, videos), start, 0).astype(np.int32),
-                      store.clips.length.astype(np.int32), store.clips.label.astype(np.int32))
+        return Frames(
+            keypoints,
+            score,
+            np.where(np.isin(store.clips.video, videos), start, 0).astype(np.int32),
+            store.clips.length.astype(np.int32),
+            store.clips.label.astype(np.int32),
+        )
 
     def stream(self, order: Iterable[int], place: Callable[[Frames], Frames]) -> Iterator[Frames]:
-        """Blocks in some order, each given to `place`; the next one is read while this one is worked on.
+        """Blocks in some order, each given to `place`; the next one is read while this one is
+        worked on.
 
-        A block that comes again, in this call or a later one, with no other in between is not read again.
+        A block that comes again, in this call or a later one, with no other in between is not
+        read again.
         """
         turns = [(block, len(list(same))) for block, same in itertools.groupby(order)]
         with futures.ThreadPoolExecutor(1) as reader:
@@ -166,7 +192,9 @@ class Blocks:
                     read = ahead.result() if ahead else self.read(block)
                     self._held = None, None  # lets go of the block before
                     self._held, read = (block, place(read)), None
-                ahead = reader.submit(self.read, turns[turn + 1][0]) if turn + 1 < len(turns) else None
+                ahead = (
+                    reader.submit(self.read, turns[turn + 1][0]) if turn + 1 < len(turns) else None
+                )
                 for _ in range(times):
                     yield self._held[1]
 
@@ -175,9 +203,9 @@ def gather(frames: Frames, clips: jax.Array, steps: int, lengths: Callable | Non
     """The frames of some clips, padded to `steps`; jittable with `steps` and `lengths` static.
 
     Args:
-        lengths: new lengths as a function of the clips' own, such as `Preparation.lengths`. Clips are resampled to
-            them, evenly spread, linear between frames; a joint between two frames has the lower of their scores.
-            None leaves every length.
+        lengths: new lengths as a function of the clips' own, such as `Preparation.lengths`. Clips
+            are resampled to them, evenly spread, linear between frames; a joint between two
+            frames has the lower of their scores. None leaves every length.
 
     Returns:
         keypoints `[B, T, V, C]`, score `[B, T, V]` (0 in padding), length `[B]`, label `[B]`.
@@ -185,7 +213,8 @@ def gather(frames: Frames, clips: jax.Array, steps: int, lengths: Callable | Non
     original, time = frames.length[clips], jnp.arange(steps)
     length = original if lengths is None else lengths(original)
     inside = (time < length[:, None])[..., None]
-    # Padding repeats the clip's last frame, so that no row reaches into another video or past the array.
+    # Padding repeats the clip's last frame, so that no row reaches into another video or past the
+    # array.
     place = jnp.minimum(time, length[:, None] - 1)
     start = frames.start[clips][:, None]
     if lengths is not None:
@@ -207,8 +236,8 @@ def gather(frames: Frames, clips: jax.Array, steps: int, lengths: Callable | Non
 def bucket_edges(lengths: np.ndarray, buckets: int = 6, multiple: int = 1) -> tuple[int, ...]:
     """Padded lengths that waste the least padding with at most so many buckets.
 
-    Every clip goes to the smallest edge that holds it. The edges minimise the total of padded frames exactly, by
-    dynamic programming over the distinct lengths.
+    Every clip goes to the smallest edge that holds it. The edges minimise the total of padded
+    frames exactly, by dynamic programming over the distinct lengths.
 
     Args:
         lengths: frames of every clip, int `[N]`.
@@ -246,24 +275,33 @@ def longest_of_batches(lengths: np.ndarray, batch_size: int) -> np.ndarray:
 
 
 def batch_edges(lengths: np.ndarray, batch_size: int, buckets: int) -> tuple[int, ...]:
-    """The padded lengths that suit `plan`'s batches best: `bucket_edges` of the longest clip of every batch."""
+    """The padded lengths that suit `plan`'s batches best: `bucket_edges` of the longest clip of
+    every batch.
+    """
     return bucket_edges(longest_of_batches(lengths, batch_size), buckets)
 
 
-def plan(clips: np.ndarray, lengths: np.ndarray, edges: tuple[int, ...], batch_size: int,
-         seed: int | None = None, epoch: int = 0) -> list[BatchIndex]:
+def plan(
+    clips: np.ndarray,
+    lengths: np.ndarray,
+    edges: tuple[int, ...],
+    batch_size: int,
+    seed: int | None = None,
+    epoch: int = 0,
+) -> list[BatchIndex]:
     """The batches of one pass over some clips.
 
-    A batch holds clips of about the same length: clips are sorted by length, those of equal length shuffled, and cut
-    into batches from the longest on. So a recurrence that stops at its batch's longest clip reads hardly any padding,
-    however few the padded lengths are.
+    A batch holds clips of about the same length: clips are sorted by length, those of equal
+    length shuffled, and cut into batches from the longest on. So a recurrence that stops at its
+    batch's longest clip reads hardly any padding, however few the padded lengths are.
 
     Args:
         clips: rows of clips, int `[N]`.
         lengths: their frames, int `[N]`.
         edges: padded lengths, ascending; the last must hold the longest clip.
         batch_size: rows of every batch; the last batch is filled up with rows of weight 0.
-        seed: shuffles clips of equal length and the batches among each other; None keeps the order of rows.
+        seed: shuffles clips of equal length and the batches among each other; None keeps the
+            order of rows.
         epoch: shuffles differently in every pass.
 
     Raises:
@@ -271,33 +309,41 @@ def plan(clips: np.ndarray, lengths: np.ndarray, edges: tuple[int, ...], batch_s
     """
     clips, lengths = np.asarray(clips), np.asarray(lengths)
     if len(lengths) and lengths.max() > edges[-1]:
-        raise InputError(f"a clip of {lengths.max()} frames does not fit the longest bucket of {edges[-1]}")
+        raise InputError(
+            f"a clip of {lengths.max()} frames does not fit the longest bucket of {edges[-1]}"
+        )
     random = np.random.default_rng([seed, epoch]) if seed is not None else None
     order = random.permutation(len(clips)) if random is not None else np.arange(len(clips))
     order = order[np.argsort(-lengths[order], kind="stable")]
     batches = []
     for i in range(0, len(order), batch_size):
-        taken = order[i:i + batch_size]
+        taken = order[i : i + batch_size]
         fill = batch_size - len(taken)
         rows = clips[np.concatenate([taken, np.repeat(taken[-1:], fill)])].astype(np.int32)
         weight = np.concatenate([np.ones(len(taken), np.float32), np.zeros(fill, np.float32)])
-        batches.append(BatchIndex(int(edges[np.searchsorted(edges, lengths[taken[0]])]), rows, weight))
+        batches.append(
+            BatchIndex(int(edges[np.searchsorted(edges, lengths[taken[0]])]), rows, weight)
+        )
     if random is not None:
         batches = [batches[i] for i in random.permutation(len(batches))]
     return batches
 
 
 def parts_of(steps: int, batch_size: int, longest_whole: int) -> int:
-    """In how many equal parts a batch of padded length `steps` is computed: the least power of two with which a part
-    has no more padded frames than a batch of `longest_whole` frames, and that divides the batch."""
+    """In how many equal parts a batch of padded length `steps` is computed: the least power of
+    two with which a part has no more padded frames than a batch of `longest_whole` frames, and
+    that divides the batch."""
     parts = 1
     while steps > longest_whole * parts and batch_size % (2 * parts) == 0:
         parts *= 2
     return parts
 
 
-def group(batches: list[BatchIndex], together: int, parts: Callable[[int], int], block: int = 0) -> list[Dispatch]:
-    """Batches of equal padded length, `together` at a time, in the order in which the first of each group came.
+def group(
+    batches: list[BatchIndex], together: int, parts: Callable[[int], int], block: int = 0
+) -> list[Dispatch]:
+    """Batches of equal padded length, `together` at a time, in the order in which the first of
+    each group came.
 
     Args:
         parts: in how many parts a batch of a padded length is computed.
@@ -315,7 +361,10 @@ def group(batches: list[BatchIndex], together: int, parts: Callable[[int], int],
     for members in groups:
         steps = members[0].steps
         shape = (parts(steps), len(members[0].clips) // parts(steps))
-        clips, weight = np.zeros((together, *shape), np.int32), np.zeros((together, *shape), np.float32)
+        clips, weight = (
+            np.zeros((together, *shape), np.int32),
+            np.zeros((together, *shape), np.float32),
+        )
         for i, batch in enumerate(members):
             clips[i], weight[i] = batch.clips.reshape(shape), batch.weight.reshape(shape)
         dispatches.append(Dispatch(block, steps, len(members), clips, weight))
@@ -323,15 +372,16 @@ def group(batches: list[BatchIndex], together: int, parts: Callable[[int], int],
 
 
 def padding_share(dispatches: list[Dispatch], lengths: np.ndarray) -> tuple[float, float]:
-    """Share of clips' frames that are padding: of those a recurrence reads, which stops at the longest clip of each part
-    of a batch, and of those of the padded arrays. Rows that only fill a batch are not counted.
+    """Share of clips' frames that are padding: of those a recurrence reads, which stops at the
+    longest clip of each part of a batch, and of those of the padded arrays. Rows that only fill a
+    batch are not counted.
 
     Args:
         lengths: frames of every clip of the store, int `[N]`.
     """
     valid = read = held = 0
     for dispatch in dispatches:
-        clips, weight = dispatch.clips[:dispatch.count], dispatch.weight[:dispatch.count]
+        clips, weight = dispatch.clips[: dispatch.count], dispatch.weight[: dispatch.count]
         frames = lengths[clips]
         valid += (frames * weight).sum()
         read += (frames.max(-1) * weight.sum(-1)).sum()

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable
 
-
 LONGEST = 1000  # characters of a message
 
 
@@ -30,22 +29,28 @@ class InputError(ValueError):
 def script(main: Callable) -> Callable:
     """Decorate a script's `main`: whatever goes wrong outside of it ends in one sentence.
 
-    Bad input, a full disk and exhausted memory end with exit code 1; Ctrl-C, SIGTERM and SIGHUP with 128 and the
-    signal's number, after everything was cleaned up; a reader of its output that has gone away ends it quietly.
+    Bad input, a full disk and exhausted memory end with exit code 1; Ctrl-C, SIGTERM and SIGHUP
+    with 128 and the signal's number, after everything was cleaned up; a reader of its output that
+    has gone away ends it quietly.
     """
 
     @functools.wraps(main)
     def run(argv):
         _open_standard_streams()
-        # Libraries below us log every step they take through absl's root logger; a user's terminal is not the place.
+        # Libraries below us log every step they take through absl's root logger; a user's
+        # terminal is not the place.
         logging.getLogger().setLevel(logging.WARNING)
         logging.getLogger("absl").setLevel(logging.WARNING)
         if len(argv) > 1:
-            sys.exit(f"error: unexpected argument {argv[1]!r}: every option of this script is a flag (see --help)")
+            sys.exit(
+                f"error: unexpected argument {argv[1]!r}: every option of this script is a "
+                "flag (see --help)"
+            )
         sys.unraisablehook = _not_lost
         try:
             for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-                if signal.getsignal(number) == signal.SIG_DFL:  # under nohup it is ignored, and stays so
+                # under nohup it is ignored, and stays so
+                if signal.getsignal(number) == signal.SIG_DFL:
                     signal.signal(number, _leave)
             result = main(argv)
             sys.stdout.flush()
@@ -69,7 +74,9 @@ def script(main: Callable) -> Callable:
 
 
 def run_script(main: Callable, define_flags: Callable = lambda: None):
-    """Run a script: define its flags, read the command line and call `main`; --help ends with exit code 0."""
+    """Run a script: define its flags, read the command line and call `main`; --help ends with
+    exit code 0.
+    """
     from absl import app  # here, so that the library does without
 
     from mgjax import files
@@ -80,7 +87,9 @@ def run_script(main: Callable, define_flags: Callable = lambda: None):
                 files.read_text(path, "a text of flags")
             return app.parse_flags_with_usage(argv)
         except SystemExit as end:
-            asked = {"help", "helpshort", "helpfull", "helpxml"} & {text.lstrip("-").partition("=")[0] for text in argv}
+            asked = {"help", "helpshort", "helpfull", "helpxml"} & {
+                text.lstrip("-").partition("=")[0] for text in argv
+            }
             sys.exit(0 if asked and end.code == 1 else end.code)
         except (InputError, OSError, UnicodeDecodeError) as error:
             sys.exit(f"error: --flagfile: {error}")
@@ -91,7 +100,9 @@ def run_script(main: Callable, define_flags: Callable = lambda: None):
 
 
 def _flag_files(argv: list[str]) -> list[str]:
-    """The files of flags that a command line names, what a shell hands over as one (<(...)) left out."""
+    """The files of flags that a command line names, what a shell hands over as one (<(...)) left
+    out.
+    """
     given = []
     for text, following in zip(argv, [*argv[1:], ""]):
         name, equals, path = text.lstrip("-").partition("=")
@@ -109,7 +120,9 @@ def _leave(number, _):
 
 
 def _not_lost(unraisable):
-    """Deliver a signal again whose exception came in a destructor or a callback, where Python drops it."""
+    """Deliver a signal again whose exception came in a destructor or a callback, where Python
+    drops it.
+    """
     kind, value = unraisable.exc_type, unraisable.exc_value
     if not issubclass(kind, (KeyboardInterrupt, _Stopped)):
         sys.__unraisablehook__(unraisable)
@@ -125,8 +138,8 @@ def _not_lost(unraisable):
 def _end(code: int, sentence: str = ""):
     """Say a sentence and leave at once.
 
-    Threads of a library whose read has failed would talk on after it, and the interpreter's own way out can crash while
-    XLA is still compiling in others.
+    Threads of a library whose read has failed would talk on after it, and the interpreter's own
+    way out can crash while XLA is still compiling in others.
     """
     for stream, text in ((sys.stderr, sentence and f"{sentence}\n"), (sys.stdout, "")):
         try:
@@ -138,7 +151,9 @@ def _end(code: int, sentence: str = ""):
 
 
 def _open_standard_streams():
-    """Put nothing where a standard stream was closed, lest a file of ours get its number and be written into."""
+    """Put nothing where a standard stream was closed, lest a file of ours get its number and be
+    written into.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

@@ -1,4 +1,5 @@
-"""Files: may I write here, whole or not at all, one writer at a time; plain files read, JSON both ways.
+"""Files: may I write here, whole or not at all, one writer at a time; plain files read, JSON both
+ways.
 
 Imports the standard library and `mgjax.errors` only.
 """
@@ -29,8 +30,8 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 def writable(path: str | os.PathLike) -> pathlib.Path:
-    """The path of a file to write, if it can be one: its folder is there, and nothing but a plain file stands in its
-    place.
+    """The path of a file to write, if it can be one: its folder is there, and nothing but a plain
+    file stands in its place.
 
     Raises:
         InputError: it cannot.
@@ -44,14 +45,19 @@ def writable(path: str | os.PathLike) -> pathlib.Path:
         if path.is_dir():
             raise InputError(f"{path}: is a folder, expected the path of a file to write")
         if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is not a plain file (a pipe or a device?), expected the path of a file to write")
+            raise InputError(
+                f"{path}: is not a plain file (a pipe or a device?), expected the "
+                "path of a file to write"
+            )
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     return path
 
 
 def output(path: str | os.PathLike) -> pathlib.Path:
-    """As `writable`, for a script to call before its work: says on standard error where a file will be replaced."""
+    """As `writable`, for a script to call before its work: says on standard error where a file
+    will be replaced.
+    """
     path = writable(path)
     if path.exists():
         print(f"note: {path} is there and will be replaced", file=sys.stderr, flush=True)
@@ -65,9 +71,10 @@ def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         with files.whole("table.csv") as partial:
             partial.write_text("id\\n")
 
-    That path is `<path>.partial`, which this process holds locked until the file has its name, so that of two writers
-    the second one is refused, whenever it comes. When the block raises, the partial file is deleted and what was there
-    before stays. A killed process leaves at most the partial file, which the next writer replaces.
+    That path is `<path>.partial`, which this process holds locked until the file has its name, so
+    that of two writers the second one is refused, whenever it comes. When the block raises, the
+    partial file is deleted and what was there before stays. A killed process leaves at most the
+    partial file, which the next writer replaces.
 
     Raises:
         InputError: the path cannot be written, another writer is at it, or the disk is full.
@@ -103,7 +110,9 @@ def one_writer(folder: str | os.PathLike) -> Iterator[None]:
 
 
 def _hold(path: pathlib.Path, flags: int) -> int:
-    """Open a file or folder and lock it; the lock goes with the descriptor, however the process ends."""
+    """Open a file or folder and lock it; the lock goes with the descriptor, however the process
+    ends.
+    """
     while True:
         try:
             held = os.open(path, flags | os.O_NONBLOCK, 0o666)
@@ -111,7 +120,8 @@ def _hold(path: pathlib.Path, flags: int) -> int:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from None
         try:
             _lock(held, path)
-            # Whoever held it may have renamed or deleted it meanwhile: then this is no longer what has the name.
+            # Whoever held it may have renamed or deleted it meanwhile: then this is no longer
+            # what has the name.
             if os.path.samestat(os.fstat(held), os.stat(path)):
                 return held
         except FileNotFoundError:
@@ -124,17 +134,24 @@ def _hold(path: pathlib.Path, flags: int) -> int:
 
 def _lock(descriptor: int, path: pathlib.Path):
     if fcntl is None:
-        warnings.warn(f"{path}: this system has no locks; nothing keeps a second process from writing it", stacklevel=2)
+        warnings.warn(
+            f"{path}: this system has no locks; nothing keeps a second process from writing it",
+            stacklevel=2,
+        )
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise InputError(f"{path}: another process is writing it; wait until it has ended, or write elsewhere") from None
+        raise InputError(
+            f"{path}: another process is writing it; wait until it has ended, or write elsewhere"
+        ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        warnings.warn(f"{path}: its file system has no locks; nothing keeps a second process from writing it",
-                      stacklevel=2)
+        warnings.warn(
+            f"{path}: its file system has no locks; nothing keeps a second process from writing it",
+            stacklevel=2,
+        )
 
 
 def write_text(path: str | os.PathLike, text: str):
@@ -144,7 +161,9 @@ def write_text(path: str | os.PathLike, text: str):
 
 
 def write_json(path: str | os.PathLike, value):
-    """Write plain values as a JSON file, whole or not at all; NaN and infinities are refused, as JSON has none."""
+    """Write plain values as a JSON file, whole or not at all; NaN and infinities are refused, as
+    JSON has none.
+    """
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -159,9 +178,13 @@ def open_plain(path: str | os.PathLike, expected: str, most: int = 2**30) -> Bin
     """
     try:
         # Opening a pipe would otherwise wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(
+            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        )
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); expected {expected}"
+        ) from None
     except ValueError as error:  # a NUL byte in the name
         raise InputError(f"{str(path)!r}: cannot be the path of a file ({error})") from None
     status, problem = os.fstat(descriptor), None
@@ -185,7 +208,9 @@ def read_bytes(path: str | os.PathLike, expected: str, most: int = 2**30) -> byt
         try:
             return file.read(most + 1)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
+            raise InputError(
+                f"{path}: cannot be read ({error.strerror}); expected {expected}"
+            ) from None
 
 
 def read_text(path: str | os.PathLike, expected: str) -> str:
@@ -204,7 +229,8 @@ def read_json(path: str | os.PathLike, expected: str):
     """What a JSON file holds.
 
     Raises:
-        InputError: as `read_text`, or it is not JSON, nested too deeply, or holds a number of thousands of digits.
+        InputError: as `read_text`, or it is not JSON, nested too deeply, or holds a number of
+            thousands of digits.
     """
     return parse_json(read_text(path, expected), str(path), expected)
 
@@ -222,7 +248,8 @@ def parse_json(text: str | bytes, source: str, expected: str, once: bool = False
         return json.loads(text, object_pairs_hook=_each_once if once else None)
     except RecursionError:
         raise InputError(f"{source}: nested too deeply; expected {expected}") from None
-    except ValueError as error:  # not JSON, not UTF-8, or a whole number of more digits than Python reads
+    # not JSON, not UTF-8, or a whole number of more digits than Python reads
+    except ValueError as error:
         raise InputError(f"{source}: not JSON ({str(error)[:200]}); expected {expected}") from None
 
 

@@ -64,7 +64,8 @@ def check_file(path: str | os.PathLike, expected: str):
 
 
 def opened(path: str | os.PathLike) -> h5py.File:
-    """A file opened to be read; one that never changes under its name, so that HDF5's lock may be done without.
+    """A file opened to be read; one that never changes under its name, so that HDF5's lock may be
+    done without.
 
     Raises:
         InputError: HDF5 cannot open it.
@@ -75,7 +76,8 @@ def opened(path: str | os.PathLike) -> h5py.File:
         except OSError as error:
             if "lock" not in str(error):
                 raise
-            # Whoever wrote it has just given it its name, and lets go of it in a moment; or its disk knows no locks.
+            # Whoever wrote it has just given it its name, and lets go of it in a moment; or its
+            # disk knows no locks.
             return h5py.File(path, "r", locking=False)
     except (OSError, RuntimeError, ValueError, MemoryError):
         raise InputError(f"{path}: {_UNREADABLE}") from None
@@ -132,8 +134,11 @@ def column(parent: h5py.Group, name: str, kind: type) -> np.ndarray:
         raise ValueError(f"{_name(data)} holds a text that is not UTF-8") from None
 
 
-def arrays(path: str | os.PathLike, names: tuple[str, ...], expected: str, most: int = 2**30) -> list[np.ndarray]:
-    """Some datasets of a file that was made elsewhere, of whatever type and stored in whatever way, but in this file.
+def arrays(
+    path: str | os.PathLike, names: tuple[str, ...], expected: str, most: int = 2**30
+) -> list[np.ndarray]:
+    """Some datasets of a file that was made elsewhere, of whatever type and stored in whatever
+    way, but in this file.
 
     Args:
         expected: what the file should be, for the error messages.
@@ -147,7 +152,15 @@ def arrays(path: str | os.PathLike, names: tuple[str, ...], expected: str, most:
         try:
             return [_any_array(file, name, most) for name in names]
         # Whatever h5py raises over a damaged part.
-        except (ValueError, TypeError, KeyError, AttributeError, OSError, RuntimeError, MemoryError) as error:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OSError,
+            RuntimeError,
+            MemoryError,
+        ) as error:
             raise InputError(f"{path}: {str(error)[:200]}; expected {expected}") from None
 
 
@@ -157,7 +170,9 @@ def _any_array(parent, name, most):
     if data.shape is None or math.prod(data.shape) * data.dtype.itemsize > most:
         raise ValueError(f"{_name(data)} has shape {data.shape}, more than {most} bytes")
     if math.prod(data.shape) and not data.id.get_storage_size():
-        raise ValueError(f"{_name(data)} has shape {data.shape}, but nothing was ever written there")
+        raise ValueError(
+            f"{_name(data)} has shape {data.shape}, but nothing was ever written there"
+        )
     return np.asarray(data[()])
 
 
@@ -216,8 +231,8 @@ class Disk(io.FileIO):
     From the first error on, what HDF5 writes is dropped.
 
     Attributes:
-        error: the first error: OSError, or an interrupt that came in the middle; None as long as all
-            is well.
+        error: the first error: OSError, or an interrupt that came in the middle; None as long as
+            all is well.
     """
 
     error: BaseException | None = None
@@ -226,7 +241,7 @@ class Disk(io.FileIO):
         rest = memoryview(data)
         try:
             while self.error is None and rest:
-                rest = rest[super().write(rest):]
+                rest = rest[super().write(rest) :]
         except BaseException as error:
             self.error = error
         return len(data)
@@ -246,7 +261,8 @@ class Disk(io.FileIO):
 
 
 def rehearse(path: str | os.PathLike, code: str):
-    """Try in a process of its own what is to be done with a file: this one neither hangs nor crashes.
+    """Try in a process of its own what is to be done with a file: this one neither hangs nor
+    crashes.
 
     Args:
         path: the file; the process finds it in `sys.argv[1]`.
@@ -261,8 +277,13 @@ def rehearse(path: str | os.PathLike, code: str):
     paths = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
     environment = os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=environment,
-                              timeout=_PATIENCE)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment,
+            timeout=_PATIENCE,
+        )
     except subprocess.TimeoutExpired:
         raise InputError(f"{path}: damaged store: reading it does not end") from None
     except OSError as error:

@@ -8,8 +8,12 @@ from mgjax.errors import InputError
 
 # Beyond it a whole number is none on a device, nor a float a finite one.
 MOST = {int: 2**31 - 1, float: 3.4e38}
-_EXPECTED = {bool: "true or false", int: f"a whole number within ±{MOST[int]}",
-             float: "a finite number", str: "text"}
+_EXPECTED = {
+    bool: "true or false",
+    int: f"a whole number within ±{MOST[int]}",
+    float: "a finite number",
+    str: "text",
+}
 
 
 def option(default, text: str):
@@ -18,7 +22,8 @@ def option(default, text: str):
 
 
 def check(options, group: str):
-    """Check that every option has the type of its default, and that its numbers are finite 32-bit ones.
+    """Check that every option has the type of its default, and that its numbers are finite 32-bit
+    ones.
 
     Args:
         options: a dataclass of options.
@@ -42,8 +47,9 @@ def read(kind: type, values, group: str):
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for name, value in values.items():
         if name not in fields:
-            raise InputError(f"{group}: {short(name)} is unknown, expected options among "
-                             f"{', '.join(fields)}")
+            raise InputError(
+                f"{group}: {short(name)} is unknown, expected options among {', '.join(fields)}"
+            )
         _check(fields[name], value, group)
     return kind(**values)
 

@@ -10,7 +10,9 @@ from rich.console import Console
 
 
 class _Lenient:
-    """A stream that may be closed or full: what cannot be written is dropped, for the work matters more."""
+    """A stream that may be closed or full: what cannot be written is dropped, for the work
+    matters more.
+    """
 
     def __init__(self, stream):
         self._stream = stream
@@ -36,21 +38,28 @@ class _Lenient:
 
 @contextlib.contextmanager
 def counter(total: int, description: str, done: int = 0, every: float = 30.0):
-    """Show how much of `total` is done, on standard error; yields `advance(note="", items=1)`, to call
-    when so many more are done.
+    """Show how much of `total` is done, on standard error; yields `advance(note="", items=1)`, to
+    call when so many more are done.
 
-    On a terminal it is a bar with the time left and the latest note; elsewhere (a log file, CI) a line at most every
-    `every` seconds. Where standard error is closed or full there is none, and the work goes on.
+    On a terminal it is a bar with the time left and the latest note; elsewhere (a log file, CI) a
+    line at most every `every` seconds. Where standard error is closed or full there is none, and
+    the work goes on.
     """
     stream = _Lenient(sys.stderr)
     if stream.isatty():
         columns = (
-            progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
-            progress.TimeElapsedColumn(), progress.TimeRemainingColumn(), progress.TextColumn("{task.fields[note]}"),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[note]}"),
         )
         with progress.Progress(*columns, console=Console(file=stream)) as bar:
             task = bar.add_task(description, total=total, completed=done, note="")
-            yield lambda note="", items=1: bar.update(task, advance=items, **({"note": note} if note else {}))
+            yield lambda note="", items=1: bar.update(
+                task, advance=items, **({"note": note} if note else {})
+            )
         return
     last = time.monotonic()
 

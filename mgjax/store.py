@@ -1,23 +1,26 @@
 """The store: one HDF5 file that holds every frame, video, clip and split of a dataset.
 
-    root attributes          format, version, layout (name), skeleton (the layout as JSON), joints, bones,
-                             unit ("pixel" or "metre"), y ("down" or "up": which way y points), source,
-                             frames_digest
+    root attributes          format, version, layout (name), skeleton (the layout as JSON),
+                             joints, bones, unit ("pixel" or "metre"), y ("down" or "up": which
+                             way y points), source, frames_digest
     frames/keypoints         float32 [F, V, C], all videos end to end, contiguous
     frames/score             float32 [F, V], 0 where a joint was not seen
-    videos/                  id, start, length, fps, width, height, subject, emotion: one row a video
-    clips/                   video (row), start (relative to its video), length, label: one row a clip
+    videos/                  id, start, length, fps, width, height, subject, emotion: one row a
+                             video
+    clips/                   video (row), start (relative to its video), length, label: one row a
+                             clip
     labels                   class names, in label order
     splits/<name>/           train and test: rows of clips or of videos, as the attribute `of` says
 
-Clips are ranges of frames, so untrimmed videos and trimmed clips are the same file and no frame is stored
-twice. A joint that was not seen has score 0 and, by OpenPose's convention, keypoint (0, 0); nothing is NaN.
-Repairing such joints is the transforms' work, not the store's. An unknown subject is "", an unknown emotion
-"", an unknown fps, width or height 0, and a clip without a label has label -1.
+Clips are ranges of frames, so untrimmed videos and trimmed clips are the same file and no frame
+is stored twice. A joint that was not seen has score 0 and, by OpenPose's convention, keypoint (0,
+0); nothing is NaN. Repairing such joints is the transforms' work, not the store's. An unknown
+subject is "", an unknown emotion "", an unknown fps, width or height 0, and a clip without a
+label has label -1.
 
 Nothing in a store says who made it, when or where. `frames_digest` is the SHA-256 of CRC-32 sums,
-uint32 little endian: those of the keypoints and of the scores of every 1024 frames, the last ones of
-the rest. Version 1 of the format, without `y` and `frames_digest`, is still read.
+uint32 little endian: those of the keypoints and of the scores of every 1024 frames, the last ones
+of the rest. Version 1 of the format, without `y` and `frames_digest`, is still read.
 
 A store is a plain file: what HDF5 would fetch from elsewhere is refused, and so is what is damaged
 (`mgjax/hdf5.py`).
@@ -54,8 +57,14 @@ Y_POINTS = {"pixel": "down", "metre": "up"}  # which way y points where nobody s
 ALL = "all"  # the split that every store has
 
 _VIDEO_COLUMNS = {
-    "id": str, "start": np.int64, "length": np.int64, "fps": np.float32, "width": np.int32, "height": np.int32,
-    "subject": str, "emotion": str,
+    "id": str,
+    "start": np.int64,
+    "length": np.int64,
+    "fps": np.float32,
+    "width": np.int32,
+    "height": np.int32,
+    "subject": str,
+    "emotion": str,
 }
 _CLIP_COLUMNS = {"video": np.int32, "start": np.int64, "length": np.int64, "label": np.int32}
 
@@ -66,8 +75,16 @@ _SUMMED = 1024  # frames of which a digest takes one sum
 _known: set[tuple[int, ...]] = set()
 
 # What NumPy, h5py and the HDF5 library raise over damaged files.
-_DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError,
-           ArithmeticError)
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    MemoryError,
+    ArithmeticError,
+)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -92,7 +109,9 @@ class Videos:
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Clips:
-    """One row a clip: int arrays of the same length. `start` counts from the first frame of the clip's video."""
+    """One row a clip: int arrays of the same length. `start` counts from the first frame of the
+    clip's video.
+    """
 
     video: np.ndarray
     start: np.ndarray
@@ -141,7 +160,8 @@ class Store:
         frames_digest: of all frames when they were written; None in version 1.
 
     Raises:
-        InputError: the file is missing, is not a store, has another version, or its parts do not fit together.
+        InputError: the file is missing, is not a store, has another version, or its parts do not
+            fit together.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -198,8 +218,14 @@ class Store:
             rows = (hdf5.column(split, side, np.int64) for side in ("train", "test"))
             self.splits[name] = Split(name, hdf5.attribute(split, "of", str), *rows)
         problem = _inconsistency(
-            self.layout, self._keypoints.shape, self._score.shape, self.videos, self.clips,
-            self.labels, self.splits, self.attributes["source"],
+            self.layout,
+            self._keypoints.shape,
+            self._score.shape,
+            self.videos,
+            self.clips,
+            self.labels,
+            self.splits,
+            self.attributes["source"],
         )
         if problem:
             raise ValueError(problem)
@@ -216,13 +242,20 @@ class Store:
 
         Stores have the same one exactly if their layout, unit, direction of y, videos, clips, class
         names, splits and frames are the same. The source does not matter, nor how the file came to
-        be. Of a store of version 1 all frames are read for it; of others `frames_digest` is believed.
+        be. Of a store of version 1 all frames are read for it; of others `frames_digest` is
+        believed.
         """
         contents = {
-            "skeleton": json.loads(self._skeleton), "unit": self.unit, "y": self.y,
-            "labels": self.labels, "videos": _plain(self.videos), "clips": _plain(self.clips),
-            "splits": [[name, split.of, split.train.tolist(), split.test.tolist()]
-                       for name, split in sorted(self.splits.items())],
+            "skeleton": json.loads(self._skeleton),
+            "unit": self.unit,
+            "y": self.y,
+            "labels": self.labels,
+            "videos": _plain(self.videos),
+            "clips": _plain(self.clips),
+            "splits": [
+                [name, split.of, split.train.tolist(), split.test.tolist()]
+                for name, split in sorted(self.splits.items())
+            ],
             "frames": self.frames_digest or self._digest_frames(),
         }
         text = json.dumps(contents, sort_keys=True)
@@ -238,8 +271,12 @@ class Store:
         """What a run notes about its store: fingerprint, layout's name, and how many videos, clips,
         frames and classes it has."""
         return {
-            "fingerprint": self.fingerprint, "layout": self.layout.name, "videos": len(self.videos),
-            "clips": len(self.clips), "frames": self.frame_count, "classes": len(self.labels),
+            "fingerprint": self.fingerprint,
+            "layout": self.layout.name,
+            "videos": len(self.videos),
+            "clips": len(self.clips),
+            "frames": self.frame_count,
+            "classes": len(self.labels),
         }
 
     @property
@@ -295,11 +332,15 @@ class Store:
         return self.splits[name]
 
     def clip_split(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Clip rows that train and that test under a split; a split of videos gives the clips of its videos."""
+        """Clip rows that train and that test under a split; a split of videos gives the clips of
+        its videos.
+        """
         split = self.split(name)
         if split.of == "clips":
             return split.train, split.test
-        return tuple(np.flatnonzero(np.isin(self.clips.video, rows)) for rows in (split.train, split.test))
+        return tuple(
+            np.flatnonzero(np.isin(self.clips.video, rows)) for rows in (split.train, split.test)
+        )
 
     def close(self):
         """Close the file."""
@@ -366,7 +407,9 @@ class FramesDigest:
         while start < len(score):
             stop = min(len(score), start + _SUMMED - self._frames % _SUMMED)
             part = slice(start, stop)
-            self._keypoints = zlib.crc32(np.ascontiguousarray(keypoints[part], "<f4"), self._keypoints)
+            self._keypoints = zlib.crc32(
+                np.ascontiguousarray(keypoints[part], "<f4"), self._keypoints
+            )
             self._score = zlib.crc32(np.ascontiguousarray(score[part], "<f4"), self._score)
             self._frames += stop - start
             start = stop
@@ -404,8 +447,10 @@ def _inconsistency(
     """What is wrong in a store's parts or does not fit together, or None."""
     frames = keypoints_shape[0] if keypoints_shape else 0
     if tuple(keypoints_shape[1:]) != (len(layout), layout.dimensions):
-        return (f"frames/keypoints has shape {tuple(keypoints_shape)}, expected "
-                f"[F, {len(layout)}, {layout.dimensions}] for layout {layout.name!r}")
+        return (
+            f"frames/keypoints has shape {tuple(keypoints_shape)}, expected "
+            f"[F, {len(layout)}, {layout.dimensions}] for layout {layout.name!r}"
+        )
     if tuple(score_shape) != (frames, len(layout)):
         return f"frames/score has shape {tuple(score_shape)}, expected {(frames, len(layout))}"
     for table, rows in (("videos", videos), ("clips", clips)):
@@ -413,8 +458,12 @@ def _inconsistency(
         if len(lengths) > 1:
             return f"the columns of {table} differ in length: {sorted(lengths)}"
     texts = [
-        ("source", [source]), ("a video's id", videos.id), ("a video's subject", videos.subject),
-        ("a video's emotion", videos.emotion), ("a class name", labels), ("a split's name", splits),
+        ("source", [source]),
+        ("a video's id", videos.id),
+        ("a video's subject", videos.subject),
+        ("a video's emotion", videos.emotion),
+        ("a class name", labels),
+        ("a split's name", splits),
     ]
     for what, column in texts:
         for text in column:
@@ -457,8 +506,11 @@ def _clips_problem(clips, videos, labels):
     bad = (clips.start < 0) | (clips.length < 1) | (clips.length > rest)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        return (f"clip {row} (start {clips.start[row]}, length {clips.length[row]}) lies outside its video "
-                f"{videos.id[clips.video[row]]!r} of {videos.length[clips.video[row]]} frames")
+        return (
+            f"clip {row} (start {clips.start[row]}, length {clips.length[row]}) lies outside "
+            "its video "
+            f"{videos.id[clips.video[row]]!r} of {videos.length[clips.video[row]]} frames"
+        )
     if clips.label.min() < -1 or clips.label.max() >= len(labels):
         return f"a clip's label lies outside the {len(labels)} class names"
     return None
@@ -487,9 +539,9 @@ class StoreWriter:
             writer.add_split("mine", train=[0], test=[1])
 
     The frames go to `<path>.partial`, which is renamed to `<path>` when the block ends without an
-    error and every check of the reader holds; otherwise it is deleted. Until then no second writer can
-    start at the same path. A killed process leaves at most the .partial file, which the next writer of
-    the same path replaces.
+    error and every check of the reader holds; otherwise it is deleted. Until then no second
+    writer can start at the same path. A killed process leaves at most the .partial file, which
+    the next writer of the same path replaces.
 
     Args:
         path: the store to write; an existing one is replaced at the end.
@@ -505,8 +557,17 @@ class StoreWriter:
             negative, the parts do not fit, or the disk is full.
     """
 
-    def __init__(self, path, layout: skeleton.Layout, *, unit: str, frames: int, source: str,
-                 labels: Sequence[str] | None = None, y_points: str | None = None):
+    def __init__(
+        self,
+        path,
+        layout: skeleton.Layout,
+        *,
+        unit: str,
+        frames: int,
+        source: str,
+        labels: Sequence[str] | None = None,
+        y_points: str | None = None,
+    ):
         self.path = pathlib.Path(path)
         self.layout = layout
         if unit not in UNITS:
@@ -533,11 +594,19 @@ class StoreWriter:
             partial = ends.enter_context(files.whole(self.path))
             self._disk = ends.enter_context(hdf5.Disk(partial, "wb+"))
             self._file = ends.enter_context(h5py.File(self._disk, "w"))
-            self._file.attrs.update({
-                "format": FORMAT, "version": VERSION, "layout": layout.name,
-                "skeleton": layout.to_json(), "joints": list(layout.joints),
-                "bones": layout.bone_indices, "unit": unit, "y": y_points, "source": source,
-            })
+            self._file.attrs.update(
+                {
+                    "format": FORMAT,
+                    "version": VERSION,
+                    "layout": layout.name,
+                    "skeleton": layout.to_json(),
+                    "joints": list(layout.joints),
+                    "bones": layout.bone_indices,
+                    "unit": unit,
+                    "y": y_points,
+                    "source": source,
+                }
+            )
             make, shape = self._file.create_dataset, (frames, len(layout))
             try:
                 self._keypoints = make("frames/keypoints", (*shape, layout.dimensions), np.float32)
@@ -561,8 +630,18 @@ class StoreWriter:
         if error is not None:
             raise error
 
-    def add_video(self, id: str, keypoints, score, *, fps: float = 0, width: int = 0, height: int = 0,
-                  subject: str = "", emotion: str = "") -> int:
+    def add_video(
+        self,
+        id: str,
+        keypoints,
+        score,
+        *,
+        fps: float = 0,
+        width: int = 0,
+        height: int = 0,
+        subject: str = "",
+        emotion: str = "",
+    ) -> int:
         """Append a video's frames; returns its row.
 
         Args:
@@ -602,8 +681,11 @@ class StoreWriter:
             raise InputError(f"video {id!r} is there twice")
         start, stop = self._written, self._written + len(keypoints)
         if stop > self._frames:
-            raise InputError(f"video {id!r}: the store was opened for {self._frames} frames, this needs {stop}")
-        # A joint that was not seen has one spelling in the store, whatever its source left in its place.
+            raise InputError(
+                f"video {id!r}: the store was opened for {self._frames} frames, this needs {stop}"
+            )
+        # A joint that was not seen has one spelling in the store, whatever its source left in its
+        # place.
         unseen = ~(score > 0)
         if not np.isfinite(keypoints).all():
             unseen |= ~np.isfinite(keypoints).all(-1)
@@ -617,14 +699,21 @@ class StoreWriter:
         self._digest.update(keypoints, score)
         self._written = stop
         self._videos[id] = dict(
-            id=id, start=start, length=len(keypoints), fps=fps, width=width, height=height, subject=subject,
-            emotion=emotion, row=len(self._videos),
+            id=id,
+            start=start,
+            length=len(keypoints),
+            fps=fps,
+            width=width,
+            height=height,
+            subject=subject,
+            emotion=emotion,
+            row=len(self._videos),
         )
         return self._videos[id]["row"]
 
     def add_clip(self, video: str, start: int, length: int, label: str | int | None = None) -> int:
-        """Append a clip, frames [start, start + length) of a video; returns its row. Its label is a class name, a
-        class number or None."""
+        """Append a clip, frames [start, start + length) of a video; returns its row. Its label is
+        a class name, a class number or None."""
         if video not in self._videos:
             raise InputError(f"clip of unknown video {video!r}")
         if start < 0 or length < 1 or start + length > self._videos[video]["length"]:
@@ -652,12 +741,16 @@ class StoreWriter:
         if name in self._splits:
             raise InputError(f"split {name!r} is there twice")
         if name == ALL:
-            raise InputError(f"a split cannot be called {ALL!r}: every store has that one, of all its clips")
+            raise InputError(
+                f"a split cannot be called {ALL!r}: every store has that one, of all its clips"
+            )
         if problem := _text_problem(name):
             raise InputError(f"a split's name {problem}")
         if not name or "/" in name or name == ".":
             raise InputError(f"a split cannot be called {name!r}: give it a name without a slash")
-        self._splits[name] = Split(name, of, *(np.array(sorted(rows), np.int64) for rows in (train, test)))
+        self._splits[name] = Split(
+            name, of, *(np.array(sorted(rows), np.int64) for rows in (train, test))
+        )
 
     def close(self):
         """Check everything, write the tables and give the file its name.
@@ -678,17 +771,29 @@ class StoreWriter:
 
     def _write_tables(self):
         if self._written != self._frames:
-            raise InputError(f"{self.path}: opened for {self._frames} frames, {self._written} were added")
+            raise InputError(
+                f"{self.path}: opened for {self._frames} frames, {self._written} were added"
+            )
         rows = list(self._videos.values())
-        videos = Videos(**{
-            name: np.array([row[name] for row in rows], dtype=object if kind is str else kind)
-            for name, kind in _VIDEO_COLUMNS.items()
-        })
+        videos = Videos(
+            **{
+                name: np.array([row[name] for row in rows], dtype=object if kind is str else kind)
+                for name, kind in _VIDEO_COLUMNS.items()
+            }
+        )
         columns = zip(*self._clips) if self._clips else [()] * len(_CLIP_COLUMNS)
-        clips = Clips(**{name: np.array(c, kind) for (name, kind), c in zip(_CLIP_COLUMNS.items(), columns)})
+        clips = Clips(
+            **{name: np.array(c, kind) for (name, kind), c in zip(_CLIP_COLUMNS.items(), columns)}
+        )
         problem = _inconsistency(
-            self.layout, self._keypoints.shape, self._score.shape, videos, clips, self._labels,
-            self._splits, self._source,
+            self.layout,
+            self._keypoints.shape,
+            self._score.shape,
+            videos,
+            clips,
+            self._labels,
+            self._splits,
+            self._source,
         )
         if problem:
             raise InputError(f"{self.path}: {problem}")

@@ -1,8 +1,10 @@
-"""From raw keypoints to what a model reads: small pure functions, all jittable, and `Preparation`, their order.
+"""From raw keypoints to what a model reads: small pure functions, all jittable, and
+`Preparation`, their order.
 
-Shapes throughout: keypoints `[B, T, V, C]` float32, score `[B, T, V]` float32, valid `[B, T]` bool (True means a
-frame of the clip, False means padding), seen `[B, T, V]` bool (True means the joint was seen in a valid frame).
-Functions that move keypoints leave padding frames finite and meaningless; `Preparation` zeroes them at the end.
+Shapes throughout: keypoints `[B, T, V, C]` float32, score `[B, T, V]` float32, valid `[B, T]`
+bool (True means a frame of the clip, False means padding), seen `[B, T, V]` bool (True means the
+joint was seen in a valid frame). Functions that move keypoints leave padding frames finite and
+meaningless; `Preparation` zeroes them at the end.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from mgjax.errors import InputError
 from mgjax.options import check, option
 from mgjax.skeleton import Layout
 
-
 MOST_FRAMES = 10**6  # of a prepared clip
 
 
@@ -28,7 +29,8 @@ class Batch(NamedTuple):
         inputs: what an encoder reads, `[B, T, V, channels]` float32, zero past each clip's end.
         target: what a decoder should re-generate, same shape: the inputs without augmentation.
         length: valid frames, int32 `[B]`.
-        label: class numbers, int32 `[B]`, -1 where unknown. Self-supervised losses do not read them.
+        label: class numbers, int32 `[B]`, -1 where unknown. Self-supervised losses do not read
+            them.
         weight: 1 for a clip, 0 for a row that only fills the batch, float32 `[B]`.
     """
 
@@ -50,9 +52,9 @@ class Batch(NamedTuple):
 def fill_unseen(keypoints, seen, origin):
     """Put joints that were not seen where they most likely were.
 
-    Between two sightings of a joint its place is interpolated linearly in time; before the first and after the
-    last it stays where it was seen; a joint never seen in the clip is put at `origin [B, C]`, and so adds nothing
-    once the clip is centred there.
+    Between two sightings of a joint its place is interpolated linearly in time; before the first
+    and after the last it stays where it was seen; a joint never seen in the clip is put at
+    `origin [B, C]`, and so adds nothing once the clip is centred there.
     """
     steps = keypoints.shape[1]
     time = jnp.arange(steps)[None, :, None]
@@ -87,13 +89,16 @@ def masked_median(values, mask):
     """
     ordered = jnp.sort(jnp.where(mask, values, jnp.inf), axis=1)
     count = mask.sum(1)
-    pick = lambda index: jnp.take_along_axis(ordered, jnp.clip(index, 0, values.shape[1] - 1)[:, None], axis=1)[:, 0]
+    pick = lambda index: jnp.take_along_axis(
+        ordered, jnp.clip(index, 0, values.shape[1] - 1)[:, None], axis=1
+    )[:, 0]
     middle = (pick((count - 1) // 2) + pick(count // 2)) / 2
     return jnp.where(count > 0, middle, 0)
 
 
 def body_size(keypoints, seen, joints, valid):
-    """The body's size in a clip `[B]`: the median distance between two joints over the frames that saw both.
+    """The body's size in a clip `[B]`: the median distance between two joints over the frames
+    that saw both.
 
     Where no frame did, the root mean square distance of all joints from their mean; at least 1e-6.
     """
@@ -106,7 +111,9 @@ def body_size(keypoints, seen, joints, valid):
 
 
 def clip_range(keypoints, valid):
-    """Scale every axis of every clip to [-1, 1] over its valid frames; an axis without extent becomes 0."""
+    """Scale every axis of every clip to [-1, 1] over its valid frames; an axis without extent
+    becomes 0.
+    """
     outside = ~valid[:, :, None, None]
     low = jnp.where(outside, jnp.inf, keypoints).min((1, 2), keepdims=True)
     high = jnp.where(outside, -jnp.inf, keypoints).max((1, 2), keepdims=True)
@@ -116,14 +123,17 @@ def clip_range(keypoints, valid):
 
 def _unit(vector, fallback):
     norm = jnp.linalg.norm(vector, axis=-1, keepdims=True)
-    return jnp.where(norm > 1e-6, vector / jnp.maximum(norm, 1e-6), jnp.asarray(fallback, vector.dtype))
+    return jnp.where(
+        norm > 1e-6, vector / jnp.maximum(norm, 1e-6), jnp.asarray(fallback, vector.dtype)
+    )
 
 
 def body_axes(keypoints, valid, layout: Layout, frames: str = "first"):
     """The body's own axes as rows (left, up, forward), a rotation `[B, 3, 3]`.
 
-    Up runs along `layout.up`, left along `layout.across` made perpendicular to it. They are taken from the first
-    frame, or as the mean direction over the clip (`frames="all"`), which a noisy first frame cannot tilt.
+    Up runs along `layout.up`, left along `layout.across` made perpendicular to it. They are taken
+    from the first frame, or as the mean direction over the clip (`frames="all"`), which a noisy
+    first frame cannot tilt.
     """
 
     def direction(pair):
@@ -165,26 +175,33 @@ def bones(keypoints, layout: Layout):
 def random_rotation(key, clips: int, dimensions: int, angle: float, tilt: float = 0.0):
     """Rotations `[clips, C, C]`, angles uniform in ± the given radians.
 
-    In 3D `angle` turns about the vertical (second) axis and `tilt` about the other two; in 2D `angle` turns in the
-    picture's plane.
+    In 3D `angle` turns about the vertical (second) axis and `tilt` about the other two; in 2D
+    `angle` turns in the picture's plane.
     """
     limits = jnp.array([[angle], [tilt], [tilt]] if dimensions == 3 else [[angle]])
     angles = limits * jax.random.uniform(key, (len(limits), clips), minval=-1, maxval=1)
     cos, sin, zero, one = jnp.cos(angles), jnp.sin(angles), jnp.zeros(clips), jnp.ones(clips)
     if dimensions == 2:
         return jnp.stack([cos[0], -sin[0], sin[0], cos[0]], -1).reshape(clips, 2, 2)
-    about_y = jnp.stack([cos[0], zero, sin[0], zero, one, zero, -sin[0], zero, cos[0]], -1).reshape(clips, 3, 3)
-    about_x = jnp.stack([one, zero, zero, zero, cos[1], -sin[1], zero, sin[1], cos[1]], -1).reshape(clips, 3, 3)
-    about_z = jnp.stack([cos[2], -sin[2], zero, sin[2], cos[2], zero, zero, zero, one], -1).reshape(clips, 3, 3)
+    about_y = jnp.stack([cos[0], zero, sin[0], zero, one, zero, -sin[0], zero, cos[0]], -1).reshape(
+        clips, 3, 3
+    )
+    about_x = jnp.stack([one, zero, zero, zero, cos[1], -sin[1], zero, sin[1], cos[1]], -1).reshape(
+        clips, 3, 3
+    )
+    about_z = jnp.stack([cos[2], -sin[2], zero, sin[2], cos[2], zero, zero, zero, one], -1).reshape(
+        clips, 3, 3
+    )
     return jnp.einsum("bij,bjk,bkl->bil", about_y, about_x, about_z, precision="highest")
 
 
 def mirror(keypoints, layout: Layout):
-    """The mirror image of `[..., V, channels]`: the first axis changes sign, left joints become right ones.
+    """The mirror image of `[..., V, channels]`: the first axis changes sign, left joints become
+    right ones.
 
     Channels are one or several streams of the layout's dimensions each.
     """
-    sign = jnp.ones(keypoints.shape[-1]).at[::layout.dimensions].set(-1)
+    sign = jnp.ones(keypoints.shape[-1]).at[:: layout.dimensions].set(-1)
     return keypoints[..., layout.mirror_permutation, :] * sign
 
 
@@ -195,19 +212,27 @@ def random_mirror(key, keypoints, layout: Layout, probability: float):
 
 
 def one_sided(keypoints, layout: Layout):
-    """Of every clip `[B, T, V, C]` and its mirror image, the one whose arms and hands lie to the left on average.
+    """Of every clip `[B, T, V, C]` and its mirror image, the one whose arms and hands lie to the
+    left on average.
 
-    Left is where the first axis is positive. A clip and its mirror image give the same. Padding must be zero. A layout
-    that names no arms or hands among its parts is judged by all its joints.
+    Left is where the first axis is positive. A clip and its mirror image give the same. Padding
+    must be zero. A layout that names no arms or hands among its parts is judged by all its joints.
     """
-    limbs = [joint for part, joints in layout.parts.items() if part.endswith(("arm", "hand")) for joint in joints]
+    limbs = [
+        joint
+        for part, joints in layout.parts.items()
+        if part.endswith(("arm", "hand"))
+        for joint in joints
+    ]
     place = keypoints[:, :, layout.index(*(limbs or layout.joints)), 0].mean((1, 2))
     return jnp.where((place >= 0)[:, None, None, None], keypoints, mirror(keypoints, layout))
 
 
 def random_scale(key, keypoints, spread: float):
     """Multiply a clip by exp(u), u uniform in ± spread."""
-    factor = jnp.exp(jax.random.uniform(key, (keypoints.shape[0], 1, 1, 1), minval=-spread, maxval=spread))
+    factor = jnp.exp(
+        jax.random.uniform(key, (keypoints.shape[0], 1, 1, 1), minval=-spread, maxval=spread)
+    )
     return keypoints * factor
 
 
@@ -217,17 +242,19 @@ def random_noise(key, keypoints, deviation: float):
 
 
 def random_joint_drop(key, seen, probability: float):
-    """Take joints of a clip for unseen, each for the whole clip with some probability; returns the new `seen`."""
+    """Take joints of a clip for unseen, each for the whole clip with some probability; returns
+    the new `seen`.
+    """
     return seen & ~jax.random.bernoulli(key, probability, (seen.shape[0], 1, seen.shape[2]))
 
 
 def random_timing(key, keypoints, seen, length, speed: float, crop: float):
     """Cut a clip's ends and play the rest at another speed.
 
-    What is kept is a share uniform in [1 - crop, 1] of the clip, at a random place; its number of frames is then
-    multiplied by exp(u), u uniform in ± speed, to at least 1 (3 where the clip has them) and at most the padded length.
-    Places between two frames are interpolated; a joint counts as seen where both were. Returns keypoints, seen and the
-    new length.
+    What is kept is a share uniform in [1 - crop, 1] of the clip, at a random place; its number of
+    frames is then multiplied by exp(u), u uniform in ± speed, to at least 1 (3 where the clip has
+    them) and at most the padded length. Places between two frames are interpolated; a joint
+    counts as seen where both were. Returns keypoints, seen and the new length.
     """
     steps = keypoints.shape[1]
     share, where, pace = jax.random.uniform(key, (3, len(length)))
@@ -236,23 +263,30 @@ def random_timing(key, keypoints, seen, length, speed: float, crop: float):
     frames = ((length - 1) * share + 1) * jnp.exp(speed * (2 * pace - 1))
     new_length = jnp.clip(jnp.round(frames), jnp.minimum(length, 3), steps).astype(length.dtype)
     advance = share * (length - 1) / jnp.maximum(new_length - 1, 1)
-    place = jnp.minimum(first[:, None] + jnp.arange(steps) * advance[:, None], (length - 1)[:, None])
+    place = jnp.minimum(
+        first[:, None] + jnp.arange(steps) * advance[:, None], (length - 1)[:, None]
+    )
     return *interpolate_frames(keypoints, seen, place, length, new_length), new_length
 
 
 def interpolate_frames(keypoints, seen, place, length, new_length):
-    """Keypoints and seen at fractional frames `place [B, steps]`, linear between frames of the clip."""
+    """Keypoints and seen at fractional frames `place [B, steps]`, linear between frames of the
+    clip.
+    """
     left = jnp.floor(place).astype(jnp.int32)
     right = jnp.minimum(left + 1, length[:, None] - 1)
     share = (place - left)[..., None, None]
-    at = lambda array, index: jnp.take_along_axis(array, index.reshape(index.shape + (1,) * (array.ndim - 2)), axis=1)
+    at = lambda array, index: jnp.take_along_axis(
+        array, index.reshape(index.shape + (1,) * (array.ndim - 2)), axis=1
+    )
     moved = at(keypoints, left) * (1 - share) + at(keypoints, right) * share
     inside = (jnp.arange(place.shape[1]) < new_length[:, None])[..., None]
     return moved, at(seen, left) & at(seen, right) & inside
 
 
 def mean_at(joints, place):
-    """Joints `[..., J, C]` moved so that their mean is at `place [..., 1, C]`; how they lie about it stays.
+    """Joints `[..., J, C]` moved so that their mean is at `place [..., 1, C]`; how they lie about
+    it stays.
 
     A joint alone is at that place itself.
     """
@@ -268,67 +302,133 @@ def mean_at(joints, place):
 class Augmentation:
     """Random changes of a training clip. Zero switches one off."""
 
-    rotation: float = option(0.0, "turn by an angle uniform in ± this many radians, in 3D about the vertical axis")
-    tilt: float = option(0.0, "3D only: turn about the other two axes too, uniform in ± this many radians")
+    rotation: float = option(
+        0.0, "turn by an angle uniform in ± this many radians, in 3D about the vertical axis"
+    )
+    tilt: float = option(
+        0.0, "3D only: turn about the other two axes too, uniform in ± this many radians"
+    )
     scale: float = option(0.0, "multiply by exp(u), u uniform in ± this")
     speed: float = option(0.0, "multiply a clip's length by exp(u), u uniform in ± this")
     crop: float = option(0.0, "cut away up to this share of a clip at its ends")
-    mirror: float = option(0.0, "probability of mirroring left to right; with denoise, the decoder then re-generates, "
-                                "of a clip and its mirror image, the one whose hands lie to the left")
-    noise: float = option(0.0, "deviation of Gaussian noise on every coordinate, in units of the prepared keypoints")
+    mirror: float = option(
+        0.0,
+        "probability of mirroring left to right; with denoise, the "
+        "decoder then re-generates, "
+        "of a clip and its mirror image, the one whose hands lie to the "
+        "left",
+    )
+    noise: float = option(
+        0.0, "deviation of Gaussian noise on every coordinate, in units of the prepared keypoints"
+    )
     drop: float = option(0.0, "probability that a joint counts as unseen throughout a clip")
-    denoise: bool = option(False, "the decoder re-generates the clip as it was before rotation, tilt, scale, "
-                                  "mirroring, noise and drop; off, it re-generates what the encoder reads")
+    denoise: bool = option(
+        False,
+        "the decoder re-generates the clip as it was before rotation, "
+        "tilt, scale, "
+        "mirroring, noise and drop; off, it re-generates what the "
+        "encoder reads",
+    )
 
     def __post_init__(self):
         check(self, "augmentation")
-        for field, most in (("rotation", 10), ("tilt", 10), ("scale", 10), ("speed", 10), ("crop", 1),
-                            ("mirror", 1), ("noise", 1e6), ("drop", 1)):
+        for field, most in (
+            ("rotation", 10),
+            ("tilt", 10),
+            ("scale", 10),
+            ("speed", 10),
+            ("crop", 1),
+            ("mirror", 1),
+            ("noise", 1e6),
+            ("drop", 1),
+        ):
             if not 0 <= getattr(self, field) <= most:
-                raise InputError(f"augmentation: {field} is {getattr(self, field)}, expected 0 to {most:g}")
+                raise InputError(
+                    f"augmentation: {field} is {getattr(self, field)}, expected 0 to {most:g}"
+                )
 
 
 @dataclasses.dataclass(frozen=True)
 class Preparation:
     """How raw keypoints become what a model reads; part of a trained model, saved with it.
 
-    In order: clips are resampled where `longest` or `frames` asks for it (`batching.gather` does it); unseen joints are
-    filled; the clip is moved so that the root is the origin; turned into the body's own axes; divided by the body's
-    size; augmented (training only); streams are appended.
+    In order: clips are resampled where `longest` or `frames` asks for it (`batching.gather` does
+    it); unseen joints are filled; the clip is moved so that the root is the origin; turned into
+    the body's own axes; divided by the body's size; augmented (training only); streams are
+    appended.
     """
 
-    centre: str = option("first", "origin: the root in the 'first' frame, in every 'frame', over the 'clip', or 'none'")
-    axes: str = option("none", "3D only: turn into the body's own axes, taken from the 'first' frame or over 'all'; "
-                               "'none' leaves the camera's")
-    scale: str = option("body", "divide by the 'body' size, map every axis of a clip to ±1 ('range'), or 'none'")
-    path: float = option(0.0, "with centre 'frame': the root (of several joints, their mean) holds the root's way from "
-                              "its first place times this, so that moving about is not lost")
+    centre: str = option(
+        "first",
+        "origin: the root in the 'first' frame, in every 'frame', over the 'clip', or 'none'",
+    )
+    axes: str = option(
+        "none",
+        "3D only: turn into the body's own axes, taken from the 'first' "
+        "frame or over 'all'; "
+        "'none' leaves the camera's",
+    )
+    scale: str = option(
+        "body", "divide by the 'body' size, map every axis of a clip to ±1 ('range'), or 'none'"
+    )
+    path: float = option(
+        0.0,
+        "with centre 'frame': the root (of several joints, their mean) "
+        "holds the root's way from "
+        "its first place times this, so that moving about is not lost",
+    )
     fill: bool = option(True, "interpolate joints that were not seen; off, they stay at zero")
-    longest: int = option(0, "play clips of more frames faster, so that they have this many; 0 leaves them")
-    frames: int = option(0, "play every clip at the speed that gives it this many frames; 0 leaves every length")
+    longest: int = option(
+        0, "play clips of more frames faster, so that they have this many; 0 leaves them"
+    )
+    frames: int = option(
+        0, "play every clip at the speed that gives it this many frames; 0 leaves every length"
+    )
     velocity: float = option(0.0, "append the velocity times this; 0 appends none")
     bones: bool = option(False, "append every joint's difference from its parent")
 
     def __post_init__(self):
         check(self, "preparation")
-        for field, known in (("centre", ("first", "frame", "clip", "none")), ("axes", ("first", "all", "none")),
-                             ("scale", ("body", "range", "none"))):
+        for field, known in (
+            ("centre", ("first", "frame", "clip", "none")),
+            ("axes", ("first", "all", "none")),
+            ("scale", ("body", "range", "none")),
+        ):
             if getattr(self, field) not in known:
-                raise InputError(f"preparation: {field} is {getattr(self, field)!r}, expected one of "
-                                 f"{', '.join(known)}")
+                raise InputError(
+                    f"preparation: {field} is {getattr(self, field)!r}, expected one "
+                    "of "
+                    f"{', '.join(known)}"
+                )
         if self.longest and self.frames:
-            raise InputError("preparation: longest and frames both say how long clips become; give one")
-        for field, most in (("path", 1e6), ("velocity", 1e6), ("longest", MOST_FRAMES), ("frames", MOST_FRAMES)):
+            raise InputError(
+                "preparation: longest and frames both say how long clips become; give one"
+            )
+        for field, most in (
+            ("path", 1e6),
+            ("velocity", 1e6),
+            ("longest", MOST_FRAMES),
+            ("frames", MOST_FRAMES),
+        ):
             if not 0 <= getattr(self, field) <= most:
-                raise InputError(f"preparation: {field} is {getattr(self, field)}, expected 0 to {most:g}")
+                raise InputError(
+                    f"preparation: {field} is {getattr(self, field)}, expected 0 to {most:g}"
+                )
         if self.path and self.centre != "frame":
-            raise InputError("preparation: path needs centre 'frame': otherwise the way of the root is still there")
+            raise InputError(
+                "preparation: path needs centre 'frame': otherwise the way of the "
+                "root is still there"
+            )
 
     def lengths(self, lengths):
         """Frames that clips of so many frames have once prepared, int `[N]`, NumPy's or JAX's."""
         if self.frames:
             return lengths * 0 + self.frames
-        return lengths - (lengths > self.longest) * (lengths - self.longest) if self.longest else lengths
+        return (
+            lengths - (lengths > self.longest) * (lengths - self.longest)
+            if self.longest
+            else lengths
+        )
 
     @property
     def resampling(self):
@@ -342,7 +442,10 @@ class Preparation:
     def check(self, layout: Layout):
         """Raise InputError where the preparation does not fit the layout."""
         if self.axes != "none" and layout.dimensions != 3:
-            raise InputError(f"preparation: axes {self.axes!r} needs 3D keypoints, layout {layout.name!r} has 2D ones")
+            raise InputError(
+                f"preparation: axes {self.axes!r} needs 3D keypoints, layout "
+                f"{layout.name!r} has 2D ones"
+            )
 
     def normalise(self, keypoints, seen, length, layout: Layout):
         """Fill, centre, turn and scale: keypoints `[B, T, V, C]` to the same shape."""
@@ -352,8 +455,12 @@ class Preparation:
         if self.fill:
             keypoints = fill_unseen(keypoints, seen, joint_mean(keypoints, seen, root))
         place = keypoints[:, :, root].mean(2, keepdims=True)
-        origin = {"first": lambda: place[:, :1], "frame": lambda: place, "none": lambda: 0.0,
-                  "clip": lambda: joint_mean(keypoints, seen, root)[:, None, None]}[self.centre]()
+        origin = {
+            "first": lambda: place[:, :1],
+            "frame": lambda: place,
+            "none": lambda: 0.0,
+            "clip": lambda: joint_mean(keypoints, seen, root)[:, None, None],
+        }[self.centre]()
         # The axes are the body's, so they are taken before the root joint is given another meaning.
         turn = body_axes(keypoints, valid, layout, self.axes) if self.axes != "none" else None
         keypoints = keypoints - origin
@@ -371,7 +478,9 @@ class Preparation:
         return jnp.where(valid[:, :, None, None], keypoints, 0)
 
     def streams(self, keypoints, length, layout: Layout):
-        """Append the chosen streams: `[B, T, V, C]` to `[B, T, V, channels]`, zero past each end."""
+        """Append the chosen streams: `[B, T, V, C]` to `[B, T, V, channels]`, zero past each
+        end.
+        """
         valid = jnp.arange(keypoints.shape[1]) < length[:, None]
         streams = [keypoints]
         if self.velocity:
@@ -381,8 +490,10 @@ class Preparation:
         return jnp.where(valid[:, :, None, None], jnp.concatenate(streams, axis=-1), 0)
 
     def drawable(self, prepared, layout: Layout):
-        """Keypoints to draw, `[..., V, C]`, out of prepared or re-generated frames `[..., V, channels]`."""
-        keypoints = prepared[..., :layout.dimensions]
+        """Keypoints to draw, `[..., V, C]`, out of prepared or re-generated frames `[..., V,
+        channels]`.
+        """
+        keypoints = prepared[..., : layout.dimensions]
         if self.path:  # put everything where the root went
             root = layout.index(*layout.root)
             joints = keypoints[..., root, :]
@@ -390,8 +501,17 @@ class Preparation:
             keypoints = (keypoints + way).at[..., root, :].set(mean_at(joints, way))
         return keypoints
 
-    def __call__(self, keypoints, score, length, label, weight, layout: Layout,
-                 augmentation: Augmentation | None = None, key=None) -> Batch:
+    def __call__(
+        self,
+        keypoints,
+        score,
+        length,
+        label,
+        weight,
+        layout: Layout,
+        augmentation: Augmentation | None = None,
+        key=None,
+    ) -> Batch:
         """Prepare raw clips; with an augmentation and a key, augmented ones.
 
         Args:
@@ -420,7 +540,9 @@ class Preparation:
             changed = random_mirror(keys[2], changed, layout, augmentation.mirror)
             clean = one_sided(clean, layout)
         if augmentation.rotation or augmentation.tilt:
-            turns = random_rotation(keys[3], len(length), layout.dimensions, augmentation.rotation, augmentation.tilt)
+            turns = random_rotation(
+                keys[3], len(length), layout.dimensions, augmentation.rotation, augmentation.tilt
+            )
             changed = rotate(changed, turns)
         if augmentation.scale:
             changed = random_scale(keys[4], changed, augmentation.scale)

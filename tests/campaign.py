@@ -31,10 +31,9 @@ for place in (ROOT, ROOT / "tests"):
     if str(place) not in sys.path:
         sys.path.insert(0, str(place))
 
-from rich.console import Console  # noqa: E402
-
 import hostile  # noqa: E402
 from hostile import cases, report, rounds  # noqa: E402
+from rich.console import Console  # noqa: E402
 
 EVERY = 500  # cases between two lines that say how far it is
 
@@ -58,8 +57,9 @@ def run_plan(plan, options) -> list[str]:
             so_far = f"{done.total()} of {len(plan)} cases, {time.monotonic() - began:.0f} s"
             print(so_far, dict(done), file=sys.stderr, flush=True)
 
-    results = cases.run_cases(plan, options.seed, workers=options.workers, folder=options.folder,
-                              told=told)
+    results = cases.run_cases(
+        plan, options.seed, workers=options.workers, folder=options.folder, told=told
+    )
     Console(width=110).print(report.table(results))
     print(f"{len(results)} cases of seed {options.seed} in {time.monotonic() - began:.0f} s")
     return report.findings(results)
@@ -81,8 +81,9 @@ def replay(name: str, target: hostile.Target, options):
 
 def read_options():
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("--cases", type=int, default=300, help="hostile inputs, of all targets together")
     add("--seed", type=int, default=0, help="the same seed gives the same cases")

@@ -22,8 +22,10 @@ def test_edges_waste_as_little_as_any_choice_of_edges():
         lengths = rng.integers(1, 30, 12)
         edges = batching.bucket_edges(lengths, buckets)
         assert len(edges) <= buckets and edges[-1] == lengths.max()
-        best = min(padded(lengths, chosen + (lengths.max(),))
-                   for chosen in itertools.combinations(sorted(set(lengths)), buckets - 1))
+        best = min(
+            padded(lengths, chosen + (lengths.max(),))
+            for chosen in itertools.combinations(sorted(set(lengths)), buckets - 1)
+        )
         assert padded(lengths, edges) == best
 
 
@@ -55,7 +57,8 @@ def test_a_plan_holds_every_clip_once_in_its_bucket():
 def test_order_depends_on_seed_and_epoch_alone():
     lengths = np.arange(1, 41)
     make = lambda seed, epoch: [
-        batch.clips.tolist() for batch in batching.plan(np.arange(40), lengths, (20, 40), 8, seed, epoch)
+        batch.clips.tolist()
+        for batch in batching.plan(np.arange(40), lengths, (20, 40), 8, seed, epoch)
     ]
     assert make(0, 5) == make(0, 5)
     assert make(0, 5) != make(0, 6) and make(0, 5) != make(1, 5)
@@ -70,7 +73,11 @@ def test_a_clip_longer_than_the_last_bucket_is_refused():
 def test_gather_takes_the_clips_frames_and_hides_the_rest():
     keypoints = np.arange(20, dtype=np.float32).reshape(10, 1, 2)
     frames = batching.Frames(
-        jnp.asarray(keypoints), jnp.ones((10, 1)), jnp.array([0, 7]), jnp.array([2, 3]), jnp.array([4, 5])
+        jnp.asarray(keypoints),
+        jnp.ones((10, 1)),
+        jnp.array([0, 7]),
+        jnp.array([2, 3]),
+        jnp.array([4, 5]),
     )
     got, score, length, label = batching.gather(frames, jnp.array([1, 0]), 4)
     np.testing.assert_array_equal(got[0, :3], keypoints[7:10])
@@ -84,15 +91,24 @@ def test_gather_resamples_what_is_too_long():
     x = np.arange(10, dtype=np.float32)
     score = np.ones((10, 1), np.float32)
     score[4] = 0
-    frames = batching.Frames(jnp.asarray(x[:, None, None]), jnp.asarray(score), jnp.array([0, 7]), jnp.array([7, 3]),
-                             jnp.array([0, 0]))
-    got, seen, length, _ = batching.gather(frames, jnp.array([0, 1]), 5, Preparation(longest=4).resampling)
+    frames = batching.Frames(
+        jnp.asarray(x[:, None, None]),
+        jnp.asarray(score),
+        jnp.array([0, 7]),
+        jnp.array([7, 3]),
+        jnp.array([0, 0]),
+    )
+    got, seen, length, _ = batching.gather(
+        frames, jnp.array([0, 1]), 5, Preparation(longest=4).resampling
+    )
     assert length.tolist() == [4, 3]
     np.testing.assert_allclose(got[0, :4, 0, 0], [0, 2, 4, 6])  # 7 frames at twice the speed
     np.testing.assert_allclose(seen[0, :, 0], [1, 1, 0, 1, 0])
     np.testing.assert_allclose(got[1, :3, 0, 0], [7, 8, 9])
     assert Preparation().resampling is None
-    got, seen, length, _ = batching.gather(frames, jnp.array([0, 1]), 5, Preparation(frames=5).resampling)
+    got, seen, length, _ = batching.gather(
+        frames, jnp.array([0, 1]), 5, Preparation(frames=5).resampling
+    )
     np.testing.assert_allclose(got[0, :, 0, 0], [0, 1.5, 3, 4.5, 6])
     np.testing.assert_allclose(got[1, :, 0, 0], [7, 7.5, 8, 8.5, 9])
     assert length.tolist() == [5, 5]
@@ -104,9 +120,13 @@ def store(tmp_path):
     """Eleven videos of 5 to 15 frames, two clips in each but the last, which has none."""
     layout = skeleton.get("coco17")
     rng = np.random.default_rng(2)
-    with StoreWriter(tmp_path / "small.h5", layout, unit="pixel", frames=110, source="a test") as writer:
+    with StoreWriter(
+        tmp_path / "small.h5", layout, unit="pixel", frames=110, source="a test"
+    ) as writer:
         for i, length in enumerate(range(5, 16)):
-            writer.add_video(f"v{i}", rng.normal(size=(length, 17, 2)), rng.uniform(0.1, 1, (length, 17)))
+            writer.add_video(
+                f"v{i}", rng.normal(size=(length, 17, 2)), rng.uniform(0.1, 1, (length, 17))
+            )
             if i < 10:
                 writer.add_clip(f"v{i}", 0, 3)
                 writer.add_clip(f"v{i}", 2, length - 2)
@@ -118,7 +138,8 @@ def test_blocks_hold_whole_videos_and_every_clip_once(store):
     frame = 4 * 17 * 3
     blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * frame, whole_bytes=0)
     assert len(blocks) > 2 and blocks.size <= 30
-    assert sorted(np.concatenate(blocks.videos)) == list(range(10))  # nobody asked for the last video
+    # nobody asked for the last video
+    assert sorted(np.concatenate(blocks.videos)) == list(range(10))
     number = blocks.block_of(np.arange(20))
     for block in range(len(blocks)):
         frames = blocks.read(block)
@@ -129,19 +150,23 @@ def test_blocks_hold_whole_videos_and_every_clip_once(store):
             np.testing.assert_array_equal(frames.keypoints[own], keypoints)
             np.testing.assert_array_equal(frames.score[own], score)
     assert len(batching.Blocks(store, np.arange(20))) == 1
-    assert len(batching.Blocks(store, np.arange(20), block_bytes=1, whole_bytes=0)) == 10  # a video is never cut
+    # a video is never cut
+    assert len(batching.Blocks(store, np.arange(20), block_bytes=1, whole_bytes=0)) == 10
 
 
 def test_shares_of_a_block_are_the_block(store):
     sizes = {"block_bytes": 30 * 4 * 17 * 3, "whole_bytes": 0, "multiple": 8}
     whole = batching.Blocks(store, np.arange(20), **sizes)
-    shares = [batching.Blocks(store, np.arange(20), share=(which, 4), **sizes) for which in range(4)]
+    shares = [
+        batching.Blocks(store, np.arange(20), share=(which, 4), **sizes) for which in range(4)
+    ]
     assert whole.size % 8 == 0 and {share.size for share in shares} == {whole.size}
     for block in range(len(whole)):
         expected, read = whole.read(block), [share.read(block) for share in shares]
         for column in ("keypoints", "score"):
-            np.testing.assert_array_equal(np.concatenate([getattr(one, column) for one in read]),
-                                          getattr(expected, column))
+            np.testing.assert_array_equal(
+                np.concatenate([getattr(one, column) for one in read]), getattr(expected, column)
+            )
         np.testing.assert_array_equal(read[3].start, expected.start)
 
 
@@ -149,14 +174,23 @@ def test_a_stream_reads_ahead_and_no_block_twice_in_a_row(store, monkeypatch):
     blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * 4 * 17 * 3, whole_bytes=0)
     read, real = [], blocks.read
     monkeypatch.setattr(blocks, "read", lambda block: read.append(block) or real(block))
-    given = [float(frames.keypoints.sum()) for frames in blocks.stream([1, 1, 0, 0, 2], lambda frames: frames)]
+    given = [
+        float(frames.keypoints.sum())
+        for frames in blocks.stream([1, 1, 0, 0, 2], lambda frames: frames)
+    ]
     assert read == [1, 0, 2] and given[0] == given[1] != given[2] == given[3]
     list(blocks.stream([2, 2], lambda frames: frames))
     assert read == [1, 0, 2]
 
 
 def test_parts_by_hand():
-    assert [batching.parts_of(steps, 64, 512) for steps in (100, 512, 513, 1024, 2000)] == [1, 1, 2, 2, 4]
+    assert [batching.parts_of(steps, 64, 512) for steps in (100, 512, 513, 1024, 2000)] == [
+        1,
+        1,
+        2,
+        2,
+        4,
+    ]
     assert batching.parts_of(2000, 6, 512) == 2  # 6 rows cannot be cut in four
 
 
@@ -170,9 +204,12 @@ def test_groups_hold_batches_of_one_padded_length_in_order():
     np.testing.assert_array_equal(dispatches[0].clips, [[[0], [1]], [[2], [3]]])
     np.testing.assert_array_equal(dispatches[2].clips[0], [[8, 8]])
     np.testing.assert_array_equal(dispatches[2].weight, [[[1, 0]], [[0, 0]]])
-    # Read: 9 + 9 + 8 + 8 alone in their parts, then pairs of 3 and 2, and one of 2. Held: four rows of 9, five of 3.
+    # Read: 9 + 9 + 8 + 8 alone in their parts, then pairs of 3 and 2, and one of 2. Held: four
+    # rows of 9, five of 3.
     read, held = batching.padding_share(dispatches, lengths)
-    assert read == pytest.approx(1 - 46 / (34 + 6 + 4 + 2)) and held == pytest.approx(1 - 46 / (36 + 15))
+    assert read == pytest.approx(1 - 46 / (34 + 6 + 4 + 2)) and held == pytest.approx(
+        1 - 46 / (36 + 15)
+    )
 
 
 def test_few_shapes_pad_little_at_imigue_lengths():
@@ -181,5 +218,6 @@ def test_few_shapes_pad_little_at_imigue_lengths():
     edges = batching.batch_edges(lengths, 64, 8)
     batches = batching.plan(np.arange(len(lengths)), lengths, edges, 64, seed=0)
     read, held = batching.padding_share(
-        batching.group(batches, 8, lambda steps: batching.parts_of(steps, 64, 512)), lengths)
+        batching.group(batches, 8, lambda steps: batching.parts_of(steps, 64, 512)), lengths
+    )
     assert len(edges) <= 8 and read < 0.05 and held < 0.35

@@ -5,11 +5,11 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 import campaign
 import hostile
+import pytest
 from hostile import cases, damage, formats, layouts, report, rounds, sound, stores
+
 from mgjax.errors import InputError
 
 FAULTY = ("hostile.faulty",)
@@ -25,26 +25,36 @@ def good(tmp_path_factory):
 
 def found(target, tmp_path, count=1, hang=60.0):
     """The results of a faulty target, and the names of the inputs that were kept."""
-    results = cases.run_cases([(target, case) for case in range(count)], 0, modules=FAULTY,
-                              folder=tmp_path / "found",
-                                 hang=hang, workers=1)
+    results = cases.run_cases(
+        [(target, case) for case in range(count)],
+        0,
+        modules=FAULTY,
+        folder=tmp_path / "found",
+        hang=hang,
+        workers=1,
+    )
     kept = tmp_path / "found"
     return results, sorted(path.name for path in kept.iterdir()) if kept.exists() else []
 
 
-@pytest.mark.parametrize("target, detail", [
-    ("escapes", "KeyError: 'absent'"), ("nonsense", "Nonsense: a score of -1"),
-    ("grows", "MemoryError"),
-    ("dies", "the process died, exit code 3"), ("mute", "refused without a sentence"),
-    ("nameless", "refused without naming the file"),
-])
+@pytest.mark.parametrize(
+    "target, detail",
+    [
+        ("escapes", "KeyError: 'absent'"),
+        ("nonsense", "Nonsense: a score of -1"),
+        ("grows", "MemoryError"),
+        ("dies", "the process died, exit code 3"),
+        ("mute", "refused without a sentence"),
+        ("nameless", "refused without naming the file"),
+    ],
+)
 def test_an_escape_is_found_and_its_input_is_kept(tmp_path, target, detail):
     results, kept = found(target, tmp_path, count=2)
     assert [(result.outcome, result.case) for result in results] == [("escape", 0), ("escape", 1)]
     assert all(result.detail.startswith(detail) for result in results)
     assert kept == [f"{target}-0", f"{target}-1"]
     assert results[0].place.startswith("tests/hostile/faulty.py:") or target == "dies"
-    line, = report.findings(results)
+    (line,) = report.findings(results)
     assert line.startswith(f"{target} escape x2, case 0: {detail}")
 
 
@@ -63,8 +73,11 @@ def test_a_sound_reader_gives_no_finding(tmp_path):
 
 
 def tree(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.suffix != ".h5"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".h5"
+    }
 
 
 @pytest.mark.parametrize("name", TEXT)
@@ -75,8 +88,9 @@ def test_a_case_is_a_function_of_target_seed_and_number(tmp_path, good, name):
     for case in range(8):
         outcomes = []
         for again in ("one", "other"):
-            result = cases.run_case(target, name, 3, case, tmp_path / again / f"{name}-{case}",
-                                    good)
+            result = cases.run_case(
+                target, name, 3, case, tmp_path / again / f"{name}-{case}", good
+            )
             outcomes.append(result.outcome)
         assert outcomes[0] == outcomes[1]
     assert tree(tmp_path / "one") == tree(tmp_path / "other")
@@ -86,12 +100,16 @@ def test_a_case_is_a_function_of_target_seed_and_number(tmp_path, good, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["openpose", "csv", "imigue", "nucla", "layouts", "runs", "tables", "hdf5_bytes"])
+    "name", ["openpose", "csv", "imigue", "nucla", "layouts", "runs", "tables", "hdf5_bytes"]
+)
 def test_what_is_not_spoilt_is_accepted(tmp_path, good, monkeypatch, name):
     """Else a campaign would only try how the first of all checks refuses."""
     monkeypatch.setattr(damage, "json_of", lambda chance, value: json.dumps(value).encode())
-    monkeypatch.setattr(damage, "table_of", lambda chance,
-                        rows: "".join(",".join(row) + "\n" for row in rows).encode())
+    monkeypatch.setattr(
+        damage,
+        "table_of",
+        lambda chance, rows: "".join(",".join(row) + "\n" for row in rows).encode(),
+    )
     monkeypatch.setattr(damage, "bytes_of", lambda chance, data: data)
     monkeypatch.setattr(formats, "spoilt", lambda random, data: data)
     monkeypatch.setattr(layouts, "text", lambda random: json.dumps(layouts.FIELDS).encode())
@@ -99,8 +117,10 @@ def test_what_is_not_spoilt_is_accepted(tmp_path, good, monkeypatch, name):
     target = hostile.load()[name]
     if target.prepare is not None:
         target.prepare(good)
-    results = [cases.run_case(target, name, 1, case, tmp_path / f"{name}-{case}", good)
-               for case in range(12)]
+    results = [
+        cases.run_case(target, name, 1, case, tmp_path / f"{name}-{case}", good)
+        for case in range(12)
+    ]
     accepted = sum(result.outcome == "accepted" for result in results)
     assert accepted >= 8, [result for result in results if result.outcome != "accepted"]
 
@@ -114,8 +134,9 @@ def test_cases_are_shared_out_by_the_shares():
     targets = hostile.load()
     plan = campaign.share_out(1000, targets, 0)
     counts = {name: sum(target == name for target, _ in plan) for name in targets}
-    assert counts["checkpoint_bits"] == 0 and all(counts[name] >= 30 for name in targets
-                                                  if targets[name].share)
+    assert counts["checkpoint_bits"] == 0 and all(
+        counts[name] >= 30 for name in targets if targets[name].share
+    )
     assert plan == campaign.share_out(1000, targets, 0) != campaign.share_out(1000, targets, 1)
     assert len(set(plan)) == len(plan) and abs(len(plan) - 1000) <= len(targets)
 
@@ -129,11 +150,17 @@ def test_a_refusal_that_leaves_something_is_nonsense(tmp_path):
         sound.packed(tmp_path / "out.h5", pack)
 
 
-@pytest.mark.parametrize("code, said, wrong", [
-    (1, "error: a.h5: no space\n", False), (1, "note: a.h5 is there\nerror: no space\n", False),
-    (1, "Traceback (most recent call last):\nerror: no space\n", True), (1, "", True),
-    (-11, "error: no space\n", True), (1, "error: one\nerror: other\n", True),
-])
+@pytest.mark.parametrize(
+    "code, said, wrong",
+    [
+        (1, "error: a.h5: no space\n", False),
+        (1, "note: a.h5 is there\nerror: no space\n", False),
+        (1, "Traceback (most recent call last):\nerror: no space\n", True),
+        (1, "", True),
+        (-11, "error: no space\n", True),
+        (1, "error: one\nerror: other\n", True),
+    ],
+)
 def test_what_a_refusal_on_a_full_disk_may_say(code, said, wrong):
     assert bool(rounds._sentence(code, said)) is wrong
 
@@ -167,11 +194,17 @@ def test_a_half_written_file_and_a_traceback_are_found(tmp_path):
 @pytest.mark.slow
 def test_a_small_campaign(root):
     """Hostile inputs and flipped bits beside kills and a race, in two processes at once."""
-    both = (["--cases=300", "--bit_flips=3"],
-            ["--cases=0", "--training_kills=2", "--packing_kills=2", "--race_seconds=2"])
+    both = (
+        ["--cases=300", "--bit_flips=3"],
+        ["--cases=0", "--training_kills=2", "--packing_kills=2", "--race_seconds=2"],
+    )
     command = [sys.executable, root / "tests" / "campaign.py", "--seed=7"]
-    running = [subprocess.Popen([*command, *asked], text=True, stdout=subprocess.PIPE,
-                                stderr=subprocess.DEVNULL) for asked in both]
+    running = [
+        subprocess.Popen(
+            [*command, *asked], text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        for asked in both
+    ]
     said = [process.communicate(timeout=900)[0] for process in running]
     assert all(text.endswith("nothing was found\n") for text in said), "\n".join(said)
     assert [process.returncode for process in running] == [0, 0]

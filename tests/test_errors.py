@@ -42,11 +42,14 @@ def test_a_message_that_quotes_something_endless_keeps_its_ends():
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-@pytest.mark.parametrize("what, sentence", [
-    ("raise errors.InputError('a.csv: wrong')", "error: a.csv: wrong\n"),
-    ("raise OSError(28, 'x', 'a.h5')", "error: a.h5: No space left on device\n"),
-    ("raise MemoryError", "error: out of memory\n"),
-])
+@pytest.mark.parametrize(
+    "what, sentence",
+    [
+        ("raise errors.InputError('a.csv: wrong')", "error: a.csv: wrong\n"),
+        ("raise OSError(28, 'x', 'a.h5')", "error: a.h5: No space left on device\n"),
+        ("raise MemoryError", "error: out of memory\n"),
+    ],
+)
 def test_one_sentence(what, sentence):
     result = run(what)
     assert (result.returncode, result.stdout, result.stderr) == (1, "", sentence)
@@ -91,9 +94,16 @@ def test_what_else_is_dropped_in_a_destructor_is_told():
 
 
 def test_a_hangup_ignored_stays_ignored():
-    command = [sys.executable, "-c", SCRIPT.format(what="os.kill(os.getpid(), signal.SIGHUP)"), "--do=it"]
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT.format(what="os.kill(os.getpid(), signal.SIGHUP)"),
+        "--do=it",
+    ]
     ignore = "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
-    result = subprocess.run([sys.executable, "-c", ignore, *command], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", ignore, *command], capture_output=True, text=True
+    )
     assert (result.returncode, result.stdout) == (0, "said\n")
 
 
@@ -102,10 +112,15 @@ def test_help_is_no_error_and_a_wrong_flag_is_one():
     assert run("pass", "--do=it", "--else=3").returncode == 1
 
 
-@pytest.mark.parametrize("place, words", [
-    (sys.executable, "not UTF-8 text; expected a text of flags"), ("pipe", "is not a plain file"),
-    ("absent", "No such file"), ("/dev/zero", "is not a plain file"),
-])
+@pytest.mark.parametrize(
+    "place, words",
+    [
+        (sys.executable, "not UTF-8 text; expected a text of flags"),
+        ("pipe", "is not a plain file"),
+        ("absent", "No such file"),
+        ("/dev/zero", "is not a plain file"),
+    ],
+)
 def test_a_file_of_flags_that_is_none(place, words, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for arguments in ([f"--flagfile={tmp_path / place}"], ["--flagfile", str(tmp_path / place)]):
@@ -140,7 +155,7 @@ def test_a_reader_that_has_gone_away_ends_it_quietly():
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
 def test_closed_streams_take_no_file_of_ours(closed, tmp_path):
     what = f"""
-    with open({str(tmp_path / 'a')!r}, "w") as file:
+    with open({str(tmp_path / "a")!r}, "w") as file:
         assert file.fileno() > 2
         print("noise", file=sys.stderr)
         file.write("whole")"""

@@ -1,4 +1,6 @@
-"""Files are written whole or not at all, by one writer at a time, and read only where they are plain files."""
+"""Files are written whole or not at all, by one writer at a time, and read only where they are
+plain files.
+"""
 
 import errno
 import os
@@ -55,8 +57,11 @@ def test_the_second_writer_is_refused_until_the_first_has_the_name(tmp_path, mon
 
 
 def test_what_a_killed_writer_left_is_replaced(tmp_path):
-    code = ("import os, sys; from mgjax import files\n"
-            "with files.whole(sys.argv[1]) as partial: partial.write_text('half'); os.kill(os.getpid(), 9)")
+    code = (
+        "import os, sys; from mgjax import files\n"
+        "with files.whole(sys.argv[1]) as partial: partial.write_text('half'); "
+        "os.kill(os.getpid(), 9)"
+    )
     assert subprocess.run([sys.executable, "-c", code, tmp_path / "a.txt"]).returncode == -9
     assert os.listdir(tmp_path) == ["a.txt.partial"]
     files.write_text(tmp_path / "a.txt", "whole")
@@ -93,10 +98,16 @@ def test_a_folder_has_one_writer(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("name, message", [
-    ("absent/a.txt", "no such folder"), ("folder", "is a folder"), ("pipe", "is not a plain file"),
-    ("a\0b", "cannot be the path"), ("a" * 300, "cannot be"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("absent/a.txt", "no such folder"),
+        ("folder", "is a folder"),
+        ("pipe", "is not a plain file"),
+        ("a\0b", "cannot be the path"),
+        ("a" * 300, "cannot be"),
+    ],
+)
 def test_where_no_file_can_be_written(tmp_path, name, message):
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
@@ -118,10 +129,15 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
         files.read_bytes(tmp_path / "pipe", "a table")
 
 
-@pytest.mark.parametrize("data, message", [
-    (b"\xff", "not UTF-8 text"), (b"{", "not JSON"), (b"[" * 100_000, "nested too deeply"),
-    (b"1" * 5000, "not JSON"),
-])
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (b"\xff", "not UTF-8 text"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "not JSON"),
+    ],
+)
 def test_what_is_no_json(tmp_path, data, message):
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(InputError, match=f"a.json: {message}.*expected numbers"):
@@ -146,4 +162,9 @@ def test_too_large_a_file_is_not_read(tmp_path):
 
 def test_importing_it_imports_nothing_heavy():
     code = "import sys; from mgjax import files; print([m for m in ('jax', 'numpy', 'h5py') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )

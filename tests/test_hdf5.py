@@ -8,9 +8,9 @@ import h5py
 import hypothesis
 import numpy as np
 import pytest
+from hostile import damage, sound, stores
 from hypothesis import strategies
 
-from hostile import damage, sound, stores
 from mgjax import hdf5, skeleton
 from mgjax.errors import InputError
 from mgjax.store import Store, StoreWriter
@@ -44,17 +44,21 @@ def secret(tmp_path):
 
 def external(name, shape, kind):
     """Take a dataset's data from another file."""
+
     def change(file, secret):
         del file[name]
         file.create_dataset(name, shape, kind, external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+
     return change
 
 
 def linked(name, link):
     """Put a link in the place of a group or a dataset, which is moved aside."""
+
     def change(file, _):
         file.move(name, "aside")
         file[name] = link
+
     return change
 
 
@@ -65,57 +69,84 @@ def virtual(name):
         layout[:] = h5py.VirtualSource(str(secret), "absent", data.shape)
         del file[name]
         file.create_virtual_dataset(name, layout)
+
     return change
 
 
 def stored(name, **how):
     """Write a dataset anew, stored in another way."""
+
     def change(file, _):
         data = file[name][:]
         del file[name]
         file.create_dataset(name, data=data, **how)
+
     return change
 
 
 def never_written(name, shape, kind):
     """Declare a dataset of which the file holds nothing."""
+
     def change(file, _):
         del file[name]
         file.create_dataset(name, shape, kind)
+
     return change
 
 
-@pytest.mark.parametrize("change, sentence", [
-    (external("frames/keypoints", (FRAMES, JOINTS, 2), np.float32),
-     "frames/keypoints keeps its data in another file"),
-    (external("frames/score", (FRAMES, JOINTS), np.float32),
-     "frames/score keeps its data in another file"),
-    (external("videos/fps", (1,), np.float32), "videos/fps keeps its data in another file"),
-    (external("labels", (1,), "S8"), "labels keeps its data in another file"),
-    (virtual("frames/keypoints"), "frames/keypoints is a virtual dataset"),
-    (virtual("clips/label"), "clips/label is a virtual dataset"),
-    (linked("frames", h5py.SoftLink("/aside")), "frames is a link .* expected a plain group"),
-    (linked("frames/score", h5py.SoftLink("/aside")),
-     "frames/score is a link .* expected a plain dataset"),
-    (linked("frames/score", h5py.SoftLink("/absent")), "frames/score is a link"),
-    (linked("videos/id", h5py.ExternalLink("absent.h5", "/id")), "videos/id is a link"),
-    (linked("splits/mine", h5py.SoftLink("/splits")), "splits/mine is a link"),
-    (linked("splits/mine/train", h5py.ExternalLink("absent.h5", "/a")),
-     "splits/mine/train is a link"),
-    (linked("labels", h5py.SoftLink("/labels")), "labels is a link"),
-    (stored("frames/keypoints", chunks=(2, JOINTS, 2)), "frames/keypoints is stored in chunks"),
-    (stored("frames/score", compression="gzip"), "frames/score is stored in chunks"),
-    (stored("videos/length", maxshape=(None,)), "videos/length is stored in chunks"),
-    (never_written("frames/keypoints", (2**40, JOINTS, 2), np.float32),
-     "shape .* than the file holds"),
-    (never_written("videos/length", (2**40,), np.int64),
-     "videos/length has shape .* than the file holds"),
-    (never_written("clips/label", (1,), np.int32), "clips/label has shape .* than the file holds"),
-    (never_written("labels", (2**40,), h5py.string_dtype()),
-     "labels has shape .* than the file holds"),
-    (never_written("splits/mine/train", (2**60,), np.int64),
-     "splits/mine/train has shape .* than the file holds"),
-])
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (
+            external("frames/keypoints", (FRAMES, JOINTS, 2), np.float32),
+            "frames/keypoints keeps its data in another file",
+        ),
+        (
+            external("frames/score", (FRAMES, JOINTS), np.float32),
+            "frames/score keeps its data in another file",
+        ),
+        (external("videos/fps", (1,), np.float32), "videos/fps keeps its data in another file"),
+        (external("labels", (1,), "S8"), "labels keeps its data in another file"),
+        (virtual("frames/keypoints"), "frames/keypoints is a virtual dataset"),
+        (virtual("clips/label"), "clips/label is a virtual dataset"),
+        (linked("frames", h5py.SoftLink("/aside")), "frames is a link .* expected a plain group"),
+        (
+            linked("frames/score", h5py.SoftLink("/aside")),
+            "frames/score is a link .* expected a plain dataset",
+        ),
+        (linked("frames/score", h5py.SoftLink("/absent")), "frames/score is a link"),
+        (linked("videos/id", h5py.ExternalLink("absent.h5", "/id")), "videos/id is a link"),
+        (linked("splits/mine", h5py.SoftLink("/splits")), "splits/mine is a link"),
+        (
+            linked("splits/mine/train", h5py.ExternalLink("absent.h5", "/a")),
+            "splits/mine/train is a link",
+        ),
+        (linked("labels", h5py.SoftLink("/labels")), "labels is a link"),
+        (stored("frames/keypoints", chunks=(2, JOINTS, 2)), "frames/keypoints is stored in chunks"),
+        (stored("frames/score", compression="gzip"), "frames/score is stored in chunks"),
+        (stored("videos/length", maxshape=(None,)), "videos/length is stored in chunks"),
+        (
+            never_written("frames/keypoints", (2**40, JOINTS, 2), np.float32),
+            "shape .* than the file holds",
+        ),
+        (
+            never_written("videos/length", (2**40,), np.int64),
+            "videos/length has shape .* than the file holds",
+        ),
+        (
+            never_written("clips/label", (1,), np.int32),
+            "clips/label has shape .* than the file holds",
+        ),
+        (
+            never_written("labels", (2**40,), h5py.string_dtype()),
+            "labels has shape .* than the file holds",
+        ),
+        (
+            never_written("splits/mine/train", (2**60,), np.int64),
+            "splits/mine/train has shape .* than the file holds",
+        ),
+    ],
+)
 def test_what_lies_elsewhere_or_nowhere_is_refused(copy, secret, change, sentence):
     with h5py.File(copy, "r+") as file:
         change(file, secret)
@@ -159,11 +190,16 @@ def test_what_others_added_is_not_in_the_way(copy, secret):
         assert store.frame_count == FRAMES
 
 
-@pytest.mark.parametrize("name, sentence", [
-    ("pipe", "is not a plain file"), ("absent", "no such store file"),
-    ("folder", "no such store file; it is a folder"),
-    ("a\0b", "no such store file"), ("loop", "no such store file"),
-])
+@pytest.mark.parametrize(
+    "name, sentence",
+    [
+        ("pipe", "is not a plain file"),
+        ("absent", "no such store file"),
+        ("folder", "no such store file; it is a folder"),
+        ("a\0b", "no such store file"),
+        ("loop", "no such store file"),
+    ],
+)
 def test_what_is_no_plain_file_is_refused_at_once(tmp_path, name, sentence):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
@@ -185,11 +221,14 @@ def test_a_store_whose_reading_does_not_end(shared_data, monkeypatch):
         Store(shared_data / "odd" / "store_that_hangs.h5")
 
 
-@pytest.mark.parametrize("code, sentence", [
-    ("while True: pass", "reading it does not end"),
-    ("os.kill(os.getpid(), 11)", r"reading it crashes the HDF5 library \(signal 11\)"),
-    ("raise hdf5.InputError('said in the middle')", "^said in the middle$"),
-])
+@pytest.mark.parametrize(
+    "code, sentence",
+    [
+        ("while True: pass", "reading it does not end"),
+        ("os.kill(os.getpid(), 11)", r"reading it crashes the HDF5 library \(signal 11\)"),
+        ("raise hdf5.InputError('said in the middle')", "^said in the middle$"),
+    ],
+)
 def test_what_a_rehearsal_may_end_in(copy, monkeypatch, code, sentence):
     monkeypatch.setattr(hdf5, "SECONDS", 1)
     with pytest.raises(InputError, match=sentence):
@@ -236,8 +275,13 @@ def sound_or_refused(path):
         assert str(path) in str(error) and "\n" not in str(error)
 
 
-CASES = hypothesis.settings(max_examples=25, deadline=None, derandomize=True, database=None,
-                            suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+CASES = hypothesis.settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
 
 
 @CASES

@@ -28,7 +28,9 @@ class Broken(io.StringIO):
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")]
+)
 def test_work_goes_on_where_nothing_can_be_said(monkeypatch, terminal, error):
     monkeypatch.setattr(sys, "stderr", Broken(error, terminal))
     monkeypatch.setenv("TERM", "xterm")
@@ -66,8 +68,13 @@ os._exit(0)
 
 def test_a_terminal_that_is_closed_meanwhile():
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", COUNT], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=theirs, env=os.environ | {"TERM": "xterm"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", COUNT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        env=os.environ | {"TERM": "xterm"},
+    )
     os.close(theirs)
     assert os.read(ours, 1)  # something is shown
     os.close(ours)
@@ -78,6 +85,11 @@ def test_a_terminal_that_is_closed_meanwhile():
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
 def test_a_full_log_file():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-c", COUNT], input=b"\n", stdout=subprocess.PIPE, stderr=full,
-                              timeout=60)
+        done = subprocess.run(
+            [sys.executable, "-c", COUNT],
+            input=b"\n",
+            stdout=subprocess.PIPE,
+            stderr=full,
+            timeout=60,
+        )
     assert done.stdout == b"done" and done.returncode == 0

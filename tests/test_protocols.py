@@ -56,13 +56,17 @@ def test_ntu_by_hand():
     # rows:     0  1  2  3
     subjects = [1, 3, 38, 40]
     cameras, setups = [1, 2, 3, 1], [1, 17, 2, 9]
-    assert {name: listed(split) for name, split in protocols.ntu(subjects, cameras, setups).items()} == {
+    assert {
+        name: listed(split) for name, split in protocols.ntu(subjects, cameras, setups).items()
+    } == {
         "cross_subject": [[0, 2], [1, 3]],
         "cross_view": [[1, 2], [0, 3]],
     }
     # Two clips of NTU RGB+D 120 take no part in the splits of NTU RGB+D.
     subjects, cameras, setups = subjects + [45, 44], cameras + [2, 1], setups + [18, 31]
-    assert {name: listed(split) for name, split in protocols.ntu(subjects, cameras, setups).items()} == {
+    assert {
+        name: listed(split) for name, split in protocols.ntu(subjects, cameras, setups).items()
+    } == {
         "cross_subject": [[0, 2], [1, 3]],
         "cross_view": [[1, 2], [0, 3]],
         "cross_subject_120": [[0, 2, 4], [1, 3, 5]],
@@ -71,13 +75,24 @@ def test_ntu_by_hand():
 
 
 def test_ntu_has_the_published_numbers_of_subjects_setups_and_actions():
-    assert [len(s) for s in protocols.ntu(range(1, 41), [1] * 40, [1] * 40)["cross_subject"]] == [20, 20]
+    assert [len(s) for s in protocols.ntu(range(1, 41), [1] * 40, [1] * 40)["cross_subject"]] == [
+        20,
+        20,
+    ]
     large = protocols.ntu(range(1, 107), [1] * 106, [18] * 106)
     assert [len(side) for side in large["cross_subject_120"]] == [53, 53]
-    assert [len(side) for side in protocols.ntu([1] * 32, [1] * 32, range(1, 33))["cross_setup"]] == [16, 16]
+    assert [
+        len(side) for side in protocols.ntu([1] * 32, [1] * 32, range(1, 33))["cross_setup"]
+    ] == [16, 16]
     assert len(set(protocols.NTU_ACTIONS)) == len(protocols.NTU_ACTIONS) == 120
-    names = {1: "drink water", 50: "punching/slapping other person", 60: "walking apart from each other",
-             61: "put on headphone", 106: "hit other person with something", 120: "finger-guessing game"}
+    names = {
+        1: "drink water",
+        50: "punching/slapping other person",
+        60: "walking apart from each other",
+        61: "put on headphone",
+        106: "hit other person with something",
+        120: "finger-guessing game",
+    }
     assert {action: protocols.NTU_ACTIONS[action - 1] for action in names} == names
     assert len(protocols.NTU_TWO_PEOPLE) == 11 + 15
 

@@ -24,13 +24,19 @@ LAYOUT = skeleton.get("imigue22")
 def clip_of(frames, seed):
     """Keypoints and scores without a missing joint."""
     rng = np.random.default_rng(seed)
-    return rng.uniform(1, 700, (frames, 22, 2)).astype(np.float32), rng.uniform(0.1, 1, (frames, 22)).astype(np.float32)
+    return rng.uniform(1, 700, (frames, 22, 2)).astype(np.float32), rng.uniform(
+        0.1, 1, (frames, 22)
+    ).astype(np.float32)
 
 
 def write(path, **options):
     """Two videos of 30 and 12 frames, three clips, two splits."""
-    with StoreWriter(path, LAYOUT, **({"unit": "pixel", "frames": 42, "source": "random numbers"} | options)) as writer:
-        writer.add_video("a", *clip_of(30, 0), fps=25, width=1280, height=720, subject="s1", emotion="positive")
+    with StoreWriter(
+        path, LAYOUT, **({"unit": "pixel", "frames": 42, "source": "random numbers"} | options)
+    ) as writer:
+        writer.add_video(
+            "a", *clip_of(30, 0), fps=25, width=1280, height=720, subject="s1", emotion="positive"
+        )
         writer.add_video("b", *clip_of(12, 1), fps=29.97)
         writer.add_clip("a", 0, 30, "rubbing hands")
         writer.add_clip("b", 2, 10, "folding arms")
@@ -55,11 +61,22 @@ def test_round_trip_of_everything(made):
         assert (store.layout, store.unit, store.frame_count) == (LAYOUT, "pixel", 42)
         assert store.attributes["source"] == "random numbers"
         columns = {
-            "id": ["a", "b"], "start": [0, 30], "length": [30, 12], "fps": [25, np.float32(29.97)], "width": [1280, 0],
-            "height": [720, 0], "subject": ["s1", ""], "emotion": ["positive", ""],
+            "id": ["a", "b"],
+            "start": [0, 30],
+            "length": [30, 12],
+            "fps": [25, np.float32(29.97)],
+            "width": [1280, 0],
+            "height": [720, 0],
+            "subject": ["s1", ""],
+            "emotion": ["positive", ""],
         }
         assert {name: getattr(store.videos, name).tolist() for name in columns} == columns
-        columns = {"video": [0, 1, 0], "start": [0, 2, 29], "length": [30, 10, 1], "label": [0, 1, -1]}
+        columns = {
+            "video": [0, 1, 0],
+            "start": [0, 2, 29],
+            "length": [30, 10, 1],
+            "label": [0, 1, -1],
+        }
         assert {name: getattr(store.clips, name).tolist() for name in columns} == columns
         assert store.labels == ("rubbing hands", "folding arms")
         assert (len(store.videos), len(store.clips)) == (2, 3)
@@ -82,7 +99,9 @@ def test_splits(made):
         assert store.split("videos").of == "videos"
         assert [rows.tolist() for rows in store.clip_split("videos")] == [[1], [0, 2]]
         assert [rows.tolist() for rows in store.clip_split("all")] == [[0, 1, 2], []]
-        with pytest.raises(InputError, match="made.h5: no split 'yours'; this store has: all, mine, videos"):
+        with pytest.raises(
+            InputError, match="made.h5: no split 'yours'; this store has: all, mine, videos"
+        ):
             store.split("yours")
 
 
@@ -95,17 +114,31 @@ def test_tables_are_shown_in_a_word(made):
 def test_a_store_says_nothing_of_who_made_it(made):
     with h5py.File(made) as file:
         assert sorted(file.attrs) == [
-            "bones", "format", "frames_digest", "joints", "layout", "skeleton", "source", "unit",
-            "version", "y",
+            "bones",
+            "format",
+            "frames_digest",
+            "joints",
+            "layout",
+            "skeleton",
+            "source",
+            "unit",
+            "version",
+            "y",
         ]
     contents = made.read_bytes()
     for word in (os.fsencode(made.parent), b"pytest", os.fsencode(sys.executable)):
         assert word not in contents
 
 
-@pytest.mark.parametrize("unit, given, y", [
-    ("pixel", None, "down"), ("metre", None, "up"), ("pixel", "up", "up"), ("metre", "down", "down"),
-])
+@pytest.mark.parametrize(
+    "unit, given, y",
+    [
+        ("pixel", None, "down"),
+        ("metre", None, "up"),
+        ("pixel", "up", "up"),
+        ("metre", "down", "down"),
+    ],
+)
 def test_which_way_y_points(tmp_path, unit, given, y):
     with Store(write(tmp_path / "s.h5", unit=unit, y_points=given)) as store:
         assert store.y == y
@@ -117,7 +150,9 @@ def as_version_1(path):
     """Make a store what the first version of the format would have been."""
     with h5py.File(path, "r+") as file:
         del file.attrs["y"], file.attrs["frames_digest"]
-        file.attrs.update({"version": 1, "created": "2025-01-01", "command": "pack --input /home/a"})
+        file.attrs.update(
+            {"version": 1, "created": "2025-01-01", "command": "pack --input /home/a"}
+        )
     return path
 
 
@@ -160,8 +195,11 @@ def test_the_digest_does_not_depend_on_how_frames_are_cut_into_videos(tmp_path):
                 writer.add_video(str(start), keypoints[part], score[part])
         with Store(tmp_path / "s.h5") as store:
             digests.add(store.frames_digest)
-    sums = [zlib.crc32(values[start:start + 1024].tobytes())
-            for start in range(0, 20_000, 1024) for values in (keypoints, score)]
+    sums = [
+        zlib.crc32(values[start : start + 1024].tobytes())
+        for start in range(0, 20_000, 1024)
+        for values in (keypoints, score)
+    ]
     assert digests == {hashlib.sha256(np.array(sums, "<u4").tobytes()).hexdigest()}
 
 
@@ -169,9 +207,18 @@ def variant(path, part=None, name=None, value=None):
     """The fingerprint of a small store in which one thing is changed."""
     keypoints, score = clip_of(6, 0)
     parts = {
-        "keypoints": keypoints, "score": score, "cut": {"at": 3},
+        "keypoints": keypoints,
+        "score": score,
+        "cut": {"at": 3},
         "store": {"layout": LAYOUT, "unit": "pixel", "y_points": "down", "labels": ["x", "y"]},
-        "video": {"id": "a", "fps": 25, "width": 640, "height": 480, "subject": "s", "emotion": "e"},
+        "video": {
+            "id": "a",
+            "fps": 25,
+            "width": 640,
+            "height": 480,
+            "subject": "s",
+            "emotion": "e",
+        },
         "clip": {"start": 1, "length": 2, "label": 0},
         "split": {"name": "n", "train": [0], "test": [1], "of": "clips"},
     }
@@ -191,15 +238,32 @@ def test_any_changed_value_gives_another_fingerprint(tmp_path):
     keypoints, score = clip_of(6, 0)
     changes = [
         ("keypoints", (5, 21, 1), np.nextafter(keypoints[5, 21, 1], np.float32(0))),
-        ("score", (0, 0), np.nextafter(score[0, 0], np.float32(0))), ("score", (2, 2), 0), ("cut", "at", 4),
-        ("store", "layout", dataclasses.replace(LAYOUT, name="other")), ("store", "unit", "metre"),
-        ("store", "y_points", "up"), ("store", "labels", ["x", "z"]), ("store", "labels", ["x", "y", "z"]),
-        ("video", "id", "A"), ("video", "fps", 24), ("video", "width", 0), ("video", "height", 0),
-        ("video", "subject", ""), ("video", "emotion", ""), ("clip", "start", 0), ("clip", "length", 1),
-        ("clip", "label", 1), ("clip", "label", None), ("split", "name", "m"), ("split", "train", []),
-        ("split", "test", []), ("split", "of", "videos"),
+        ("score", (0, 0), np.nextafter(score[0, 0], np.float32(0))),
+        ("score", (2, 2), 0),
+        ("cut", "at", 4),
+        ("store", "layout", dataclasses.replace(LAYOUT, name="other")),
+        ("store", "unit", "metre"),
+        ("store", "y_points", "up"),
+        ("store", "labels", ["x", "z"]),
+        ("store", "labels", ["x", "y", "z"]),
+        ("video", "id", "A"),
+        ("video", "fps", 24),
+        ("video", "width", 0),
+        ("video", "height", 0),
+        ("video", "subject", ""),
+        ("video", "emotion", ""),
+        ("clip", "start", 0),
+        ("clip", "length", 1),
+        ("clip", "label", 1),
+        ("clip", "label", None),
+        ("split", "name", "m"),
+        ("split", "train", []),
+        ("split", "test", []),
+        ("split", "of", "videos"),
     ]
-    found = [variant(tmp_path / "s.h5")] + [variant(tmp_path / "s.h5", *change) for change in changes]
+    found = [variant(tmp_path / "s.h5")] + [
+        variant(tmp_path / "s.h5", *change) for change in changes
+    ]
     assert len(set(found)) == len(changes) + 1
     assert variant(tmp_path / "s.h5") == found[0]
 
@@ -212,8 +276,12 @@ def test_a_store_can_be_open_elsewhere_in_the_process(made):
 def test_what_a_run_notes_about_its_store(made):
     with Store(made) as store:
         assert store.described() == {
-            "fingerprint": store.fingerprint, "layout": "imigue22", "videos": 2, "clips": 3,
-            "frames": 42, "classes": 2,
+            "fingerprint": store.fingerprint,
+            "layout": "imigue22",
+            "videos": 2,
+            "clips": 3,
+            "frames": 42,
+            "classes": 2,
         }
 
 
@@ -244,10 +312,17 @@ def test_what_is_missing_from_outside_becomes_an_unseen_joint(tmp_path, missing)
     np.testing.assert_array_equal(read_score, np.where(unseen, 0, score))
 
 
-@pytest.mark.parametrize("name, value", [
-    ("keypoints", np.nan), ("keypoints", np.inf), ("keypoints", -np.inf), ("score", np.nan), ("score", np.inf),
-    ("score", -0.5),
-])
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("keypoints", np.nan),
+        ("keypoints", np.inf),
+        ("keypoints", -np.inf),
+        ("score", np.nan),
+        ("score", np.inf),
+        ("score", -0.5),
+    ],
+)
 def test_frames_that_no_writer_wrote_are_refused_when_read(copy, name, value):
     with h5py.File(copy, "r+") as file:
         file["frames"][name][17, 4] = value
@@ -267,7 +342,9 @@ def test_large_numbers_and_negative_zeros_are_sound(copy):
 
 
 def test_labels_given_beforehand_keep_their_order(tmp_path):
-    with StoreWriter(tmp_path / "s.h5", LAYOUT, unit="pixel", frames=4, source="", labels=["x", "y", "z"]) as writer:
+    with StoreWriter(
+        tmp_path / "s.h5", LAYOUT, unit="pixel", frames=4, source="", labels=["x", "y", "z"]
+    ) as writer:
         writer.add_video("a", *clip_of(4, 0))
         assert [writer.add_clip("a", 0, 1, label) for label in ("z", 1, None)] == [0, 1, 2]
         with pytest.raises(InputError, match="unknown class 'w'"):
@@ -335,8 +412,9 @@ writer.close()
 @pytest.fixture
 def half_written(tmp_path):
     path = tmp_path / "s.h5"
-    with subprocess.Popen([sys.executable, "-c", HALF, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", HALF, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "half\n"
         yield path, process
         process.kill()
@@ -516,9 +594,13 @@ def test_files_that_are_no_store(tmp_path, copy):
     text = tmp_path / "text.h5"
     text.write_text("clip,start,end\n" * 100)
     whole = copy.read_bytes()
-    for content in (b"", text.read_bytes(), whole[:100], whole[:len(whole) // 2], whole[:-1]):
+    for content in (b"", text.read_bytes(), whole[:100], whole[: len(whole) // 2], whole[:-1]):
         text.write_bytes(content)
-        with pytest.raises(InputError, match=r"text.h5: not a readable HDF5 file \(damaged, cut short"):
+        with pytest.raises(
+            InputError,
+            match=r"text.h5: not a readable HDF5 file \(damaged, cut "
+            r"short",
+        ):
             Store(text)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["data"] = [1, 2, 3]
@@ -531,6 +613,7 @@ def replace(name, data):
         del file[name]
         if data is not None:
             file[name] = data
+
     return change
 
 
@@ -540,6 +623,7 @@ def attribute(name, value):
             del file.attrs[name]
         else:
             file.attrs[name] = value
+
     return change
 
 
@@ -547,73 +631,122 @@ def group(name):
     def change(file):
         del file[name]
         file.create_group(name)
+
     return change
 
 
-int32, int64 = (lambda *values: np.array(values, np.int32)), (lambda *values: np.array(values, np.int64))
+int32, int64 = (
+    (lambda *values: np.array(values, np.int32)),
+    (lambda *values: np.array(values, np.int64)),
+)
 
 
-@pytest.mark.parametrize("change, sentence", [
-    (attribute("format", None), "not a mgjax-store"),
-    (attribute("version", 3), "store version 3; this mgjax reads versions 1 and 2"),
-    (attribute("version", None), "damaged store: .*'version'"),
-    (attribute("skeleton", None), "damaged store: .*'skeleton'"),
-    (attribute("skeleton", "{"), "skeleton: not a layout"),
-    (attribute("skeleton", skeleton.get("imigue35").to_json()), r"\[F, 35, 2\] for layout 'imigue35'"),
-    (attribute("unit", "furlong"), "unit is 'furlong', expected one of pixel, metre"),
-    (replace("frames/keypoints", None), "damaged store: .*'keypoints'"),
-    (group("frames/keypoints"), "damaged store"),
-    (replace("frames/keypoints", np.zeros((42, 22, 3), np.float32)), r"shape \(42, 22, 3\), expected \[F, 22, 2\]"),
-    (replace("frames/keypoints", np.zeros((41, 22, 2), np.float32)), r"score has shape \(42, 22\), expected \(41,"),
-    (replace("frames/keypoints", np.zeros((42, 22, 2))), "keypoints is float64, expected float32"),
-    (replace("frames/keypoints", np.float32(1)), r"shape \(\), expected \[F"),
-    (replace("frames/score", np.zeros((42, 21), np.float32)), r"score has shape \(42, 21\), expected \(42, 22\)"),
-    (replace("videos/start", int64(0, 29)), "not the running sum"),
-    (replace("videos/start", int64(0)), "columns of videos differ in length"),
-    (replace("videos/start", np.array([0.0, 30.0])), "videos/start is float64, expected int64"),
-    (replace("videos/start", np.int64(0)), "damaged store"),
-    (replace("videos/length", int64(30, 13)), "have 43 frames together, frames/keypoints has 42"),
-    (replace("videos/id", ["a", "a"]), "two videos have the same id"),
-    (replace("videos/id", int64(1, 2)), "damaged store"),
-    (replace("videos/emotion", None), "damaged store: .*'emotion'"),
-    (replace("clips/video", int32(0, 2, 0)), "names a video that is not there"),
-    (replace("clips/start", int64(0, 3, 29)), r"clip 1 \(start 3, length 10\) lies outside its video 'b' of 12"),
-    (replace("clips/start", int64(-1, 2, 29)), "clip 0 .* lies outside"),
-    (replace("clips/length", int64(30, 10, 0)), "clip 2 .* lies outside"),
-    (replace("clips/label", int32(0, 2, -1)), "label lies outside the 2 class names"),
-    (replace("clips/label", int32(0, 1, -2)), "label lies outside the 2 class names"),
-    (replace("labels", None), "damaged store: .*'labels'"),
-    (replace("labels", int64(1, 2)), "damaged store"),
-    (replace("splits/mine/train", int64(0, 3)), "split 'mine' names clips that are not there"),
-    (replace("splits/mine/train", int64(0, 1)), "split 'mine' names a row of clips twice"),
-    (replace("splits/videos/test", int64(2)), "split 'videos' names videos that are not there"),
-    (replace("splits/mine/test", None), "damaged store: .*'test'"),
-    (lambda file: file["splits/mine"].attrs.__setitem__("of", "frames"), "split 'mine' is of 'frames'"),
-    (replace("splits/mine", 3), "splits/mine is not a group"),
-    (attribute("version", [2, 2]), "attribute 'version' of the file is not a whole number"),
-    (attribute("y", "left"), "y is 'left', expected one of down, up"),
-    (attribute("y", None), "has no attribute 'y'"),
-    (attribute("frames_digest", "0"), "frames_digest is '0', expected 64 hexadecimal digits"),
-    (attribute("source", 3), "attribute 'source' of the file is not a text"),
-    (attribute("skeleton", np.zeros(3)), "attribute 'skeleton' of the file is not a text"),
-    (replace("videos/fps", np.array([25, np.nan], np.float32)), "fps is negative or not finite"),
-    (replace("videos/fps", np.array([-25, 25], np.float32)), "fps is negative or not finite"),
-    (replace("videos/width", int32(0, -1)), "width or height is negative"),
-    (replace("videos/height", int32(0, -1)), "width or height is negative"),
-    (replace("videos/length", int64(2**62, 2**62)), "not the running sum|frames together"),
-    (replace("videos/length", int64(2**63 - 1, 43)), "frames together"),
-    (replace("videos/id", np.array([b"a", b"\xff"])), "videos/id holds a text that is not UTF-8"),
-    (replace("videos/id", np.array([b"a", b"b\0c"])), "a video's id is 'b.x00c', with a NUL byte"),
-    (replace("labels", np.array([b"a\0b", b"c"])), "a class name is 'a.x00b', with a NUL byte"),
-    (replace("labels", ["a", "a"]), "two classes have the same name"),
-    (replace("clips/start", int64(0, 2**63 - 5, 29)), "clip 1 .* lies outside its video"),
-    (replace("clips/length", int64(30, 2**63 - 1, 1)), "clip 1 .* lies outside its video"),
-    (replace("splits/mine/train", np.array([0.0, 2.0])),
-     "splits/mine/train is float64, expected int64"),
-    (replace("splits/mine/train", np.zeros((2, 2), np.int64)),
-     r"splits/mine/train has shape \(2, 2\), expected one"),
-    (lambda file: file.move("splits/mine", "splits/all"), "cannot be called 'all'"),
-])
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        (attribute("format", None), "not a mgjax-store"),
+        (attribute("version", 3), "store version 3; this mgjax reads versions 1 and 2"),
+        (attribute("version", None), "damaged store: .*'version'"),
+        (attribute("skeleton", None), "damaged store: .*'skeleton'"),
+        (attribute("skeleton", "{"), "skeleton: not a layout"),
+        (
+            attribute("skeleton", skeleton.get("imigue35").to_json()),
+            r"\[F, 35, 2\] for layout "
+            r"'imigue35'",
+        ),
+        (attribute("unit", "furlong"), "unit is 'furlong', expected one of pixel, metre"),
+        (replace("frames/keypoints", None), "damaged store: .*'keypoints'"),
+        (group("frames/keypoints"), "damaged store"),
+        (
+            replace("frames/keypoints", np.zeros((42, 22, 3), np.float32)),
+            r"shape \(42, 22, 3\), "
+            r"expected \[F, 22, 2\]",
+        ),
+        (
+            replace("frames/keypoints", np.zeros((41, 22, 2), np.float32)),
+            r"score has shape \(42, "
+            r"22\), expected \(41,",
+        ),
+        (
+            replace("frames/keypoints", np.zeros((42, 22, 2))),
+            "keypoints is float64, expected float32",
+        ),
+        (replace("frames/keypoints", np.float32(1)), r"shape \(\), expected \[F"),
+        (
+            replace("frames/score", np.zeros((42, 21), np.float32)),
+            r"score has shape \(42, 21\), "
+            r"expected \(42, 22\)",
+        ),
+        (replace("videos/start", int64(0, 29)), "not the running sum"),
+        (replace("videos/start", int64(0)), "columns of videos differ in length"),
+        (replace("videos/start", np.array([0.0, 30.0])), "videos/start is float64, expected int64"),
+        (replace("videos/start", np.int64(0)), "damaged store"),
+        (
+            replace("videos/length", int64(30, 13)),
+            "have 43 frames together, frames/keypoints has 42",
+        ),
+        (replace("videos/id", ["a", "a"]), "two videos have the same id"),
+        (replace("videos/id", int64(1, 2)), "damaged store"),
+        (replace("videos/emotion", None), "damaged store: .*'emotion'"),
+        (replace("clips/video", int32(0, 2, 0)), "names a video that is not there"),
+        (
+            replace("clips/start", int64(0, 3, 29)),
+            r"clip 1 \(start 3, length 10\) lies outside its "
+            r"video 'b' of 12",
+        ),
+        (replace("clips/start", int64(-1, 2, 29)), "clip 0 .* lies outside"),
+        (replace("clips/length", int64(30, 10, 0)), "clip 2 .* lies outside"),
+        (replace("clips/label", int32(0, 2, -1)), "label lies outside the 2 class names"),
+        (replace("clips/label", int32(0, 1, -2)), "label lies outside the 2 class names"),
+        (replace("labels", None), "damaged store: .*'labels'"),
+        (replace("labels", int64(1, 2)), "damaged store"),
+        (replace("splits/mine/train", int64(0, 3)), "split 'mine' names clips that are not there"),
+        (replace("splits/mine/train", int64(0, 1)), "split 'mine' names a row of clips twice"),
+        (replace("splits/videos/test", int64(2)), "split 'videos' names videos that are not there"),
+        (replace("splits/mine/test", None), "damaged store: .*'test'"),
+        (
+            lambda file: file["splits/mine"].attrs.__setitem__("of", "frames"),
+            "split 'mine' is of 'frames'",
+        ),
+        (replace("splits/mine", 3), "splits/mine is not a group"),
+        (attribute("version", [2, 2]), "attribute 'version' of the file is not a whole number"),
+        (attribute("y", "left"), "y is 'left', expected one of down, up"),
+        (attribute("y", None), "has no attribute 'y'"),
+        (attribute("frames_digest", "0"), "frames_digest is '0', expected 64 hexadecimal digits"),
+        (attribute("source", 3), "attribute 'source' of the file is not a text"),
+        (attribute("skeleton", np.zeros(3)), "attribute 'skeleton' of the file is not a text"),
+        (
+            replace("videos/fps", np.array([25, np.nan], np.float32)),
+            "fps is negative or not finite",
+        ),
+        (replace("videos/fps", np.array([-25, 25], np.float32)), "fps is negative or not finite"),
+        (replace("videos/width", int32(0, -1)), "width or height is negative"),
+        (replace("videos/height", int32(0, -1)), "width or height is negative"),
+        (replace("videos/length", int64(2**62, 2**62)), "not the running sum|frames together"),
+        (replace("videos/length", int64(2**63 - 1, 43)), "frames together"),
+        (
+            replace("videos/id", np.array([b"a", b"\xff"])),
+            "videos/id holds a text that is not UTF-8",
+        ),
+        (
+            replace("videos/id", np.array([b"a", b"b\0c"])),
+            "a video's id is 'b.x00c', with a NUL byte",
+        ),
+        (replace("labels", np.array([b"a\0b", b"c"])), "a class name is 'a.x00b', with a NUL byte"),
+        (replace("labels", ["a", "a"]), "two classes have the same name"),
+        (replace("clips/start", int64(0, 2**63 - 5, 29)), "clip 1 .* lies outside its video"),
+        (replace("clips/length", int64(30, 2**63 - 1, 1)), "clip 1 .* lies outside its video"),
+        (
+            replace("splits/mine/train", np.array([0.0, 2.0])),
+            "splits/mine/train is float64, expected int64",
+        ),
+        (
+            replace("splits/mine/train", np.zeros((2, 2), np.int64)),
+            r"splits/mine/train has shape \(2, 2\), expected one",
+        ),
+        (lambda file: file.move("splits/mine", "splits/all"), "cannot be called 'all'"),
+    ],
+)
 def test_tampering_is_noticed(copy, change, sentence):
     with h5py.File(copy, "r+") as file:
         change(file)
@@ -634,40 +767,73 @@ def video(**changes):
     return {"id": "v", "keypoints": keypoints, "score": score} | changes
 
 
-@pytest.mark.parametrize("misuse, sentence", [
-    (lambda w: w.add_video(**video(keypoints=np.zeros((4, 21, 2)))), r"video 'v': keypoints \(4, 21, 2\)"),
-    (lambda w: w.add_video(**video(keypoints=np.zeros((4, 22, 3)))), r"expected \[T, 22, 2\]"),
-    (lambda w: w.add_video(**video(score=np.zeros((3, 22)))), r"score \(3, 22\)"),
-    (lambda w: w.add_video(**video(score=np.full((4, 22), np.inf))), "video 'v': a score is infinite"),
-    (lambda w: w.add_video(**video(score=np.full((4, 22), -np.inf))), "video 'v': a score is infinite"),
-    (lambda w: w.add_video(**video(score="none")),
-     "video 'v': keypoints or scores are not arrays of numbers"),
-    (lambda w: w.add_video(**video(id="v\0")), "its id is .* with a NUL byte"),
-    (lambda w: w.add_video(**video(id=7)), "its id is 7, expected text"),
-    (lambda w: w.add_video(**video(subject="\udcff")), "its subject is .* not UTF-8"),
-    (lambda w: w.add_video(**video(fps=-25)), "fps is -25, expected a finite number"),
-    (lambda w: w.add_video(**video(fps=np.nan)), "fps is nan"),
-    (lambda w: w.add_video(**video(fps=1e300)), "fps is 1e\\+300"),
-    (lambda w: w.add_video(**video(width=-1)), "width is -1, expected a whole number of pixels"),
-    (lambda w: w.add_video(**video(height=2**31)), "height is 2147483648"),
-    (lambda w: w.add_video(**video(height=np.nan)), "height is nan"),
-    (lambda w: w.add_clip("a", 0, 1, "a\0b"), "its class name is .* with a NUL byte"),
-    (lambda w: w.add_split("a\0b", [], []), "a split's name is .* with a NUL byte"),
-    (lambda w: w.add_video(**video(id="a")), "video 'a' is there twice"),
-    (lambda w: w.add_video("v", *clip_of(5, 0)), "opened for 8 frames, this needs 9"),
-    (lambda w: w.add_clip("v", 0, 1), "clip of unknown video 'v'"),
-    (lambda w: w.add_clip("a", -1, 2), "frames -1 to 1 lie outside its 4 frames"),
-    (lambda w: w.add_clip("a", 3, 2), "frames 3 to 5 lie outside its 4 frames"),
-    (lambda w: w.add_clip("a", 0, 0), "lie outside"),
-    (lambda w: (w.add_split("x", [], []), w.add_split("x", [], [])), "split 'x' is there twice"),
-    (lambda w: w.add_split("cross/view", [], []), "cannot be called 'cross/view'"),
-    (lambda w: w.add_split("all", [], []), "cannot be called 'all'"),
-    (lambda w: (w.add_video(**video()), w.add_split("x", [0], [])), "split 'x' names clips that are not there"),
-    (lambda w: (w.add_video(**video()), w.add_split("x", [0], [0], of="videos")), "names a row of videos twice"),
-    (lambda w: (w.add_video(**video()), w.add_split("x", [], [], of="people")), "is of 'people'"),
-    (lambda w: (w.add_video(**video()), w.add_clip("a", 0, 1, 0)), "label lies outside the 0 class names"),
-    (lambda w: None, "opened for 8 frames, 4 were added"),
-])
+@pytest.mark.parametrize(
+    "misuse, sentence",
+    [
+        (
+            lambda w: w.add_video(**video(keypoints=np.zeros((4, 21, 2)))),
+            r"video 'v': keypoints \(4, "
+            r"21, 2\)",
+        ),
+        (lambda w: w.add_video(**video(keypoints=np.zeros((4, 22, 3)))), r"expected \[T, 22, 2\]"),
+        (lambda w: w.add_video(**video(score=np.zeros((3, 22)))), r"score \(3, 22\)"),
+        (
+            lambda w: w.add_video(**video(score=np.full((4, 22), np.inf))),
+            "video 'v': a score is infinite",
+        ),
+        (
+            lambda w: w.add_video(**video(score=np.full((4, 22), -np.inf))),
+            "video 'v': a score is infinite",
+        ),
+        (
+            lambda w: w.add_video(**video(score="none")),
+            "video 'v': keypoints or scores are not arrays of numbers",
+        ),
+        (lambda w: w.add_video(**video(id="v\0")), "its id is .* with a NUL byte"),
+        (lambda w: w.add_video(**video(id=7)), "its id is 7, expected text"),
+        (lambda w: w.add_video(**video(subject="\udcff")), "its subject is .* not UTF-8"),
+        (lambda w: w.add_video(**video(fps=-25)), "fps is -25, expected a finite number"),
+        (lambda w: w.add_video(**video(fps=np.nan)), "fps is nan"),
+        (lambda w: w.add_video(**video(fps=1e300)), "fps is 1e\\+300"),
+        (
+            lambda w: w.add_video(**video(width=-1)),
+            "width is -1, expected a whole number of pixels",
+        ),
+        (lambda w: w.add_video(**video(height=2**31)), "height is 2147483648"),
+        (lambda w: w.add_video(**video(height=np.nan)), "height is nan"),
+        (lambda w: w.add_clip("a", 0, 1, "a\0b"), "its class name is .* with a NUL byte"),
+        (lambda w: w.add_split("a\0b", [], []), "a split's name is .* with a NUL byte"),
+        (lambda w: w.add_video(**video(id="a")), "video 'a' is there twice"),
+        (lambda w: w.add_video("v", *clip_of(5, 0)), "opened for 8 frames, this needs 9"),
+        (lambda w: w.add_clip("v", 0, 1), "clip of unknown video 'v'"),
+        (lambda w: w.add_clip("a", -1, 2), "frames -1 to 1 lie outside its 4 frames"),
+        (lambda w: w.add_clip("a", 3, 2), "frames 3 to 5 lie outside its 4 frames"),
+        (lambda w: w.add_clip("a", 0, 0), "lie outside"),
+        (
+            lambda w: (w.add_split("x", [], []), w.add_split("x", [], [])),
+            "split 'x' is there twice",
+        ),
+        (lambda w: w.add_split("cross/view", [], []), "cannot be called 'cross/view'"),
+        (lambda w: w.add_split("all", [], []), "cannot be called 'all'"),
+        (
+            lambda w: (w.add_video(**video()), w.add_split("x", [0], [])),
+            "split 'x' names clips that are not there",
+        ),
+        (
+            lambda w: (w.add_video(**video()), w.add_split("x", [0], [0], of="videos")),
+            "names a row of videos twice",
+        ),
+        (
+            lambda w: (w.add_video(**video()), w.add_split("x", [], [], of="people")),
+            "is of 'people'",
+        ),
+        (
+            lambda w: (w.add_video(**video()), w.add_clip("a", 0, 1, 0)),
+            "label lies outside the 0 class names",
+        ),
+        (lambda w: None, "opened for 8 frames, 4 were added"),
+    ],
+)
 def test_misuse_of_the_writer(tmp_path, misuse, sentence):
     with pytest.raises(InputError, match=sentence):
         with StoreWriter(tmp_path / "s.h5", LAYOUT, unit="pixel", frames=8, source="") as writer:

@@ -1,8 +1,9 @@
-"""Padding: how many of the frames that a training epoch works through belong to no clip, at iMiGUE's lengths.
+"""Padding: how many of the frames that a training epoch works through belong to no clip, at
+iMiGUE's lengths.
 
-Everything that is worked through counts: frames past a clip's end and rows that only fill a batch. Ours is told twice:
-of the frames that the recurrence reads, which stops at the longest clip of each part of a batch, and of the padded
-arrays, which all else goes through.
+Everything that is worked through counts: frames past a clip's end and rows that only fill a
+batch. Ours is told twice: of the frames that the recurrence reads, which stops at the longest
+clip of each part of a batch, and of the padded arrays, which all else goes through.
 """
 
 from __future__ import annotations
@@ -32,17 +33,25 @@ def run(runs: int, small: bool) -> Iterator[Row]:
         for where, share in zip(("a recurrence reads", "arrays hold"), shares):
             case = f"padding of the frames that {where}, {len(lengths):,} clips, at most {shapes} shapes"
             for peer, batches in peers.items():
-                theirs = padding(lengths, [(int(lengths[rows].max()), len(rows)) for rows in batches])
+                theirs = padding(
+                    lengths, [(int(lengths[rows].max()), len(rows)) for rows in batches]
+                )
                 yield figure(SUITE, case, "% of frames", 100 * share, peer, 100 * theirs)
     seconds = alternate({"ours": lambda: our_epoch(lengths, 8)}, runs)
-    yield row(SUITE, f"choose buckets and plan an epoch of {len(lengths):,} clips", "ms", seconds["ours"])
+    yield row(
+        SUITE, f"choose buckets and plan an epoch of {len(lengths):,} clips", "ms", seconds["ours"]
+    )
 
 
 def our_epoch(lengths: np.ndarray, shapes: int) -> list[Dispatch]:
     """The batches of an epoch as training draws them."""
     options = TrainOptions(batch_size=BATCH)
-    batches = plan(np.arange(len(lengths)), lengths, batch_edges(lengths, BATCH, shapes), BATCH, seed=0)
-    return group(batches, options.together, lambda steps: parts_of(steps, BATCH, options.longest_whole))
+    batches = plan(
+        np.arange(len(lengths)), lengths, batch_edges(lengths, BATCH, shapes), BATCH, seed=0
+    )
+    return group(
+        batches, options.together, lambda steps: parts_of(steps, BATCH, options.longest_whole)
+    )
 
 
 def random_batches(clips: int, seed: int = 0) -> list[np.ndarray]:
@@ -56,7 +65,7 @@ def sorted_batches(lengths: np.ndarray) -> list[np.ndarray]:
 
 
 def _cut(rows):
-    return [rows[i:i + BATCH] for i in range(0, len(rows), BATCH)]
+    return [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
 
 
 def padding(lengths: np.ndarray, batches: list[tuple[int, int]]) -> float:

@@ -21,7 +21,8 @@ class Row:
         case: what was measured.
         value: our figure.
         unit: its unit, and the peer's.
-        peer: what we are compared with; None where there is nothing to compare with or it is not installed.
+        peer: what we are compared with; None where there is nothing to compare with or it is not
+            installed.
         peer_value: the peer's figure.
         ratio: how many times better we are; above 1 we are better, whichever way the unit points.
         runs: how many times each contestant was timed; 1 for what is counted rather than timed.
@@ -42,8 +43,8 @@ class Row:
 def alternate(contestants: dict[str, Callable[[], object]], runs: int) -> dict[str, list[float]]:
     """Time contestants in turn, so that whatever else the machine does falls on all of them alike.
 
-    Each runs once unmeasured; then, `runs` times, every one of them once. A contestant must return only when its
-    work is done, which for JAX means `block_until_ready`.
+    Each runs once unmeasured; then, `runs` times, every one of them once. A contestant must
+    return only when its work is done, which for JAX means `block_until_ready`.
 
     Returns:
         seconds of every contestant, one a round.
@@ -59,8 +60,16 @@ def alternate(contestants: dict[str, Callable[[], object]], runs: int) -> dict[s
     return seconds
 
 
-def row(suite: str, case: str, unit: str, ours: list[float], peer: str | None = None,
-        theirs: list[float] | None = None, amount: float | None = None, peer_amount: float | None = None) -> Row:
+def row(
+    suite: str,
+    case: str,
+    unit: str,
+    ours: list[float],
+    peer: str | None = None,
+    theirs: list[float] | None = None,
+    amount: float | None = None,
+    peer_amount: float | None = None,
+) -> Row:
     """The medians of two contestants as a row; prints them with their spread.
 
     Args:
@@ -68,20 +77,34 @@ def row(suite: str, case: str, unit: str, ours: list[float], peer: str | None = 
         ours: our seconds, one a run.
         peer: the peer's name.
         theirs: its seconds; without them the row has no peer.
-        amount: how much (frames, queries) one run works through: the value is then amount / median seconds, and
-            higher is better. Without it the value is the median in milliseconds, and lower is better.
+        amount: how much (frames, queries) one run works through: the value is then amount /
+            median seconds, and higher is better. Without it the value is the median in
+            milliseconds, and lower is better.
         peer_amount: how much one run of the peer works through, where it is not the same.
     """
     value, spread = _rate(ours, amount)
     if peer is None or theirs is None:
-        return _said(Row(suite, case, value, unit, None, None, None, len(ours), device_name()), spread)
+        return _said(
+            Row(suite, case, value, unit, None, None, None, len(ours), device_name()), spread
+        )
     peer_value, peer_spread = _rate(theirs, amount if peer_amount is None else peer_amount)
     ratio = peer_value / value if amount is None else value / peer_value
-    return _said(Row(suite, case, value, unit, peer, peer_value, ratio, len(ours), device_name()), spread, peer_spread)
+    return _said(
+        Row(suite, case, value, unit, peer, peer_value, ratio, len(ours), device_name()),
+        spread,
+        peer_spread,
+    )
 
 
-def figure(suite: str, case: str, unit: str, value: float, peer: str | None = None, peer_value: float | None = None,
-           higher_is_better: bool = False) -> Row:
+def figure(
+    suite: str,
+    case: str,
+    unit: str,
+    value: float,
+    peer: str | None = None,
+    peer_value: float | None = None,
+    higher_is_better: bool = False,
+) -> Row:
     """A row of what is counted rather than timed (a share, bytes); prints it."""
     ratio = None
     if peer_value is not None:
@@ -126,19 +149,30 @@ def number(value: float) -> str:
 
 @functools.cache
 def device_name() -> str:
-    """What JAX computes on, in words: the accelerator's kind, or the processor's name and how many cores it lends."""
+    """What JAX computes on, in words: the accelerator's kind, or the processor's name and how
+    many cores it lends.
+    """
     import jax
 
     devices = jax.devices()
     if devices[0].platform == "cpu":
-        name, count = _processor(), len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        name, count = (
+            _processor(),
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        )
         return f"{name}, {count} cores"
-    return devices[0].device_kind if len(devices) == 1 else f"{len(devices)} x {devices[0].device_kind}"
+    return (
+        devices[0].device_kind
+        if len(devices) == 1
+        else f"{len(devices)} x {devices[0].device_kind}"
+    )
 
 
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+            return next(
+                line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -8,14 +8,21 @@ import optax
 from flax import nnx
 
 
-def bidirectional(inputs: int, units: int, rngs: nnx.Rngs, return_carry: bool = False) -> nnx.Bidirectional:
+def bidirectional(
+    inputs: int, units: int, rngs: nnx.Rngs, return_carry: bool = False
+) -> nnx.Bidirectional:
     """Both directions of an LSTM layer."""
-    return nnx.Bidirectional(nnx.RNN(nnx.OptimizedLSTMCell(inputs, units, rngs=rngs)),
-                             nnx.RNN(nnx.OptimizedLSTMCell(inputs, units, rngs=rngs)), return_carry=return_carry)
+    return nnx.Bidirectional(
+        nnx.RNN(nnx.OptimizedLSTMCell(inputs, units, rngs=rngs)),
+        nnx.RNN(nnx.OptimizedLSTMCell(inputs, units, rngs=rngs)),
+        return_carry=return_carry,
+    )
 
 
 def merged(graph, weights, rest) -> nnx.Module:
-    """A module out of its parts, inside a traced function; `rest` is copied, since `nnx.RNN` counts in it."""
+    """A module out of its parts, inside a traced function; `rest` is copied, since `nnx.RNN`
+    counts in it.
+    """
     return nnx.merge(graph, weights, jax.tree.map(lambda leaf: leaf, rest))
 
 
@@ -29,11 +36,14 @@ class AutoEncoder(nnx.Module):
         self.decoder = nnx.RNN(nnx.OptimizedLSTMCell(2 * units, decoder_units, rngs=rngs))
         self.readout = nnx.Linear(decoder_units, inputs, rngs=rngs)
 
-    def loss(self, x: jax.Array, length: jax.Array, weight: jax.Array, noise: jax.Array) -> jax.Array:
+    def loss(
+        self, x: jax.Array, length: jax.Array, weight: jax.Array, noise: jax.Array
+    ) -> jax.Array:
         """Squared error of the re-generated clips + kl · divergence, as `USVAE.loss` means them.
 
         Args:
-            x: `[B, T, inputs]`, zero in the padding; length int `[B]`; weight 1 for a clip and 0 for filling `[B]`.
+            x: `[B, T, inputs]`, zero in the padding; length int `[B]`; weight 1 for a clip and 0
+                for filling `[B]`.
             noise: standard normal `[B, 2 · units]`.
         """
         ((_, left), (_, right)), _ = self.encoder(x, seq_lengths=length)
@@ -50,7 +60,9 @@ class AutoEncoder(nnx.Module):
 
 
 def trainer(model: AutoEncoder, learning_rate: float = 2e-4):
-    """A function `train(x, length, weight)` that takes one jitted Adam step and returns when it is done."""
+    """A function `train(x, length, weight)` that takes one jitted Adam step and returns when it
+    is done.
+    """
     graph, weights, rest = nnx.split(model, nnx.Param, ...)
     adam = optax.adam(learning_rate)
     latent = model.log_variance.out_features

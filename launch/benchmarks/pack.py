@@ -1,10 +1,13 @@
-"""Packing OpenPose's files, simulated ones, beside the least that it takes: to open, read and parse each of them.
+"""Packing OpenPose's files, simulated ones, beside the least that it takes: to open, read and
+parse each of them.
 
-"Typed parsing" is msgspec's into declared types and one float32 array a frame, the fastest of the JSON parsers. It
-stands here twice: after reading with file objects, and with the system's calls only, which is what packing itself does.
-Packing also lists the folders, follows one person and writes the store.
+"Typed parsing" is msgspec's into declared types and one float32 array a frame, the fastest of the
+JSON parsers. It
+stands here twice: after reading with file objects, and with the system's calls only, which is
+what packing itself does. Packing also lists the folders, follows one person and writes the store.
 
-The files have just been written and lie in memory; a disk that has to be read first is slower than all of this.
+The files have just been written and lie in memory; a disk that has to be read first is slower
+than all of this.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from mgjax import skeleton
 SUITE = "pack"
 LAYOUT = skeleton.BODY_25_HANDS
 PARTS = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d")
-REPEATS = 10  # each recording so many times for several workers, so that their start does not count for much
+# each recording so many times for several workers, so that their start does not count for much
+REPEATS = 10
 
 
 def run(runs: int, small: bool) -> Iterator[Row]:
@@ -33,7 +37,9 @@ def run(runs: int, small: bool) -> Iterator[Row]:
     videos, clips, repeats = (2, 1, 2) if small else (40, 10, REPEATS)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        simulate.write_openpose(simulate.simulate(videos=videos, subjects=2, clips_per_video=clips), folder / "made")
+        simulate.write_openpose(
+            simulate.simulate(videos=videos, subjects=2, clips_per_video=clips), folder / "made"
+        )
         frames = folder / "made" / "openpose"
         yield from _one_core(frames, folder / "out.h5", runs)
         many = folder / "many"
@@ -54,17 +60,36 @@ def _one_core(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator
         "packing": lambda: pack_openpose.pack(folder, output, LAYOUT),
         "plain json": lambda: _read(paths, _through_a_file, _plain),
     }
-    peers = {"typed parsing, files": _through_a_file, "typed parsing, system calls": _through_the_system}
+    peers = {
+        "typed parsing, files": _through_a_file,
+        "typed parsing, system calls": _through_the_system,
+    }
     typed = _typed()
     if typed is not None:
-        contestants |= {peer: functools.partial(_read, paths, content, typed) for peer, content in peers.items()}
+        contestants |= {
+            peer: functools.partial(_read, paths, content, typed) for peer, content in peers.items()
+        }
     seconds = alternate(contestants, runs)
     files = f"{len(paths):,} files"
-    yield row(SUITE, f"reading {files}, 1 core", "frames/s", seconds["reading"], "plain json", seconds["plain json"],
-              amount=len(paths))
+    yield row(
+        SUITE,
+        f"reading {files}, 1 core",
+        "frames/s",
+        seconds["reading"],
+        "plain json",
+        seconds["plain json"],
+        amount=len(paths),
+    )
     for peer in peers:
-        yield row(SUITE, f"packing {files}, 1 core", "frames/s", seconds["packing"], peer, seconds.get(peer),
-                  amount=len(paths))
+        yield row(
+            SUITE,
+            f"packing {files}, 1 core",
+            "frames/s",
+            seconds["packing"],
+            peer,
+            seconds.get(peer),
+            amount=len(paths),
+        )
 
 
 def _all_cores(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator[Row]:
@@ -72,15 +97,27 @@ def _all_cores(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterato
     if cores == 1:
         return
     files = sum(recording.files for recording in openpose.find_recordings(folder)[0])
-    seconds = alternate({
-        workers: functools.partial(pack_openpose.pack, folder, output, LAYOUT, workers=workers)
-        for workers in (1, cores)
-    }, runs)
-    yield row(SUITE, f"packing {files:,} files, {cores} workers", "frames/s", seconds[cores], "1 worker", seconds[1],
-              amount=files)
+    seconds = alternate(
+        {
+            workers: functools.partial(pack_openpose.pack, folder, output, LAYOUT, workers=workers)
+            for workers in (1, cores)
+        },
+        runs,
+    )
+    yield row(
+        SUITE,
+        f"packing {files:,} files, {cores} workers",
+        "frames/s",
+        seconds[cores],
+        "1 worker",
+        seconds[1],
+        amount=files,
+    )
 
 
-def _read(paths: list[str], content: Callable[[str], bytes], parse: Callable[[bytes], list[np.ndarray]]) -> None:
+def _read(
+    paths: list[str], content: Callable[[str], bytes], parse: Callable[[bytes], list[np.ndarray]]
+) -> None:
     for path in paths:
         parse(content(path))
 
@@ -113,7 +150,12 @@ def _typed() -> Callable[[bytes], list[np.ndarray]] | None:
     decode = msgspec.json.Decoder(msgspec.defstruct("Frame", [("people", list[person])])).decode
 
     def parse(text):
-        return [np.array(p.pose_keypoints_2d + p.hand_left_keypoints_2d + p.hand_right_keypoints_2d, np.float32)
-                for p in decode(text).people]
+        return [
+            np.array(
+                p.pose_keypoints_2d + p.hand_left_keypoints_2d + p.hand_right_keypoints_2d,
+                np.float32,
+            )
+            for p in decode(text).people
+        ]
 
     return parse

@@ -1,7 +1,8 @@
 """The recurrence: a whole training step of U-S-VAE's shape, and a bidirectional layer alone.
 
-The step has no help from length buckets: every clip fills its 50 frames. Beside PyTorch's `nn.LSTM` stands the time
-that the step's matrix products alone take (`Products`), which no implementation of these products can beat.
+The step has no help from length buckets: every clip fills its 50 frames. Beside PyTorch's
+`nn.LSTM` stands the time that the step's matrix products alone take (`Products`), which no
+implementation of these products can beat.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ INPUTS = LAYOUT.dimensions * len(LAYOUT)
 
 
 class Shape(NamedTuple):
-    """Sizes of a training step: clips, frames of each, units of the encoder's directions and of the decoder."""
+    """Sizes of a training step: clips, frames of each, units of the encoder's directions and of
+    the decoder.
+    """
 
     batch: int
     frames: int
@@ -46,7 +49,9 @@ def run(runs: int, small: bool) -> Iterator[Row]:
 
 
 def _repeats() -> int:
-    """How often a timed run repeats a step: a few milliseconds on an accelerator are too short to time once."""
+    """How often a timed run repeats a step: a few milliseconds on an accelerator are too short
+    to time once.
+    """
     return 3 if jax.default_backend() == "cpu" else 50
 
 
@@ -75,26 +80,42 @@ def _nn_lstm(packed: bool) -> str:
 
 
 def training_step(shape: Shape, runs: int) -> Iterator[Row]:
-    """Forward, backward and Adam of a plain auto-encoder of U-S-VAE's shape, all clips equally long.
+    """Forward, backward and Adam of a plain auto-encoder of U-S-VAE's shape, all clips equally
+    long.
 
     Ours takes its steps as `mgjax.training.fit` does, several in one call.
     """
     repeats = max(_repeats(), TrainOptions().together)
-    x = np.random.default_rng(0).standard_normal((shape.batch, shape.frames, INPUTS)).astype(np.float32)
+    x = (
+        np.random.default_rng(0)
+        .standard_normal((shape.batch, shape.frames, INPUTS))
+        .astype(np.float32)
+    )
     length = np.full(shape.batch, shape.frames)
     products = Products(shape)
     contestants = {"mgjax": _our_step(shape, x, length, repeats)}
     peers, device = torch_peers()
     for packed in (False, True) if peers else ():
-        train = peers.trainer(peers.AutoEncoder(INPUTS, shape.units, shape.decoder, 0, packed), device)
-        contestants[_nn_lstm(packed)] = functools.partial(train, *peers.place(x, length, device), repeats)
+        train = peers.trainer(
+            peers.AutoEncoder(INPUTS, shape.units, shape.decoder, 0, packed), device
+        )
+        contestants[_nn_lstm(packed)] = functools.partial(
+            train, *peers.place(x, length, device), repeats
+        )
     contestants["GEMM floor"] = products.timed(repeats)
     seconds = alternate(contestants, runs)
-    case = (f"training step, {shape.batch} clips of {shape.frames} frames, BLSTM {shape.units}, "
-            f"decoder LSTM {shape.decoder}")
+    case = (
+        f"training step, {shape.batch} clips of {shape.frames} frames, BLSTM {shape.units}, "
+        f"decoder LSTM {shape.decoder}"
+    )
     yield from _rows(case, "mgjax", seconds, repeats)
-    yield row(SUITE, "matrix products at the step's shapes", "GFLOP/s", seconds["GEMM floor"],
-              amount=repeats * products.operations / 1e9)
+    yield row(
+        SUITE,
+        "matrix products at the step's shapes",
+        "GFLOP/s",
+        seconds["GEMM floor"],
+        amount=repeats * products.operations / 1e9,
+    )
 
 
 def our_model(shape: Shape, kl: float = 0.0) -> USVAE:
@@ -116,7 +137,9 @@ def _our_step(shape, x, length, repeats):
 
     def step(_, carry, batch):
         weights, state = carry
-        gradients = jax.grad(lambda weights: nnx.merge(graph, weights).loss(batch, jax.random.key(0))[0])(weights)
+        gradients = jax.grad(
+            lambda weights: nnx.merge(graph, weights).loss(batch, jax.random.key(0))[0]
+        )(weights)
         updates, state = adam.update(gradients, state, weights)
         return optax.apply_updates(weights, updates), state
 
@@ -135,19 +158,23 @@ def _our_step(shape, x, length, repeats):
 class Products:
     """The matrix products of one training step and nothing else, by jitted `jnp.dot`, float32.
 
-    Counted, for B clips of T frames, D inputs, H units of each encoder direction and K of the decoder:
+    Counted, for B clips of T frames, D inputs, H units of each encoder direction and K of the
+    decoder:
 
-    - the encoder's input projections `[B·T, D] [D, 4H]` and their weight gradients `[D, B·T] [B·T, 4H]`;
-    - its recurrent products `[B, H] [H, 4H]`, one a time step and direction, T - 1 of each since the first state is
-      zero; back through time as many `[B, 4H] [4H, H]`; their weight gradients `[H, B·(T-1)] [B·(T-1), 4H]`;
-    - the decoder's first input `[B, 2H] [2H, 4K]`, that product's two gradients, and its recurrent products like the
-      encoder's;
+    - the encoder's input projections `[B·T, D] [D, 4H]` and their weight gradients `[D, B·T]
+      [B·T, 4H]`;
+    - its recurrent products `[B, H] [H, 4H]`, one a time step and direction, T - 1 of each since
+      the first state is zero; back through time as many `[B, 4H] [4H, H]`; their weight gradients
+      `[H, B·(T-1)] [B·(T-1), 4H]`;
+    - the decoder's first input `[B, 2H] [2H, 4K]`, that product's two gradients, and its
+      recurrent products like the encoder's;
     - the readout `[B·T, K] [K, D]` and its two gradients.
 
-    The products of one recurrence run in a `lax.scan` in which each one's operand is made of the result before it, as
-    in the real step, so that none can be left out, merged with another or run beside it; both directions of the
-    encoder are in one scan and may run beside each other. What lies between two products is one addition over the
-    gates. The other products are outputs of the same compiled function.
+    The products of one recurrence run in a `lax.scan` in which each one's operand is made of the
+    result before it, as in the real step, so that none can be left out, merged with another or
+    run beside it; both directions of the encoder are in one scan and may run beside each other.
+    What lies between two products is one addition over the gates. The other products are outputs
+    of the same compiled function.
     """
 
     def __init__(self, shape: Shape):
@@ -156,19 +183,29 @@ class Products:
         self.steps = frames - 1
         self.hoisted = (
             *[(rows, INPUTS, 4 * units), (INPUTS, rows, 4 * units), (units, later, 4 * units)] * 2,
-            (code, batch, 4 * decoder), (batch, 4 * decoder, code), (decoder, later, 4 * decoder),
-            (rows, decoder, INPUTS), (rows, INPUTS, decoder), (decoder, rows, INPUTS),
+            (code, batch, 4 * decoder),
+            (batch, 4 * decoder, code),
+            (decoder, later, 4 * decoder),
+            (rows, decoder, INPUTS),
+            (rows, INPUTS, decoder),
+            (decoder, rows, INPUTS),
         )
         one_way = 2 * units * 4 * units + decoder * 4 * decoder
-        self.operations = 2 * (sum(m * k * n for m, k, n in self.hoisted) + batch * code * 4 * decoder
-                               + 2 * self.steps * batch * one_way)
+        self.operations = 2 * (
+            sum(m * k * n for m, k, n in self.hoisted)
+            + batch * code * 4 * decoder
+            + 2 * self.steps * batch * one_way
+        )
         rng = np.random.default_rng(0)
         draw = lambda *size: jnp.asarray(rng.standard_normal(size) / np.sqrt(size[0]), jnp.float32)
         self.operands = {
             "hoisted": [(draw(m, k), draw(k, n)) for m, k, n in self.hoisted],
-            "encoder": [draw(units, 4 * units) for _ in range(2)], "decoder": draw(decoder, 4 * decoder),
-            "encoder back": [draw(4 * units, units) for _ in range(2)], "decoder back": draw(4 * decoder, decoder),
-            "first": draw(code, 4 * decoder), "state": [draw(batch, units) for _ in range(2)],
+            "encoder": [draw(units, 4 * units) for _ in range(2)],
+            "decoder": draw(decoder, 4 * decoder),
+            "encoder back": [draw(4 * units, units) for _ in range(2)],
+            "decoder back": draw(4 * decoder, decoder),
+            "first": draw(code, 4 * decoder),
+            "state": [draw(batch, units) for _ in range(2)],
         }
 
     def __call__(self, operands: dict):
@@ -182,7 +219,10 @@ class Products:
         return ends, [a @ b for a, b in operands["hoisted"]]
 
     def _recur(self, states, weights, following):
-        step = lambda states, _: ([following(state @ matrix) for state, matrix in zip(states, weights)], None)
+        step = lambda states, _: (
+            [following(state @ matrix) for state, matrix in zip(states, weights)],
+            None,
+        )
         return jax.lax.scan(step, states, length=self.steps)[0]
 
     def timed(self, repeats: int) -> Callable:
@@ -192,7 +232,9 @@ class Products:
 
 
 def _fold(gates):
-    """The next state out of a product's four gates: their sum, halved, so that it neither grows nor vanishes."""
+    """The next state out of a product's four gates: their sum, halved, so that it neither grows
+    nor vanishes.
+    """
     return gates.reshape(len(gates), 4, -1).sum(1) / 2
 
 
@@ -205,7 +247,9 @@ def _spread(state):
 
 
 def layer_alone(batch: int, frames: int, units: int, gradients: bool, runs: int) -> Iterator[Row]:
-    """A bidirectional LSTM layer over clips of 1 to `frames` frames, forward or with its weights' gradients."""
+    """A bidirectional LSTM layer over clips of 1 to `frames` frames, forward or with its
+    weights' gradients.
+    """
     rng, repeats = np.random.default_rng(0), _repeats()
     length = rng.integers(1, frames + 1, batch)
     length[0] = frames
@@ -215,20 +259,31 @@ def layer_alone(batch: int, frames: int, units: int, gradients: bool, runs: int)
     inputs = [jnp.asarray(array) for array in (x, length.astype(np.int32), seed)]
     ours = LSTM(INPUTS, units, bidirectional=True, rngs=nnx.Rngs(0))
     contestants = {
-        "mgjax": _jax_layer(ours, lambda layer, x, length: layer(x, length)[0], inputs, gradients, repeats),
-        "flax nnx.RNN": _jax_layer(nnx_models.bidirectional(INPUTS, units, nnx.Rngs(0)),
-                                   lambda layer, x, length: layer(x, seq_lengths=length), inputs, gradients, repeats),
+        "mgjax": _jax_layer(
+            ours, lambda layer, x, length: layer(x, length)[0], inputs, gradients, repeats
+        ),
+        "flax nnx.RNN": _jax_layer(
+            nnx_models.bidirectional(INPUTS, units, nnx.Rngs(0)),
+            lambda layer, x, length: layer(x, seq_lengths=length),
+            inputs,
+            gradients,
+            repeats,
+        ),
     }
     peers, device = torch_peers()
     for packed in (False, True) if peers else ():
         ends = length if packed else None
-        contestants[_nn_lstm(packed)] = peers.layer(INPUTS, units, x, ends, seed, gradients, repeats, device)
+        contestants[_nn_lstm(packed)] = peers.layer(
+            INPUTS, units, x, ends, seed, gradients, repeats, device
+        )
     case = f"BLSTM {units}, {batch} clips of 1–{frames} frames, forward{' and backward' if gradients else ''}"
     yield from _rows(case, "mgjax", alternate(contestants, runs), repeats)
 
 
 def _jax_layer(layer, call, inputs, gradients, repeats):
-    """A contestant: the layer's outputs, or the gradients of its weights when the outputs' are `seed`."""
+    """A contestant: the layer's outputs, or the gradients of its weights when the outputs' are
+    `seed`.
+    """
     graph, weights, rest = nnx.split(layer, nnx.Param, ...)
 
     def outputs(weights, x, length):

@@ -1,9 +1,11 @@
-"""Stores larger than memory: what training costs a frame when the store is streamed, and how much memory it takes.
+"""Stores larger than memory: what training costs a frame when the store is streamed, and how much
+memory it takes.
 
-A store of four million frames of random walks, with clips as long as iMiGUE's, beside one of a tenth of it. Each is
-trained for one epoch by a process of its own (`python scale.py STORE FOLDER`), whose greatest resident memory is
-measured; the seconds are those of the epoch, compilation apart. The larger one does not fit the library's limit for
-stores held whole and is read in blocks.
+A store of four million frames of random walks, with clips as long as iMiGUE's, beside one of a
+tenth of it. Each is trained for one epoch by a process of its own (`python scale.py STORE
+FOLDER`), whose greatest resident memory is measured; the seconds are those of the epoch,
+compilation apart. The larger one does not fit the library's limit for stores held whole and is
+read in blocks.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ import numpy as np
 if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from benchmarks.clips import imigue_lengths, random_walks, write_store  # noqa: E402
-from benchmarks.measure import Row, figure, row  # noqa: E402
+from benchmarks.clips import imigue_lengths, random_walks, write_store
+from benchmarks.measure import Row, figure, row
 
 SUITE = "scale"
 FRAMES = 4_000_000
@@ -36,31 +38,63 @@ def run(runs: int, small: bool) -> Iterator[Row]:
         folder = pathlib.Path(folder)
         for size in sizes:
             lengths = imigue_lengths(size // 40)
-            lengths = lengths[:np.searchsorted(np.cumsum(lengths), size) + 1]
-            write_store(folder / f"{size}.h5", lengths, lambda first, of_video: random_walks(of_video, seed=first))
+            lengths = lengths[: np.searchsorted(np.cumsum(lengths), size) + 1]
+            write_store(
+                folder / f"{size}.h5",
+                lengths,
+                lambda first, of_video: random_walks(of_video, seed=first),
+            )
         found = {size: [] for size in sizes}
-        for number in range(1 if small else min(runs, 2)):  # an epoch of the large one takes minutes
+        # an epoch of the large one takes minutes
+        for number in range(1 if small else min(runs, 2)):
             for size in sizes:
-                found[size].append(_train(folder / f"{size}.h5", folder / f"run{size}-{number}", small))
+                found[size].append(
+                    _train(folder / f"{size}.h5", folder / f"run{size}-{number}", small)
+                )
     seconds = {size: [each["seconds"] / each["frames"] for each in found[size]] for size in sizes}
     large, tenth = sizes
-    yield row(SUITE, f"training on {large:,} frames, {found[large][0]['blocks']} blocks", "valid frames/s",
-              seconds[large], f"{tenth:,} frames, {found[tenth][0]['blocks']} block", seconds[tenth], 1.0)
+    yield row(
+        SUITE,
+        f"training on {large:,} frames, {found[large][0]['blocks']} blocks",
+        "valid frames/s",
+        seconds[large],
+        f"{tenth:,} frames, {found[tenth][0]['blocks']} block",
+        seconds[tenth],
+        1.0,
+    )
     memory = {size: max(each["memory"] for each in found[size]) / 2**30 for size in sizes}
-    yield figure(SUITE, f"greatest resident memory, {large:,} frames", "GiB", memory[large],
-                 f"{tenth:,} frames", memory[tenth])
-    yield figure(SUITE, f"one epoch of {IMIGUE_3K:,} frames at this speed", "min",
-                 IMIGUE_3K * float(np.median(seconds[large])) / 60, None, None)
+    yield figure(
+        SUITE,
+        f"greatest resident memory, {large:,} frames",
+        "GiB",
+        memory[large],
+        f"{tenth:,} frames",
+        memory[tenth],
+    )
+    yield figure(
+        SUITE,
+        f"one epoch of {IMIGUE_3K:,} frames at this speed",
+        "min",
+        IMIGUE_3K * float(np.median(seconds[large])) / 60,
+        None,
+        None,
+    )
 
 
 def _train(store, folder, small) -> dict:
-    done = subprocess.run([sys.executable, __file__, str(store), str(folder), "8" if small else "256"],
-                          stdout=subprocess.PIPE, check=True, text=True)
+    done = subprocess.run(
+        [sys.executable, __file__, str(store), str(folder), "8" if small else "256"],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def train_once(store_path: str, folder: str, units: int):
-    """Train one epoch and print seconds, valid frames, blocks and the process's greatest resident memory."""
+    """Train one epoch and print seconds, valid frames, blocks and the process's greatest
+    resident memory.
+    """
     from mgjax.batching import Blocks
     from mgjax.models.usvae import USVAE
     from mgjax.store import Store
@@ -69,14 +103,35 @@ def train_once(store_path: str, folder: str, units: int):
     from mgjax.transforms import Augmentation, Preparation
 
     with Store(store_path) as store:
-        run = Run("usvae", USVAE.Config(units=units, decoder_units=units), Preparation(), Augmentation(),
-                  TrainOptions(epochs=1, checkpoint_seconds=1e9), store.layout, "all", ())
+        run = Run(
+            "usvae",
+            USVAE.Config(units=units, decoder_units=units),
+            Preparation(),
+            Augmentation(),
+            TrainOptions(epochs=1, checkpoint_seconds=1e9),
+            store.layout,
+            "all",
+            (),
+        )
         fit(run, store, folder, log=lambda line: None)
-        blocks, frames = len(Blocks(store, np.arange(len(store.clips)))), int(store.clips.length.sum())
+        blocks, frames = (
+            len(Blocks(store, np.arange(len(store.clips)))),
+            int(store.clips.length.sum()),
+        )
     # Linux counts in KiB, macOS in bytes.
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    print(json.dumps({"seconds": RunFolder(folder).metrics()[0]["seconds"], "frames": frames, "blocks": blocks,
-                      "memory": memory}))
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    print(
+        json.dumps(
+            {
+                "seconds": RunFolder(folder).metrics()[0]["seconds"],
+                "frames": frames,
+                "blocks": blocks,
+                "memory": memory,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

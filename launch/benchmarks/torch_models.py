@@ -1,9 +1,10 @@
 """The peers in PyTorch: U-S-VAE and a bidirectional layer as one writes them with `nn.LSTM`.
 
-Padded, `nn.LSTM` runs through the padding: its final states are those after the last padded frame, so that Z_T is that
-of the paper only where all clips are equally long. That is how padded sequences are mostly trained, and the fastest
-way. Packed, every clip ends at its own last frame and the model equals `mgjax.models.usvae.USVAE`. Products are at the
-precision PyTorch chooses by default.
+Padded, `nn.LSTM` runs through the padding: its final states are those after the last padded
+frame, so that Z_T is that of the paper only where all clips are equally long. That is how padded
+sequences are mostly trained, and the fastest way. Packed, every clip ends at its own last frame
+and the model equals `mgjax.models.usvae.USVAE`. Products are at the precision PyTorch chooses by
+default.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def wait(device: torch.device):
 
 
 def run_lstm(lstm: nn.LSTM, x: torch.Tensor, length: torch.Tensor | None):
-    """Outputs `[B, T, ·]` and final hidden states `[directions, B, H]`; packed where lengths are given.
+    """Outputs `[B, T, ·]` and final hidden states `[directions, B, H]`; packed where lengths are
+    given.
 
     Args:
         length: frames of every clip, int64 `[B]`, on the host; None runs through the padding.
@@ -40,12 +42,15 @@ def run_lstm(lstm: nn.LSTM, x: torch.Tensor, length: torch.Tensor | None):
     if length is None:
         outputs, (hidden, _) = lstm(x)
         return outputs, hidden
-    packed, (hidden, _) = lstm(pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False))
+    packed, (hidden, _) = lstm(
+        pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False)
+    )
     return pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])[0], hidden
 
 
 class AutoEncoder(nn.Module):
-    """U-S-VAE: bidirectional LSTM, Z_T, LSTM decoder fed a sample around Z_T and then zeros, linear readout.
+    """U-S-VAE: bidirectional LSTM, Z_T, LSTM decoder fed a sample around Z_T and then zeros,
+    linear readout.
 
     Args:
         inputs: features of a frame.
@@ -62,7 +67,9 @@ class AutoEncoder(nn.Module):
         self.decoder = nn.LSTM(2 * units, decoder_units, batch_first=True)
         self.readout = nn.Linear(decoder_units, inputs)
 
-    def loss(self, x: torch.Tensor, length: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+    def loss(
+        self, x: torch.Tensor, length: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Squared error of the re-generated clips + kl · divergence, as `USVAE.loss` means them.
 
         Args:
@@ -78,7 +85,9 @@ class AutoEncoder(nn.Module):
             log_variance = self.log_variance(mean)
             noise = torch.randn_like(mean) if noise is None else noise
             latent = mean + torch.exp(log_variance / 2) * noise
-            divergence = 0.5 * (mean**2 + torch.exp(log_variance) - 1 - log_variance).mean(-1).mean()
+            divergence = (
+                0.5 * (mean**2 + torch.exp(log_variance) - 1 - log_variance).mean(-1).mean()
+            )
         zeros = latent.new_zeros(len(x), x.shape[1] - 1, latent.shape[-1])
         outputs = run_lstm(self.decoder, torch.cat([latent[:, None], zeros], 1), ends)[0]
         length = length.to(x.device)
@@ -89,12 +98,16 @@ class AutoEncoder(nn.Module):
 
 
 def place(x, length, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """NumPy's `[B, T, inputs]` on the device and lengths `[B]` on the host, where packing wants them."""
+    """NumPy's `[B, T, inputs]` on the device and lengths `[B]` on the host, where packing wants
+    them.
+    """
     return torch.from_numpy(x).to(device), torch.as_tensor(length, dtype=torch.int64)
 
 
 def trainer(model: AutoEncoder, device: torch.device, learning_rate: float = 2e-4):
-    """A function `train(x, length, steps=1)` that takes Adam steps and returns when they are done."""
+    """A function `train(x, length, steps=1)` that takes Adam steps and returns when they are
+    done.
+    """
     model.to(device)
     optimiser = torch.optim.Adam(model.parameters(), learning_rate)
 
@@ -108,7 +121,9 @@ def trainer(model: AutoEncoder, device: torch.device, learning_rate: float = 2e-
     return train
 
 
-def layer(features: int, units: int, x, length, seed, gradients: bool, repeats: int, device: torch.device):
+def layer(
+    features: int, units: int, x, length, seed, gradients: bool, repeats: int, device: torch.device
+):
     """A function that runs a bidirectional layer so many times and returns when that is done.
 
     Args:

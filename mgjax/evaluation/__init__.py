@@ -1,1 +1,3 @@
-"""Judging embeddings: probes and metrics are functions of arrays, `probe` and `embed` run them on stores."""
+"""Judging embeddings: probes and metrics are functions of arrays, `probe` and `embed` run them
+on stores.
+"""

@@ -22,12 +22,20 @@ from mgjax.training import load_model
 from mgjax.transforms import Batch, Preparation, interpolate_frames
 
 
-def map_clips(step: Callable, source: Blocks | Frames, clips, preparation: Preparation, batch_size: int = 256,
-              edges: tuple[int, ...] | None = None) -> np.ndarray:
-    """Apply a jitted function to some clips, bucket by bucket and, where a store is streamed, block by block.
+def map_clips(
+    step: Callable,
+    source: Blocks | Frames,
+    clips,
+    preparation: Preparation,
+    batch_size: int = 256,
+    edges: tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """Apply a jitted function to some clips, bucket by bucket and, where a store is streamed,
+    block by block.
 
     Args:
-        step: called as `step(frames, rows, steps=T)` with rows int32 `[B]`; gives an array whose first axis is B.
+        step: called as `step(frames, rows, steps=T)` with rows int32 `[B]`; gives an array whose
+            first axis is B.
         source: blocks of a store that hold the clips, or frames that do.
         clips: rows of clips, int `[N]`; the results come in their order.
         preparation: what the step applies; here it says how long clips become.
@@ -38,7 +46,9 @@ def map_clips(step: Callable, source: Blocks | Frames, clips, preparation: Prepa
     """
     clips = np.asarray(clips)
     streamed = isinstance(source, Blocks)
-    lengths = preparation.lengths(np.asarray(source.store.clips.length if streamed else source.length)[clips])
+    lengths = preparation.lengths(
+        np.asarray(source.store.clips.length if streamed else source.length)[clips]
+    )
     edges = edges or batch_edges(lengths, batch_size, 6)
     results: np.ndarray | None = None
     numbers = source.block_of(clips) if streamed else np.zeros(len(clips), int)
@@ -48,7 +58,9 @@ def map_clips(step: Callable, source: Blocks | Frames, clips, preparation: Prepa
         members = np.flatnonzero(numbers == number)
         # Places, not clip rows, are planned, so that the results can be put where they belong.
         for batch in plan(members, lengths[members], edges, batch_size):
-            values = np.asarray(step(frames, clips[batch.clips].astype(np.int32), steps=batch.steps))
+            values = np.asarray(
+                step(frames, clips[batch.clips].astype(np.int32), steps=batch.steps)
+            )
             if results is None:
                 results = np.empty((len(clips),) + values.shape[1:], values.dtype)
             count = int(batch.weight.sum())
@@ -62,14 +74,25 @@ def _encode(state, frames, rows, *, steps, graph, preparation, layout, feature):
     return nnx.merge(graph, state).encode(batch, *([feature] if feature else []))
 
 
-def prepared_batch(frames: Frames, rows, steps: int, preparation: Preparation, layout: Layout) -> Batch:
-    """Some clips, int32 `[B]`, prepared without augmentation and padded to `steps`; jittable with the rest static."""
+def prepared_batch(
+    frames: Frames, rows, steps: int, preparation: Preparation, layout: Layout
+) -> Batch:
+    """Some clips, int32 `[B]`, prepared without augmentation and padded to `steps`; jittable
+    with the rest static.
+    """
     keypoints, score, length, label = gather(frames, rows, steps, preparation.resampling)
     return preparation(keypoints, score, length, label, jnp.ones(len(rows)), layout)
 
 
-def embed_clips(model: nnx.Module, source: Blocks | Frames, clips, preparation: Preparation, layout: Layout,
-                feature: str | None = None, **how) -> np.ndarray:
+def embed_clips(
+    model: nnx.Module,
+    source: Blocks | Frames,
+    clips,
+    preparation: Preparation,
+    layout: Layout,
+    feature: str | None = None,
+    **how,
+) -> np.ndarray:
     """A model's features of some clips, float32 `[N, D]`; `how` goes to `map_clips`.
 
     Raises:
@@ -84,11 +107,17 @@ def _by_model(model, method, step, source, clips, preparation, **how) -> np.ndar
     if not hasattr(model, method):
         raise InputError(f"model {type(model).__name__} has no {method}(), which is needed here")
     graph, state = nnx.split(model)
-    values = map_clips(functools.partial(step, state, graph=graph), source, clips, preparation, **how)
+    values = map_clips(
+        functools.partial(step, state, graph=graph), source, clips, preparation, **how
+    )
     bad = len(values) - int(np.isfinite(values).reshape(len(values), -1).all(1).sum())
     if bad:
-        raise InputError(f"model {type(model).__name__} gives {bad} of {len(values)} clips values that are not finite: "
-                         "its weights may have become NaN in training; take an earlier checkpoint or train again")
+        raise InputError(
+            f"model {type(model).__name__} gives {bad} of {len(values)} clips values "
+            "that are not finite: "
+            "its weights may have become NaN in training; take an earlier checkpoint "
+            "or train again"
+        )
     return values
 
 
@@ -97,8 +126,14 @@ def _logits(state, frames, rows, *, steps, graph, preparation, layout):
     return nnx.merge(graph, state).logits(prepared_batch(frames, rows, steps, preparation, layout))
 
 
-def logits_of_clips(model: nnx.Module, source: Blocks | Frames, clips, preparation: Preparation, layout: Layout,
-                    **how) -> np.ndarray:
+def logits_of_clips(
+    model: nnx.Module,
+    source: Blocks | Frames,
+    clips,
+    preparation: Preparation,
+    layout: Layout,
+    **how,
+) -> np.ndarray:
     """A classifier's logits of some clips, float32 `[N, classes]`; `how` goes to `map_clips`.
 
     Raises:
@@ -109,7 +144,9 @@ def logits_of_clips(model: nnx.Module, source: Blocks | Frames, clips, preparati
 
 
 def at_even_times(batch: Batch, points: int = 32) -> jax.Array:
-    """A batch's inputs at so many evenly spread times, interpolated, flattened: `[B, points·V·channels]`."""
+    """A batch's inputs at so many evenly spread times, interpolated, flattened: `[B,
+    points·V·channels]`.
+    """
     place = jnp.linspace(0, 1, points) * (batch.length[:, None] - 1)
     everything = jnp.ones(batch.inputs.shape[:3], bool)
     count = jnp.full(len(batch.length), points)
@@ -122,9 +159,16 @@ def _resample(frames, rows, *, steps, preparation, layout, points):
     return at_even_times(prepared_batch(frames, rows, steps, preparation, layout), points)
 
 
-def resampled_keypoints(source: Blocks | Frames, clips, preparation: Preparation, layout: Layout, points: int = 32,
-                        **how) -> np.ndarray:
-    """Keypoints of some clips at so many evenly spread times, interpolated, flattened: float32 `[N, points·V·C]`.
+def resampled_keypoints(
+    source: Blocks | Frames,
+    clips,
+    preparation: Preparation,
+    layout: Layout,
+    points: int = 32,
+    **how,
+) -> np.ndarray:
+    """Keypoints of some clips at so many evenly spread times, interpolated, flattened: float32
+    `[N, points·V·C]`.
 
     The control that no encoder is needed for.
     """
@@ -137,8 +181,13 @@ def resampled_keypoints(source: Blocks | Frames, clips, preparation: Preparation
 RAW = Preparation(centre="none", axes="none", scale="none", fill=False)
 
 
-def write_embeddings(folder: str | os.PathLike, store: Store, output: str | os.PathLike, feature: str | None = None,
-                     step: int | None = None) -> tuple[int, int]:
+def write_embeddings(
+    folder: str | os.PathLike,
+    store: Store,
+    output: str | os.PathLike,
+    feature: str | None = None,
+    step: int | None = None,
+) -> tuple[int, int]:
     """Write a run's features of every clip of a store to an HDF5 file; returns their shape.
 
     The file names the run's model, feature and checkpoint and the store's fingerprint, and no path.
@@ -154,10 +203,18 @@ def write_embeddings(folder: str | os.PathLike, store: Store, output: str | os.P
     rows = np.arange(len(store.clips))
     embeddings = embed_clips(model, Blocks(store, rows), rows, run.preparation, run.layout, feature)
     with files.whole(output) as partial, hdf5.Disk(partial, "wb+") as disk:
-        _write(disk, embeddings, store, {
-            "model": run.model, "step": step, "feature": feature or getattr(run.options, "feature", ""),
-            "store": store.fingerprint, "labels": list(store.labels),
-        })
+        _write(
+            disk,
+            embeddings,
+            store,
+            {
+                "model": run.model,
+                "step": step,
+                "feature": feature or getattr(run.options, "feature", ""),
+                "store": store.fingerprint,
+                "labels": list(store.labels),
+            },
+        )
         if disk.error:
             raise disk.error
     return embeddings.shape

@@ -1,10 +1,12 @@
 """Has training helped? Asked without a label, at the end of every training.
 
-Some training clips are changed at random twice, first a little and then a lot, and embedded. A clip is found again when,
-of all second views, its own is the one nearest to its first (cosine). The share of clips found says how well an encoder
-tells clips apart whatever is done to them. It is no accuracy of classes, but an encoder that finds fewer than before it
-was trained has unlearnt something: it was trained too briefly, or on too little. A little alone would not show it, for
-an untrained encoder keeps everything; a lot alone would not either, for it finds next to nothing then.
+Some training clips are changed at random twice, first a little and then a lot, and embedded. A
+clip is found again when, of all second views, its own is the one nearest to its first (cosine).
+The share of clips found says how well an encoder tells clips apart whatever is done to them. It
+is no accuracy of classes, but an encoder that finds fewer than before it
+was trained has unlearnt something: it was trained too briefly, or on too little. A little alone
+would not show it, for an untrained encoder keeps everything; a lot alone would not either, for it
+finds next to nothing then.
 """
 
 from __future__ import annotations
@@ -39,9 +41,9 @@ class LabelFreeCheck:
 
     Attributes:
         n: clips that were embedded.
-        trained, untrained, prepared: how many of them are found again after each of `CHANGES`, by the trained encoder,
-            by the same encoder untrained, and by the prepared keypoints that it reads; empty for a model without
-            `encode`.
+        trained, untrained, prepared: how many of them are found again after each of `CHANGES`, by
+            the trained encoder, by the same encoder untrained, and by the prepared keypoints that
+            it reads; empty for a model without `encode`.
         loss, first_loss: the training loss of the same clips, trained and untrained.
     """
 
@@ -63,14 +65,19 @@ class LabelFreeCheck:
         return found
 
     def __str__(self) -> str:
-        lines = [f"loss of {self.n} training clips: {self.loss:.4f}, untrained {self.first_loss:.4f}"]
+        lines = [
+            f"loss of {self.n} training clips: {self.loss:.4f}, untrained {self.first_loss:.4f}"
+        ]
         for change, *counts in zip(CHANGES, self.trained, self.untrained, self.prepared):
             names = "trained", "untrained", "prepared keypoints"
             shares = (f"{name} {_share(count, self.n)}" for name, count in zip(names, counts))
             lines.append(f"found again, changed {change}: {', '.join(shares)}")
         if self.worse:
-            lines.append(f"WORSE THAN UNTRAINED by {' and by '.join(self.worse)}: train for more steps "
-                         "(--train.steps), or take the untrained encoder or prepared keypoints")
+            lines.append(
+                f"WORSE THAN UNTRAINED by {' and by '.join(self.worse)}: train for more "
+                "steps "
+                "(--train.steps), or take the untrained encoder or prepared keypoints"
+            )
         return "\n".join(lines)
 
 
@@ -107,8 +114,10 @@ def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> Lab
         return map_clips(step, blocks, chosen, run.preparation, batch_size=64, edges=(longest,))
 
     def again(describe):
-        return tuple(found_again(*(over_clips(describe, change, view) for view in (1, 2)))
-                     for change in CHANGES.values())
+        return tuple(
+            found_again(*(over_clips(describe, change, view) for view in (1, 2)))
+            for change in CHANGES.values()
+        )
 
     judged = []
     for which in (model, build_model(run)):
@@ -122,9 +131,13 @@ def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> Lab
 
 
 def found_again(first: np.ndarray, second: np.ndarray) -> int:
-    """How many rows of `first [N, D]` have their own row of `second [N, D]` nearest, by cosine; a tie is a miss."""
-    units = (views / np.maximum(np.linalg.norm(views, axis=1, keepdims=True), 1e-12)
-             for views in (first, second))
+    """How many rows of `first [N, D]` have their own row of `second [N, D]` nearest, by cosine;
+    a tie is a miss.
+    """
+    units = (
+        views / np.maximum(np.linalg.norm(views, axis=1, keepdims=True), 1e-12)
+        for views in (first, second)
+    )
     closeness = np.matmul(*(unit if i == 0 else unit.T for i, unit in enumerate(units)))
     own = np.diag(closeness)[:, None]
     return int(((closeness >= own).sum(1) == 1).sum())

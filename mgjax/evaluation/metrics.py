@@ -8,12 +8,18 @@ import numpy as np
 
 
 def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % interval of an accuracy of `correct` in `total`, by Wilson's score, as shares in [0, 1]."""
+    """95 % interval of an accuracy of `correct` in `total`, by Wilson's score, as shares in [0,
+    1].
+    """
     if total == 0:
         return 0.0, 1.0
     share = correct / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    half = (
+        z
+        / (1 + z * z / total)
+        * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    )
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
@@ -25,7 +31,8 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndar
 
 
 def per_class(matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """Precision, recall, F1 and support of every class from a confusion matrix `[K, K]`, each `[K]`.
+    """Precision, recall, F1 and support of every class from a confusion matrix `[K, K]`, each
+    `[K]`.
 
     A class never predicted has precision 0, one never seen recall 0; F1 is 0 where both are.
     """
@@ -45,8 +52,9 @@ def classification(truth: np.ndarray, ranking: np.ndarray, classes: int) -> dict
         classes: how many classes there are.
 
     Returns:
-        top1, top5 (None with fewer than six classes: it would say nothing), mean_class_accuracy and macro_f1 (over
-        classes that occur in `truth`), n_test, ci95 (of top1), confusion `[K, K]`. Accuracies are shares in [0, 1].
+        top1, top5 (None with fewer than six classes: it would say nothing), mean_class_accuracy
+        and macro_f1 (over classes that occur in `truth`), n_test, ci95 (of top1), confusion `[K,
+        K]`. Accuracies are shares in [0, 1].
     """
     truth, ranking = np.asarray(truth), np.asarray(ranking)
     matrix = confusion(truth, ranking[:, 0], classes)
@@ -55,7 +63,11 @@ def classification(truth: np.ndarray, ranking: np.ndarray, classes: int) -> dict
     correct = int(np.diag(matrix).sum())
     top5 = float((ranking[:, :5] == truth[:, None]).any(1).mean()) if classes > 5 else None
     return {
-        "top1": correct / len(truth), "top5": top5, "mean_class_accuracy": float(table["recall"][there].mean()),
-        "macro_f1": float(table["f1"][there].mean()), "n_test": len(truth),
-        "ci95": list(wilson_interval(correct, len(truth))), "confusion": matrix,
+        "top1": correct / len(truth),
+        "top5": top5,
+        "mean_class_accuracy": float(table["recall"][there].mean()),
+        "macro_f1": float(table["f1"][there].mean()),
+        "n_test": len(truth),
+        "ci95": list(wilson_interval(correct, len(truth))),
+        "confusion": matrix,
     }

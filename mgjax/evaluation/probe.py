@@ -1,4 +1,6 @@
-"""The KNN probe of a run: its trained encoder, the untrained one and the keypoints themselves, side by side."""
+"""The KNN probe of a run: its trained encoder, the untrained one and the keypoints themselves,
+side by side.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from mgjax.training import Run, build_model, load_model
 from mgjax.training.run import RunFolder
 from mgjax.transforms import Preparation, one_sided
 
-PICTURES = ("loss.png", "confusion.png", "embeddings.png", "reconstruction.gif")  # what `draw` draws
+# what `draw` draws
+PICTURES = ("loss.png", "confusion.png", "embeddings.png", "reconstruction.gif")
 # What a record of metrics.jsonl holds beside the losses.
 CLOCKS = ("epoch", "step", "learning_rate", "frames_per_second", "seconds")
 
@@ -31,8 +34,8 @@ class ProbeResult:
     """What the probe found.
 
     Attributes:
-        rows: name of what was judged to its metrics (`metrics.classification`): "trained", "untrained",
-            "prepared keypoints", "raw keypoints", "majority class".
+        rows: name of what was judged to its metrics (`metrics.classification`): "trained",
+            "untrained", "prepared keypoints", "raw keypoints", "majority class".
         summary: the trained encoder's metrics and settings, as probe.json holds them.
         test_embeddings: the trained encoder's features of the test clips, `[N, D]`.
         test_labels: their classes, `[N]`.
@@ -56,7 +59,9 @@ def labelled_split(store: Store, split: str) -> tuple[np.ndarray, np.ndarray]:
     for side, rows in zip(("training", "test"), store.clip_split(split)):
         rows = rows[store.clips.label[rows] >= 0]
         if not len(rows):
-            raise InputError(f"{store.path}: split {split!r} has no labelled {side} clips to probe with")
+            raise InputError(
+                f"{store.path}: split {split!r} has no labelled {side} clips to probe with"
+            )
         sides.append(rows)
     return tuple(sides)
 
@@ -67,8 +72,17 @@ def majority(train_labels: np.ndarray, test_labels: np.ndarray, classes: int) ->
     return classification(test_labels, np.tile(ranking, (len(test_labels), 1)), classes)
 
 
-def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1, metric: str = "cosine",
-              weighted: bool = False, feature: str | None = None, step: int | None = None) -> ProbeResult:
+def probe_run(
+    folder: str | os.PathLike,
+    store: Store,
+    split: str,
+    *,
+    k: int = 1,
+    metric: str = "cosine",
+    weighted: bool = False,
+    feature: str | None = None,
+    step: int | None = None,
+) -> ProbeResult:
     """KNN of the test clips against the training clips of a split (the paper's Sec. 4 and 5.3).
 
     Args:
@@ -86,7 +100,9 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
     run.check_store(store)
     train, test = labelled_split(store, split)
     if k > len(train):
-        raise InputError(f"k is {k}, but split {split!r} has only {len(train)} labelled training clips")
+        raise InputError(
+            f"k is {k}, but split {split!r} has only {len(train)} labelled training clips"
+        )
     labels, classes = store.clips.label, len(store.labels)
     rows = np.concatenate([train, test])
     blocks, lengths = Blocks(store, rows), store.clips.length[rows]
@@ -98,32 +114,61 @@ def probe_run(folder: str | os.PathLike, store: Store, split: str, *, k: int = 1
         return classification(labels[test], ranking, classes), queries
 
     def by_model(which):
-        return judge(lambda rows: embed_clips(which, blocks, rows, run.preparation, run.layout, feature, edges=edges))
+        return judge(
+            lambda rows: embed_clips(
+                which, blocks, rows, run.preparation, run.layout, feature, edges=edges
+            )
+        )
 
     def by_keypoints(preparation: Preparation, edges):
-        return judge(lambda rows: resampled_keypoints(blocks, rows, preparation, run.layout, edges=edges))[0]
+        return judge(
+            lambda rows: resampled_keypoints(blocks, rows, preparation, run.layout, edges=edges)
+        )[0]
 
     trained, embeddings = by_model(model)
     judged = {
-        "trained": trained, "untrained": by_model(build_model(run))[0],
+        "trained": trained,
+        "untrained": by_model(build_model(run))[0],
         "prepared keypoints": by_keypoints(run.preparation, edges),
         "raw keypoints": by_keypoints(RAW, raw_edges),
         "majority class": majority(labels[train], labels[test], classes),
     }
     summary = {name: trained[name] for name in ("top1", "top5", "mean_class_accuracy", "macro_f1")}
-    summary |= {"k": k, "metric": metric, "weighted": weighted, "n_train": len(train), "n_test": len(test),
-                "ci95": trained["ci95"], "feature": feature or getattr(run.options, "feature", None), "step": step,
-                "split": split, "model": run.model, "store": store.fingerprint}
-    summary |= {f"{name.replace(' ', '_')}_top1": row["top1"] for name, row in judged.items() if name != "trained"}
+    summary |= {
+        "k": k,
+        "metric": metric,
+        "weighted": weighted,
+        "n_train": len(train),
+        "n_test": len(test),
+        "ci95": trained["ci95"],
+        "feature": feature or getattr(run.options, "feature", None),
+        "step": step,
+        "split": split,
+        "model": run.model,
+        "store": store.fingerprint,
+    }
+    summary |= {
+        f"{name.replace(' ', '_')}_top1": row["top1"]
+        for name, row in judged.items()
+        if name != "trained"
+    }
     return ProbeResult(judged, summary, embeddings, labels[test], store.labels)
 
 
-def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: str,
-         pictures: str | os.PathLike, log: Callable[[str], None] = print) -> list[pathlib.Path]:
-    """Draw a probed run's loss curves, confusion matrix, map of the test embeddings and one re-generated test clip.
+def draw(
+    result: ProbeResult,
+    folder: str | os.PathLike,
+    store: Store,
+    split: str,
+    pictures: str | os.PathLike,
+    log: Callable[[str], None] = print,
+) -> list[pathlib.Path]:
+    """Draw a probed run's loss curves, confusion matrix, map of the test embeddings and one
+    re-generated test clip.
 
-    The clip is the one whose length is nearest to the median. A picture that cannot be drawn, such as a map of four
-    clips, is left out, and `log` is told why. Returns the pictures' paths; `pictures` is made if it is not there.
+    The clip is the one whose length is nearest to the median. A picture that cannot be drawn,
+    such as a map of four clips, is left out, and `log` is told why. Returns the pictures' paths;
+    `pictures` is made if it is not there.
 
     Raises:
         InputError: none can be drawn.
@@ -139,12 +184,21 @@ def draw(result: ProbeResult, folder: str | os.PathLike, store: Store, split: st
         return plots.loss_curves(path, records, names)
 
     def confusion(path):
-        return plots.confusion_matrix(path, result.rows["trained"]["confusion"], result.classes,
-                                      f"{run.model}, {split}: top-1 {percent} of n = {count}")
+        return plots.confusion_matrix(
+            path,
+            result.rows["trained"]["confusion"],
+            result.classes,
+            f"{run.model}, {split}: top-1 {percent} of n = {count}",
+        )
 
     def embeddings(path):
-        return plots.embedding_map(path, result.test_embeddings, result.test_labels, result.classes,
-                                   f"{run.model} embeddings of {count} test clips")
+        return plots.embedding_map(
+            path,
+            result.test_embeddings,
+            result.test_labels,
+            result.classes,
+            f"{run.model} embeddings of {count} test clips",
+        )
 
     def reconstruction(path):
         if not hasattr(model, "reconstruct"):
@@ -174,38 +228,66 @@ def _draw_reconstruction(path, model, run, store, split):
     # The body's own axes have y up whatever the store's do.
     y_points = store.y if run.preparation.axes == "none" else "up"
     title = f"{store.labels[store.clips.label[row]]} (test clip {row})"
-    return plots.reconstruction_gif(path, run.layout, original, regenerated, score,
-                                    fps=float(store.videos.fps[video]) or 25.0, title=title, frame_numbers=numbers,
-                                    y_points=y_points)
+    return plots.reconstruction_gif(
+        path,
+        run.layout,
+        original,
+        regenerated,
+        score,
+        fps=float(store.videos.fps[video]) or 25.0,
+        title=title,
+        frame_numbers=numbers,
+        y_points=y_points,
+    )
 
 
-def reconstruct_clip(model, run: Run, store: Store, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A clip as the model reads it and as it re-generates it, keypoints `[T, V, C]` each, and its score `[T, V]`."""
+def reconstruct_clip(
+    model, run: Run, store: Store, row: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A clip as the model reads it and as it re-generates it, keypoints `[T, V, C]` each, and
+    its score `[T, V]`.
+    """
     keypoints, score = store.clip(row)
-    start, length, label = jnp.array([0]), jnp.array([len(keypoints)]), jnp.array([store.clips.label[row]])
-    frames = Frames(jnp.asarray(keypoints), jnp.asarray(score), start, length, label)  # this clip and no other
+    start, length, label = (
+        jnp.array([0]),
+        jnp.array([len(keypoints)]),
+        jnp.array([store.clips.label[row]]),
+    )
+    # this clip and no other
+    frames = Frames(jnp.asarray(keypoints), jnp.asarray(score), start, length, label)
     steps = int(run.preparation.lengths(len(keypoints)))
     batch = prepared_batch(frames, start, steps, run.preparation, run.layout)
     _, score, _, _ = gather(frames, start, steps, run.preparation.resampling)
     original = batch.inputs
-    if run.augmentation.denoise and run.augmentation.mirror:  # what the decoder was trained to re-generate
+    # what the decoder was trained to re-generate
+    if run.augmentation.denoise and run.augmentation.mirror:
         original = one_sided(original, run.layout)
     both = (original[0], model.reconstruct(batch)[0])
-    return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in both), np.asarray(score[0])
+    return *(np.asarray(run.preparation.drawable(each, run.layout)) for each in both), np.asarray(
+        score[0]
+    )
 
 
 def result_table(result: ProbeResult) -> str:
     """The probe's rows as a plain text table with n and 95 % intervals."""
-    lines = [f"{'':20s} {'top-1':>6s} {'95 % interval':>15s} {'top-5':>6s} {'class mean':>11s} {'macro-F1':>9s}"]
+    lines = [
+        f"{'':20s} {'top-1':>6s} {'95 % interval':>15s} {'top-5':>6s} {'class mean':>11s} "
+        f"{'macro-F1':>9s}"
+    ]
     for name, row in result.rows.items():
         low, high = row["ci95"]
         top5 = f"{row['top5']:6.1%}" if row["top5"] is not None else f"{'–':>6s}"
-        lines.append(f"{name:20s} {row['top1']:6.1%} {f'{low:.1%} – {high:.1%}':>15s} {top5} "
-                     f"{row['mean_class_accuracy']:11.1%} {row['macro_f1']:9.1%}")
+        lines.append(
+            f"{name:20s} {row['top1']:6.1%} {f'{low:.1%} – {high:.1%}':>15s} {top5} "
+            f"{row['mean_class_accuracy']:11.1%} {row['macro_f1']:9.1%}"
+        )
     summary = result.summary
     votes = f"{summary['k']}-nearest-neighbour, {summary['metric']} distance"
-    lines.append(f"{votes}{', weighted' if summary['weighted'] else ''}; gallery {summary['n_train']} clips, "
-                 f"n = {summary['n_test']} test clips, {len(result.classes)} classes")
+    lines.append(
+        f"{votes}{', weighted' if summary['weighted'] else ''}; gallery "
+        f"{summary['n_train']} clips, "
+        f"n = {summary['n_test']} test clips, {len(result.classes)} classes"
+    )
     return "\n".join(lines)
 
 
@@ -214,10 +296,20 @@ def class_table(result: ProbeResult) -> str:
     matrix = result.rows["trained"]["confusion"]
     table = per_class(matrix)
     width = max(len("class"), *(len(name) for name in result.classes))
-    lines = [f"{'class':{width}s} {'n':>6s} {'precision':>10s} {'recall':>7s} {'95 % interval':>15s} {'F1':>6s}"]
+    lines = [
+        f"{'class':{width}s} {'n':>6s} {'precision':>10s} {'recall':>7s} "
+        f"{'95 % interval':>15s} {'F1':>6s}"
+    ]
     for i, name in enumerate(result.classes):
         support = int(table["support"][i])
         low, high = wilson_interval(int(matrix[i, i]), support)
-        recall = f"{table['recall'][i]:7.1%} {f'{low:.1%} – {high:.1%}':>15s}" if support else f"{'–':>7s} {'–':>15s}"
-        lines.append(f"{name:{width}s} {support:6d} {table['precision'][i]:10.1%} {recall} {table['f1'][i]:6.1%}")
+        recall = (
+            f"{table['recall'][i]:7.1%} {f'{low:.1%} – {high:.1%}':>15s}"
+            if support
+            else f"{'–':>7s} {'–':>15s}"
+        )
+        lines.append(
+            f"{name:{width}s} {support:6d} {table['precision'][i]:10.1%} {recall} "
+            f"{table['f1'][i]:6.1%}"
+        )
     return "\n".join(lines)

@@ -1,16 +1,20 @@
 """The tables of the iMiGUE paper: what it published beside what was measured here.
 
-A table is a list of rows, said once below. A row that a model of `mgjax.models` gives names the model and the options
-that make it this row; it becomes runnable when the model is there. Everything measured lies in a working folder:
+A table is a list of rows, said once below. A row that a model of `mgjax.models` gives names the
+model and the options that make it this row; it becomes runnable when the model is there.
+Everything measured lies in a working folder:
 
-    <folder>/seed<k>/                        a run (see `training.run`); rows that share a run share the folder
-    <folder>/seed<k>/knn-1-cosine.json       its clips judged by their nearest neighbour, with the controls
+    <folder>/seed<k>/                        a run (see `training.run`); rows that share a run
+                                             share the folder
+    <folder>/seed<k>/knn-1-cosine.json       its clips judged by their nearest neighbour, with the
+                                             controls
     <folder>/seed<k>/logits.json             a classifier's
     <folder>/seed<k>/emotion.json            the emotion of videos from the run's clip vectors
     <row>/emotion.json                       the same from vectors made elsewhere
 
-Judged is the last checkpoint, and nothing here looks at a test label to choose anything. Published figures are only
-shown beside the store and split that they are of; what is measured on a simulation is called simulated.
+Judged is the last checkpoint, and nothing here looks at a test label to choose anything.
+Published figures are only shown beside the store and split that they are of; what is measured on
+a simulation is called simulated.
 """
 
 from __future__ import annotations
@@ -37,10 +41,13 @@ from mgjax.training import Run, fit, load_model
 from mgjax.training.run import RunFolder
 
 IMIGUE, NTU_VIEW, NTU_SUBJECT = "iMiGUE", "NTU RGB+D 60, C-View", "NTU RGB+D 60, C-Sub"
-# What a store's source begins with, and a split: whose published figures may stand beside what is measured on it.
+# What a store's source begins with, and a split: whose published figures may stand beside what is
+# measured on it.
 PUBLISHED_ON = {
-    ("iMiGUE", "imigue_cross_subject"): IMIGUE, ("iMiGUE", "imigue_emotion"): IMIGUE,
-    ("NTU RGB+D", "cross_view"): NTU_VIEW, ("NTU RGB+D", "cross_subject"): NTU_SUBJECT,
+    ("iMiGUE", "imigue_cross_subject"): IMIGUE,
+    ("iMiGUE", "imigue_emotion"): IMIGUE,
+    ("NTU RGB+D", "cross_view"): NTU_VIEW,
+    ("NTU RGB+D", "cross_subject"): NTU_SUBJECT,
 }
 # What is judged beside a run and does not depend on its seed.
 SEEDLESS = ("prepared keypoints", "raw keypoints", "majority class", "majority")
@@ -81,8 +88,8 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table: its figures, name to heading; its rows; how many were tested for the published ones; and whether it
-    judges videos, not clips."""
+    """A table: its figures, name to heading; its rows; how many were tested for the published
+    ones; and whether it judges videos, not clips."""
 
     number: int
     title: str
@@ -96,16 +103,28 @@ def _recognition(key, name, kind, top1, top5=None, **more) -> Row:
     return Row(key, name, kind, {IMIGUE: (top1, top5)}, **more)
 
 
-_SUPERVISED, _UNSUPERVISED, _RGB, _RGBD = "supervised, pose", "unsupervised, pose", "RGB", "unsupervised, RGB-D"
+_SUPERVISED, _UNSUPERVISED, _RGB, _RGBD = (
+    "supervised, pose",
+    "unsupervised, pose",
+    "RGB",
+    "unsupervised, RGB-D",
+)
 _LATER, _CONTROL = "supervised, pose, later work", "control"
 _LAYER = {"model": "usvae", "folder": "usvae", "changes": {"layers": 1}}
 _CONTROLS = (
     Row("untrained", "U-S-VAE's encoder, untrained", _CONTROL, judged="untrained", **_LAYER),
-    Row("prepared_keypoints", "prepared keypoints, no encoder", _CONTROL, judged="prepared keypoints", **_LAYER),
+    Row(
+        "prepared_keypoints",
+        "prepared keypoints, no encoder",
+        _CONTROL,
+        judged="prepared keypoints",
+        **_LAYER,
+    ),
     Row("raw_keypoints", "raw keypoints, no encoder", _CONTROL, judged="raw keypoints", **_LAYER),
     Row("majority", "majority class", _CONTROL, judged="majority class", **_LAYER),
 )
 
+# fmt: off
 TABLES = {table.number: table for table in (
     Table(2, "micro-gesture recognition", {"top1": "top-1", "top5": "top-5"}, (
         _recognition("svae", "S-VAE", _SUPERVISED, 27.38, 60.44, model="svae"),
@@ -159,6 +178,7 @@ TABLES = {table.number: table for table in (
         *_CONTROLS,
     ), {IMIGUE: protocols.IMIGUE_SPLIT_CLIPS[1]}),
 )}
+# fmt: on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +188,8 @@ class Study:
     Attributes:
         store: an opened store.
         workdir: the folder that holds, or gets, the runs and results.
-        split: the store's split of clips: what a run is trained on and, in Tables 2 and 4, tested on.
+        split: the store's split of clips: what a run is trained on and, in Tables 2 and 4, tested
+            on.
         emotion_split: the split of videos of Table 3.
         k, metric: of the nearest neighbours' vote.
     """
@@ -190,7 +211,9 @@ class Study:
         """Whose published figures may stand beside what is measured, if any's."""
         split = self.emotion_split if table.videos else self.split
         for (source, of), whose in PUBLISHED_ON.items():
-            if split == of and re.match(re.escape(source) + r"(?![\w-])", self.store.attributes["source"]):
+            if split == of and re.match(
+                re.escape(source) + r"(?![\w-])", self.store.attributes["source"]
+            ):
                 return whose
         return None
 
@@ -205,8 +228,14 @@ class Study:
     def origin(self) -> dict:
         """What a result must be of to be this study's."""
         store = self.store
-        return {"source": store.attributes["source"], "layout": store.layout.name, "frames": store.frame_count,
-                "clips": len(store.clips), "split": self.split, "store": store.fingerprint}
+        return {
+            "source": store.attributes["source"],
+            "layout": store.layout.name,
+            "frames": store.frame_count,
+            "clips": len(store.clips),
+            "split": self.split,
+            "store": store.fingerprint,
+        }
 
 
 def is_classifier(model: str) -> bool:
@@ -223,8 +252,14 @@ def missing(row: Row) -> str:
     return "not run" if row.model in models.MODELS else "not built yet"
 
 
-def run_rows(table: Table, study: Study, run_of: Callable[[str], Run], keys: Sequence[str] = (),
-             seeds: Sequence[int] = (0,), log: Callable[[str], None] = print) -> int:
+def run_rows(
+    table: Table,
+    study: Study,
+    run_of: Callable[[str], Run],
+    keys: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    log: Callable[[str], None] = print,
+) -> int:
     """Train and judge what a table's rows still lack; what is finished is left as it is.
 
     Args:
@@ -236,11 +271,12 @@ def run_rows(table: Table, study: Study, run_of: Callable[[str], Run], keys: Seq
         log: gets a line now and then.
 
     Returns:
-        0 when all is done, otherwise the number of the signal that stopped a training; calling again goes on.
+        0 when all is done, otherwise the number of the signal that stopped a training; calling
+        again goes on.
 
     Raises:
-        InputError: a row is not of this table or cannot be run, its folder holds a run with other options, or store
-            and split do not fit.
+        InputError: a row is not of this table or cannot be run, its folder holds a run with other
+            options, or store and split do not fit.
     """
     rows = _chosen(table, keys)
     study.check(table)
@@ -248,15 +284,19 @@ def run_rows(table: Table, study: Study, run_of: Callable[[str], Run], keys: Seq
         for seed in seeds:
             folder = study.workdir / row.runs / f"seed{seed}"
             run = run_of(row.model)
-            run = dataclasses.replace(run, options=dataclasses.replace(run.options, **row.changes),
-                                      training=dataclasses.replace(run.training, seed=seed))
+            run = dataclasses.replace(
+                run,
+                options=dataclasses.replace(run.options, **row.changes),
+                training=dataclasses.replace(run.training, seed=seed),
+            )
             folder.mkdir(parents=True, exist_ok=True)
             RunFolder(folder).claim(run)
             result = folder / study.result(table, row)
             if result.exists():
                 continue
             log(f"{row.name}, seed {seed}: {folder}")
-            # Any result says that training had ended; one that stopped early would otherwise be compiled again.
+            # Any result says that training had ended; one that stopped early would otherwise be
+            # compiled again.
             finished = any(path.name != "run.json" for path in folder.glob("*.json"))
             stopped = 0 if finished else fit(run, study.store, folder, log)
             if stopped:
@@ -272,7 +312,9 @@ def _chosen(table: Table, keys: Sequence[str]) -> list[Row]:
         if key not in rows:
             raise InputError(f"table {table.number} has no row {key!r}; it has: {', '.join(rows)}")
         if rows[key].model not in models.MODELS:
-            raise InputError(f"row {key!r} of table {table.number} cannot be run: {missing(rows[key])}")
+            raise InputError(
+                f"row {key!r} of table {table.number} cannot be run: {missing(rows[key])}"
+            )
     return [row for row in table.rows if (row.key in keys if keys else row.model in models.MODELS)]
 
 
@@ -287,34 +329,47 @@ def _judge_clips(row: Row, study: Study, folder: pathlib.Path) -> dict:
     if is_classifier(row.model):
         judged = judge_classifier(folder, study.store, study.split)
     else:
-        judged = probe.probe_run(folder, study.store, study.split, k=study.k, metric=study.metric,
-                                 feature=row.feature).rows
-    return {"origin": study.origin(), "epochs": len(RunFolder(folder).metrics()), "rows": {
-        name: {figure: metrics[figure] for figure in ("top1", "top5", "mean_class_accuracy", "macro_f1")}
-        | {"n": metrics["n_test"]} for name, metrics in judged.items()
-    }}
+        judged = probe.probe_run(
+            folder, study.store, study.split, k=study.k, metric=study.metric, feature=row.feature
+        ).rows
+    return {
+        "origin": study.origin(),
+        "epochs": len(RunFolder(folder).metrics()),
+        "rows": {
+            name: {
+                figure: metrics[figure]
+                for figure in ("top1", "top5", "mean_class_accuracy", "macro_f1")
+            }
+            | {"n": metrics["n_test"]}
+            for name, metrics in judged.items()
+        },
+    }
 
 
 def judge_classifier(folder: str | os.PathLike, store: Store, split: str) -> dict[str, dict]:
-    """A trained classifier and the majority class on the test clips of a split: `metrics.classification` of each."""
+    """A trained classifier and the majority class on the test clips of a split:
+    `metrics.classification` of each.
+    """
     model, run, _ = load_model(folder)
     run.check_store(store)
     train, test = probe.labelled_split(store, split)
     logits = logits_of_clips(model, Blocks(store, test), test, run.preparation, run.layout)
     labels, classes = store.clips.label, len(store.labels)
     ranking = np.argsort(-logits, axis=1, kind="stable")
-    return {"trained": classification(labels[test], ranking, classes),
-            "majority class": probe.majority(labels[train], labels[test], classes)}
+    return {
+        "trained": classification(labels[test], ranking, classes),
+        "majority class": probe.majority(labels[train], labels[test], classes),
+    }
 
 
 def read_table(table: Table, study: Study) -> dict:
     """What a table's rows have, out of the working folder.
 
     Returns:
-        Plain values: table, title, source, split, published and published_n (whose figures and of how many tested, or
-        None), figures, how, and rows: each with key, name, kind, published (figure to share, or None), measured (figure
-        to mean over the seeds and its 95 % interval, or None), n, each (the figures of every seed) and note. Accuracies
-        are shares in [0, 1].
+        Plain values: table, title, source, split, published and published_n (whose figures and of
+        how many tested, or None), figures, how, and rows: each with key, name, kind, published
+        (figure to share, or None), measured (figure to mean over the seeds and its 95 % interval,
+        or None), n, each (the figures of every seed) and note. Accuracies are shares in [0, 1].
 
     Raises:
         InputError: a result in the folder is damaged or of another store or split.
@@ -323,13 +378,22 @@ def read_table(table: Table, study: Study) -> dict:
     whose, source = study.published(table), study.store.attributes["source"]
     simulated = " (simulated data)" if source.startswith("simulated") else ""
     return {
-        "table": table.number, "title": f"Table {table.number}: {table.title}{simulated}", "source": source,
-        "split": study.emotion_split if table.videos else study.split, "published": whose,
-        "published_n": table.tested.get(whose), "figures": table.figures, "how":
-        f"runs are trained on split {study.split}; seeds are the run's and, after the stroke, the LSTM's"
-        if table.videos else
-        f"encoders are judged by {study.k}-nearest-neighbour, {study.metric} distance, after their last epoch",
-        "rows": [_read_row(table, row, study, whose) for row in table.rows if whose or not row.reference],
+        "table": table.number,
+        "title": f"Table {table.number}: {table.title}{simulated}",
+        "source": source,
+        "split": study.emotion_split if table.videos else study.split,
+        "published": whose,
+        "published_n": table.tested.get(whose),
+        "figures": table.figures,
+        "how": f"runs are trained on split {study.split}; seeds are the run's and, after the "
+        "stroke, the "
+        "LSTM's"
+        if table.videos
+        else f"encoders are judged by {study.k}-nearest-neighbour, {study.metric} distance, after "
+        "their last epoch",
+        "rows": [
+            _read_row(table, row, study, whose) for row in table.rows if whose or not row.reference
+        ],
     }
 
 
@@ -344,10 +408,17 @@ def _read_row(table: Table, row: Row, study: Study, whose: str | None) -> dict:
             measured[figure] = {"mean": mean, "low": low, "high": high}
     published = row.published.get(whose)
     return {
-        "key": row.key, "name": row.name, "kind": row.kind,
-        "published": published and {figure: value and round(value / 100, 4)
-                                    for figure, value in zip(table.figures, published)},
-        "measured": measured or None, "n": each[0]["n"] if each else None, "each": each,
+        "key": row.key,
+        "name": row.name,
+        "kind": row.kind,
+        "published": published
+        and {
+            figure: value and round(value / 100, 4)
+            for figure, value in zip(table.figures, published)
+        },
+        "measured": measured or None,
+        "n": each[0]["n"] if each else None,
+        "each": each,
         "note": _seeds(table, row, each) if each else missing(row),
     }
 
@@ -368,13 +439,18 @@ def _seeds(table: Table, row: Row, each: list[dict]) -> str:
 
 
 def _results(table: Table, row: Row, study: Study) -> list[dict]:
-    """The figures of a row that has been judged, one entry a seed; one in all where the seed changes nothing."""
+    """The figures of a row that has been judged, one entry a seed; one in all where the seed
+    changes nothing.
+    """
     if row.reference or row.model not in ("", *models.MODELS):
         return []
     if not row.model:
         path = study.workdir / row.key / "emotion.json"
         return _read_emotion(path, row, study) if path.is_file() else []
-    folders = sorted((study.workdir / row.runs).glob("seed[0-9]*"), key=lambda folder: (len(folder.name), folder.name))
+    folders = sorted(
+        (study.workdir / row.runs).glob("seed[0-9]*"),
+        key=lambda folder: (len(folder.name), folder.name),
+    )
     paths = [path for folder in folders if (path := folder / study.result(table, row)).is_file()]
     _check_alike([path.parent for path in paths])
     if row.judged in SEEDLESS:
@@ -384,13 +460,18 @@ def _results(table: Table, row: Row, study: Study) -> list[dict]:
 
 
 def _check_alike(folders: list[pathlib.Path]):
-    """Raise InputError where runs differ by more than their seed, for then their mean says nothing."""
+    """Raise InputError where runs differ by more than their seed, for then their mean says
+    nothing.
+    """
     runs = [RunFolder(folder).load() for folder in folders]
     alike = lambda run: dataclasses.replace(
-        run, training=dataclasses.replace(run.training, seed=0, checkpoint_seconds=0.0))
+        run, training=dataclasses.replace(run.training, seed=0, checkpoint_seconds=0.0)
+    )
     for folder, run in zip(folders, runs):
         if alike(run) != alike(runs[0]):
-            raise InputError(f"{folder}: this run and {folders[0]} have other options beside their seeds")
+            raise InputError(
+                f"{folder}: this run and {folders[0]} have other options beside their seeds"
+            )
 
 
 def _read(path: pathlib.Path, take: Callable):
@@ -403,7 +484,9 @@ def _read(path: pathlib.Path, take: Callable):
 
 
 def _figures(found: dict, needed: Sequence[str]) -> dict:
-    """The figures of a result, the needed ones and n, how many were tested, among them: shares in [0, 1] or None."""
+    """The figures of a result, the needed ones and n, how many were tested, among them: shares
+    in [0, 1] or None.
+    """
     missing = {*needed, "n"} - set(found)
     if missing:
         raise KeyError(*missing)
@@ -411,7 +494,7 @@ def _figures(found: dict, needed: Sequence[str]) -> dict:
         if name == "n":
             good = type(value) is int and 1 <= value < 2**31
         else:
-            good = value is None or type(value) in (int, float) and 0 <= value <= 1
+            good = value is None or (type(value) in (int, float) and 0 <= value <= 1)
         if not good:
             raise ValueError
     return found
@@ -422,26 +505,53 @@ def _check_origin(path: pathlib.Path, found: dict, wanted: dict):
         if name == "store" and name not in found:  # a result of an earlier version
             continue
         if found.get(name) != value:
-            raise InputError(f"{path}: a result of {name} {found.get(name)!r}, not {value!r}; every store and split "
-                             "needs a working folder of its own")
+            raise InputError(
+                f"{path}: a result of {name} {found.get(name)!r}, not {value!r}; "
+                "every store and split "
+                "needs a working folder of its own"
+            )
 
 
 def _read_recognition(path, row, study) -> list[dict]:
-    origin, epochs, figures = _read(path, lambda found: (
-        dict(found["origin"]), int(found["epochs"]), _figures(found["rows"][row.judged], ("top1", "top5"))))
+    origin, epochs, figures = _read(
+        path,
+        lambda found: (
+            dict(found["origin"]),
+            int(found["epochs"]),
+            _figures(found["rows"][row.judged], ("top1", "top5")),
+        ),
+    )
     _check_origin(path, origin, study.origin())
     return [{"seed": path.parent.name.removeprefix("seed"), "epochs": epochs} | figures]
 
 
 def _read_emotion(path, row, study) -> list[dict]:
-    """Figures out of what `emotion.judge` found; a seed is the run's and the LSTM's, where there are such."""
-    origin, rows = _read(path, lambda found: (
-        {name: found[name] for name in ("source", "split", "store") if name in found}
-        | {"folds": found["options"]["folds"]},
-        [{"seed": one.get("seed")} | _figures({name: one[name] for name in ("accuracy", "auc", "n")}, ())
-         for one in found["rows"] if one["name"] == row.judged]))
-    _check_origin(path, origin, {"source": study.store.attributes["source"], "split": study.emotion_split, "folds": 0,
-                                 "store": study.store.fingerprint})
+    """Figures out of what `emotion.judge` found; a seed is the run's and the LSTM's, where there
+    are such.
+    """
+    origin, rows = _read(
+        path,
+        lambda found: (
+            {name: found[name] for name in ("source", "split", "store") if name in found}
+            | {"folds": found["options"]["folds"]},
+            [
+                {"seed": one.get("seed")}
+                | _figures({name: one[name] for name in ("accuracy", "auc", "n")}, ())
+                for one in found["rows"]
+                if one["name"] == row.judged
+            ],
+        ),
+    )
+    _check_origin(
+        path,
+        origin,
+        {
+            "source": study.store.attributes["source"],
+            "split": study.emotion_split,
+            "folds": 0,
+            "store": study.store.fingerprint,
+        },
+    )
     of_run = [path.parent.name.removeprefix("seed")] if row.model else []
     for one in rows:
         one["seed"] = "/".join(of_run + ([str(one["seed"])] if one["seed"] is not None else []))
@@ -456,24 +566,49 @@ def to_json(result: dict) -> str:
 def markdown(result: dict) -> str:
     """A table that `read_table` gave, as Markdown that can be read as it is."""
     figures, published = result["figures"], result["published"]
-    heads = ["method", "", *([f"published {' / '.join(figures.values())}, %"] if published else []),
-             *(f"{heading}, % (95 % interval)" for heading in figures.values()), "n", ""]
+    heads = [
+        "method",
+        "",
+        *([f"published {' / '.join(figures.values())}, %"] if published else []),
+        *(f"{heading}, % (95 % interval)" for heading in figures.values()),
+        "n",
+        "",
+    ]
     cells = [heads, ["---"] * len(heads)]
     for row in result["rows"]:
-        said = " / ".join(_percent(value, 2) for value in row["published"].values()) if row["published"] else "–"
-        cells.append([row["name"], row["kind"], *([said] if published else []),
-                      *(_interval((row["measured"] or {}).get(figure)) for figure in figures),
-                      str(row["n"] or "–"), row["note"]])
+        said = (
+            " / ".join(_percent(value, 2) for value in row["published"].values())
+            if row["published"]
+            else "–"
+        )
+        cells.append(
+            [
+                row["name"],
+                row["kind"],
+                *([said] if published else []),
+                *(_interval((row["measured"] or {}).get(figure)) for figure in figures),
+                str(row["n"] or "–"),
+                row["note"],
+            ]
+        )
     widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
-    lines = [f"# {result['title']}", "", f"Store: {result['source']}; split {result['split']}; {result['how']}."]
+    lines = [
+        f"# {result['title']}",
+        "",
+        f"Store: {result['source']}; split {result['split']}; {result['how']}.",
+    ]
     if published:
-        lines.append(f"Published: on {published}" + _published_interval(result["published_n"]) + ".")
+        lines.append(
+            f"Published: on {published}" + _published_interval(result["published_n"]) + "."
+        )
     else:
         lines.append("No published figures: they are of other data or another split.")
     lines.append("")
     for line in cells:
         fill = "-" if line[0] == "---" else " "
-        lines.append("| " + " | ".join(cell.ljust(width, fill) for cell, width in zip(line, widths)) + " |")
+        lines.append(
+            "| " + " | ".join(cell.ljust(width, fill) for cell, width in zip(line, widths)) + " |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -489,5 +624,10 @@ def _percent(share: float | None, places: int = 1) -> str:
 
 
 def _interval(figure: dict | None) -> str:
-    return "–" if figure is None else (f"{_percent(figure['mean'])} ({_percent(figure['low'])} – "
-                                       f"{_percent(figure['high'])})")
+    return (
+        "–"
+        if figure is None
+        else (
+            f"{_percent(figure['mean'])} ({_percent(figure['low'])} – {_percent(figure['high'])})"
+        )
+    )

@@ -1,10 +1,10 @@
 """The models, by the name that the command line uses.
 
 A model is an `nnx.Module` with a frozen dataclass of plain options, `Config`, made by
-`Model(config, layout, channels, classes, rngs)`. A self-supervised model has `encode(batch) -> [B, D]`,
-`loss(batch, rng) -> (loss, parts)`; a classifier has `logits(batch) -> [B, classes]` as well. `parts` holds named
-scalars to report. The training loop and the probes ask for nothing else. Adding a model is one file and one line
-here.
+`Model(config, layout, channels, classes, rngs)`. A self-supervised model has `encode(batch) ->
+[B, D]`, `loss(batch, rng) -> (loss, parts)`; a classifier has `logits(batch) -> [B, classes]` as
+well. `parts` holds named scalars to report. The training loop and the probes ask for nothing
+else. Adding a model is one file and one line here.
 """
 
 from mgjax.errors import InputError

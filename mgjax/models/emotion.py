@@ -1,11 +1,13 @@
-"""The emotion of a video from its micro-gestures: an LSTM over the vectors of its clips (the iMiGUE paper, Sec. 5.4).
+"""The emotion of a video from its micro-gestures: an LSTM over the vectors of its clips (the
+iMiGUE paper, Sec. 5.4).
 
-Every clip of a video, in the order of time, is one step: its class probabilities, or what an encoder made of it. Three
-LSTM layers read them all, and the last hidden state says whether the player has won or lost.
+Every clip of a video, in the order of time, is one step: its class probabilities, or what an
+encoder made of it. Three LSTM layers read them all, and the last hidden state says whether the
+player has won or lost.
 
-The paper gives no sizes. With a hundred videos to learn from the layers are small, they read vectors through a linear
-map to as few units, and training drops what a layer reads at random, and whole clips: half of a video's gestures
-should still tell its emotion.
+The paper gives no sizes. With a hundred videos to learn from the layers are small, they read
+vectors through a linear map to as few units, and training drops what a layer reads at random, and
+whole clips: half of a video's gestures should still tell its emotion.
 
 It reads clips' vectors, not keypoints, and so is not one of `mgjax.models.MODELS`.
 """
@@ -44,25 +46,35 @@ class EmotionLSTM(nnx.Module):
             check(self, "emotion")
             for field, most in (("units", 2**16), ("layers", 100)):
                 if not 1 <= getattr(self, field) <= most:
-                    raise InputError(f"emotion: {field} is {getattr(self, field)}, expected 1 to {most}")
+                    raise InputError(
+                        f"emotion: {field} is {getattr(self, field)}, expected 1 to {most}"
+                    )
             for field in ("dropout", "clip_dropout"):
                 if not 0 <= getattr(self, field) < 1:
-                    raise InputError(f"emotion: {field} is {getattr(self, field)}, expected 0 or more and less than 1")
+                    raise InputError(
+                        f"emotion: {field} is {getattr(self, field)}, expected 0 or "
+                        "more and less than 1"
+                    )
 
     def __init__(self, config: Config, features: int, *, rngs: nnx.Rngs):
         self.config = config
         self.project = nnx.Linear(features, config.units, use_bias=False, rngs=rngs)
         for layer in range(config.layers):
-            setattr(self, f"lstm{layer}", LSTM(config.units, config.units, forget_bias=1.0, rngs=rngs))
+            setattr(
+                self, f"lstm{layer}", LSTM(config.units, config.units, forget_bias=1.0, rngs=rngs)
+            )
         self.readout = nnx.Linear(config.units, 1, rngs=rngs)
 
-    def __call__(self, vectors: jax.Array, length: jax.Array, rng: jax.Array | None = None) -> jax.Array:
+    def __call__(
+        self, vectors: jax.Array, length: jax.Array, rng: jax.Array | None = None
+    ) -> jax.Array:
         """The log odds.
 
         Args:
-            vectors: of every video's clips in the order of time, `[B, T, D]` float32; what lies past its end counts
-                for nothing.
-            length: clips of every video, int `[B]`; one without any gets the same odds as every other such video.
+            vectors: of every video's clips in the order of time, `[B, T, D]` float32; what lies
+                past its end counts for nothing.
+            length: clips of every video, int `[B]`; one without any gets the same odds as every
+                other such video.
             rng: of what is dropped; None drops nothing.
 
         Returns:
@@ -73,7 +85,9 @@ class EmotionLSTM(nnx.Module):
         vectors = _drop(vectors, self.config.clip_dropout, keys[0], (*vectors.shape[:2], 1))
         x = self.project(vectors)
         for layer in range(layers):
-            x, finals = getattr(self, f"lstm{layer}")(_drop(x, self.config.dropout, keys[layer + 1], x.shape), length)
+            x, finals = getattr(self, f"lstm{layer}")(
+                _drop(x, self.config.dropout, keys[layer + 1], x.shape), length
+            )
         hidden = finals[0][0].hidden
         return self.readout(_drop(hidden, self.config.dropout, keys[-1], hidden.shape))[:, 0]
 

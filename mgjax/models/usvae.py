@@ -1,20 +1,22 @@
 """U-S-VAE: the unsupervised sequential variational auto-encoder of the iMiGUE paper (Sec. 4).
 
-A bidirectional LSTM reads the whole sequence of keypoints X = (x1, ..., xT), whatever its length; the final hidden
-states of both directions, side by side, are Z_T. An LSTM decoder gets the latent vector as its input at the first
-step only and zeros at every later one, and re-generates the whole sequence, so that the latent vector alone must
-carry it. The loss is Eq. 2, L = L_reg + λ L_KL: the squared error of the re-generated sequence and the
-Kullback-Leibler divergence of the latent distribution from a standard normal prior.
+A bidirectional LSTM reads the whole sequence of keypoints X = (x1, ..., xT), whatever its length;
+the final hidden states of both directions, side by side, are Z_T. An LSTM decoder gets the latent
+vector as its input at the first step only and zeros at every later one, and re-generates the
+whole sequence, so that the latent vector alone must carry it. The loss is Eq. 2, L = L_reg + λ
+L_KL: the squared error of the re-generated sequence and the Kullback-Leibler divergence of the
+latent distribution from a standard normal prior.
 
-The variational head, which the paper leaves open: the posterior is a diagonal normal distribution around Z_T itself,
-whose log variance is linear in Z_T; or, with `latent` set, around a linear image of Z_T of that size. Training draws
-one sample from it by reparametrisation, evaluation decodes its mean. Z_T is the feature that the paper's KNN judges;
-the final cell state C (Table 4) and the mean can be asked for. With λ = 0 there is no prior to be near: the head then
-has no variance and no sample is drawn, a plain auto-encoder.
+The variational head, which the paper leaves open: the posterior is a diagonal normal distribution
+around Z_T itself, whose log variance is linear in Z_T; or, with `latent` set, around a linear
+image of Z_T of that size. Training draws one sample from it by reparametrisation, evaluation
+decodes its mean. Z_T is the feature that the paper's KNN judges; the final cell state C (Table 4)
+and the mean can be asked for. With λ = 0 there is no prior to be near: the head then has no
+variance and no sample is drawn, a plain auto-encoder.
 
-Both terms are means, so that neither the number of joints nor the length of a clip changes their balance: L_reg is the
-mean over the batch of each clip's mean over valid frames and channels, L_KL the mean over the batch of the divergence
-divided by the latent size.
+Both terms are means, so that neither the number of joints nor the length of a clip changes their
+balance: L_reg is the mean over the batch of each clip's mean over valid frames and channels, L_KL
+the mean over the batch of the divergence divided by the latent size.
 """
 
 from __future__ import annotations
@@ -59,38 +61,75 @@ class USVAE(nnx.Module):
         units: int = option(256, "units of the encoder, a direction")
         layers: int = option(1, "layers of the encoder")
         decoder_units: int = option(256, "units of the decoder")
-        latent: int = option(0, "size of the latent vector, the posterior's mean then being linear in Z_T; 0 takes Z_T "
-                                "itself")
+        latent: int = option(
+            0,
+            "size of the latent vector, the posterior's mean then being "
+            "linear in Z_T; 0 takes Z_T "
+            "itself",
+        )
         kl: float = option(1e-3, "λ, the weight of the KL divergence; 0 makes a plain auto-encoder")
-        loss: str = option("squared", "error of the re-generated sequence: 'squared' (the paper's) or 'absolute'")
-        forget_bias: float = option(0.0, "what the forget gates' biases of encoder and decoder start higher by")
-        symmetric: bool = option(False, "encode() averages the feature over a clip and its mirror image")
-        feature: str = option("hidden", "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior "
-                                       "'mean'")
-        kernel: str = option("xla", "what computes the LSTMs: 'xla', 'cudnn' (one NVIDIA GPU; not yet run on one), or "
-                                    "'auto', cudnn where it can be and xla elsewhere")
+        loss: str = option(
+            "squared", "error of the re-generated sequence: 'squared' (the paper's) or 'absolute'"
+        )
+        forget_bias: float = option(
+            0.0, "what the forget gates' biases of encoder and decoder start higher by"
+        )
+        symmetric: bool = option(
+            False, "encode() averages the feature over a clip and its mirror image"
+        )
+        feature: str = option(
+            "hidden",
+            "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior 'mean'",
+        )
+        kernel: str = option(
+            "xla",
+            "what computes the LSTMs: 'xla', 'cudnn' (one NVIDIA GPU; not "
+            "yet run on one), or "
+            "'auto', cudnn where it can be and xla elsewhere",
+        )
 
         def __post_init__(self):
             check(self, "usvae")
             if self.loss not in ("squared", "absolute"):
                 raise InputError(f"usvae: loss is {self.loss!r}, expected squared or absolute")
             if self.feature not in FEATURES:
-                raise InputError(f"usvae: feature is {self.feature!r}, expected one of {', '.join(FEATURES)}")
+                raise InputError(
+                    f"usvae: feature is {self.feature!r}, expected one of {', '.join(FEATURES)}"
+                )
             if self.kernel not in KERNELS:
-                raise InputError(f"usvae: kernel is {self.kernel!r}, expected one of {', '.join(KERNELS)}")
-            for field, least, most in (("units", 1, 2**16), ("layers", 1, 100), ("decoder_units", 1, 2**16),
-                                       ("latent", 0, 2**16), ("kl", 0, 1e6), ("forget_bias", -100, 100)):
+                raise InputError(
+                    f"usvae: kernel is {self.kernel!r}, expected one of {', '.join(KERNELS)}"
+                )
+            for field, least, most in (
+                ("units", 1, 2**16),
+                ("layers", 1, 100),
+                ("decoder_units", 1, 2**16),
+                ("latent", 0, 2**16),
+                ("kl", 0, 1e6),
+                ("forget_bias", -100, 100),
+            ):
                 if not least <= getattr(self, field) <= most:
-                    raise InputError(f"usvae: {field} is {getattr(self, field)}, expected {least} to {most:g}")
+                    raise InputError(
+                        f"usvae: {field} is {getattr(self, field)}, expected {least} to {most:g}"
+                    )
 
-    def __init__(self, config: Config, layout: Layout, channels: int, classes: int, *, rngs: nnx.Rngs):
+    def __init__(
+        self, config: Config, layout: Layout, channels: int, classes: int, *, rngs: nnx.Rngs
+    ):
         if config.symmetric:
             layout.check_mirror("usvae: symmetric")
         self.config, self.layout = config, layout
         self.shape = (len(layout), channels)
         inputs, code = len(layout) * channels, 2 * config.units
-        self.encoder = LSTM(inputs, config.units, layers=config.layers, bidirectional=True,
-                            forget_bias=config.forget_bias, kernel=config.kernel, rngs=rngs)
+        self.encoder = LSTM(
+            inputs,
+            config.units,
+            layers=config.layers,
+            bidirectional=True,
+            forget_bias=config.forget_bias,
+            kernel=config.kernel,
+            rngs=rngs,
+        )
         latent = config.latent or code
         if config.latent:
             self.project = nnx.Linear(code, latent, rngs=rngs)
@@ -98,12 +137,19 @@ class USVAE(nnx.Module):
             self.log_variance = nnx.Linear(
                 code, latent, bias_init=nnx.initializers.constant(FIRST_LOG_VARIANCE), rngs=rngs
             )
-        self.decoder = LSTM(latent, config.decoder_units, forget_bias=config.forget_bias, kernel=config.kernel,
-                            rngs=rngs)
+        self.decoder = LSTM(
+            latent,
+            config.decoder_units,
+            forget_bias=config.forget_bias,
+            kernel=config.kernel,
+            rngs=rngs,
+        )
         self.readout = nnx.Linear(config.decoder_units, inputs, rngs=rngs)
 
     def states(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Final hidden state Z_T and cell state C of the last layer, both directions side by side, `[B, 2·units]`."""
+        """Final hidden state Z_T and cell state C of the last layer, both directions side by
+        side, `[B, 2·units]`.
+        """
         _, finals = self.encoder(batch.inputs.reshape(*batch.inputs.shape[:2], -1), batch.length)
         return tuple(jnp.concatenate(states, axis=-1) for states in zip(*finals[-1]))
 
@@ -111,7 +157,9 @@ class USVAE(nnx.Module):
         """The clips' features, float32 `[B, D]`: `config.feature`, or the one named."""
         feature = feature or self.config.feature
         if feature not in FEATURES:
-            raise InputError(f"usvae: feature is {feature!r}, expected one of {', '.join(FEATURES)}")
+            raise InputError(
+                f"usvae: feature is {feature!r}, expected one of {', '.join(FEATURES)}"
+            )
         hidden, cell = self.states(batch)
         if self.config.symmetric:
             images = self.states(batch._replace(inputs=mirror(batch.inputs, self.layout)))
@@ -123,7 +171,9 @@ class USVAE(nnx.Module):
         return self.project(hidden) if self.config.latent else hidden
 
     def decode(self, latent: jax.Array, length: jax.Array, steps: int) -> jax.Array:
-        """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`, zero past each end."""
+        """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`,
+        zero past each end.
+        """
         weights = self.decoder.direction_weights(0)
         outputs, _ = unroll_first_input(latent, length, steps, weights, kernel=self.config.kernel)
         frames = self.readout(outputs).reshape(*outputs.shape[:2], *self.shape)
@@ -148,4 +198,7 @@ class USVAE(nnx.Module):
         error = error**2 if self.config.loss == "squared" else jnp.abs(error)
         per_clip = error.mean((2, 3)).sum(1) / jnp.maximum(batch.length, 1)
         reconstruction = weighted_mean(per_clip, batch.weight)
-        return reconstruction + self.config.kl * divergence, {"reconstruction": reconstruction, "kl": divergence}
+        return reconstruction + self.config.kl * divergence, {
+            "reconstruction": reconstruction,
+            "kl": divergence,
+        }

@@ -2,25 +2,29 @@
 
 What every function here keeps to:
 
-- Sequences are `[batch, time, features]` with `length [batch]`; frame t of a sequence is valid when t < length.
-- A length below 0 or beyond the padded time T is refused where it is known. Under `jit`, where it is not, it counts as
-  0 or as T.
-- Padding changes nothing. State is carried through it unchanged, outputs past the end are zero, and the
-  backward direction starts at each sequence's own last frame. A sequence of length 0 leaves the initial state.
-- Only as many steps are made as the batch's longest sequence has, however long the padded arrays are.
-- Inputs are multiplied by their weights for CHUNK steps at once, outside of the loop over steps, and so are the
-  gradients of all weights and inputs. Inputs that are zero cost no product.
-- The backward pass is written by hand. The forward pass leaves the local derivatives of its gates, so that a step back
-  is a multiplication and a matrix product. Where that would be more than KEPT_BYTES for a sequence, only the states
-  between chunks are kept, and each chunk is computed a second time when its turn comes.
+- Sequences are `[batch, time, features]` with `length [batch]`; frame t of a sequence is valid
+  when t < length.
+- A length below 0 or beyond the padded time T is refused where it is known. Under `jit`, where it
+  is not, it counts as 0 or as T.
+- Padding changes nothing. State is carried through it unchanged, outputs past the end are zero,
+  and the backward direction starts at each sequence's own last frame. A sequence of length 0
+  leaves the initial state.
+- Only as many steps are made as the batch's longest sequence has, however long the padded arrays
+  are.
+- Inputs are multiplied by their weights for CHUNK steps at once, outside of the loop over steps,
+  and so are the gradients of all weights and inputs. Inputs that are zero cost no product.
+- The backward pass is written by hand. The forward pass leaves the local derivatives of its
+  gates, so that a step back is a multiplication and a matrix product. Where that would be more
+  than KEPT_BYTES for a sequence, only the states between chunks are kept, and each chunk is
+  computed a second time when its turn comes.
 - Weights in bfloat16 make the matrix products bfloat16; sums, gates and states stay float32.
-- Derivatives are reverse-mode (`grad`, `vjp`, `jacrev`) and forward over reverse (`hessian`, `jvp` of a `grad`). JAX
-  refuses forward mode alone (`jvp`, `jacfwd`, `linearize`) and reverse over reverse; for those write the loop plainly,
-  with `jax.lax.scan` or `nnx.RNN`.
+- Derivatives are reverse-mode (`grad`, `vjp`, `jacrev`) and forward over reverse (`hessian`,
+  `jvp` of a `grad`). JAX refuses forward mode alone (`jvp`, `jacfwd`, `linearize`) and reverse
+  over reverse; for those write the loop plainly, with `jax.lax.scan` or `nnx.RNN`.
 
-The kind of weights says which cell it is: `LSTMWeights` (gates in the order input, forget, cell, output) or
-`GRUWeights` (reset, update, candidate; the reset gate multiplies the candidate's recurrent product, as cuDNN,
-PyTorch and Flax have it).
+The kind of weights says which cell it is: `LSTMWeights` (gates in the order input, forget, cell,
+output) or `GRUWeights` (reset, update, candidate; the reset gate multiplies the candidate's
+recurrent product, as cuDNN, PyTorch and Flax have it).
 """
 
 from __future__ import annotations
@@ -38,7 +42,8 @@ from jax.custom_derivatives import SymbolicZero
 from mgjax.errors import InputError
 from mgjax.nn import cudnn
 
-# Of 8 to 32 steps a chunk, 8 is the fastest on a CPU, by a few per cent: its gates stay in the cache.
+# Of 8 to 32 steps a chunk, 8 is the fastest on a CPU, by a few per cent: its gates stay in the
+# cache.
 CHUNK = 8
 KEPT_BYTES = 2**28
 
@@ -54,7 +59,8 @@ class LSTMWeights(NamedTuple):
 class GRUWeights(NamedTuple):
     """Weights of one direction of one GRU layer: `[D, 3H]`, `[H, 3H]`, `[3H]`, and `[H]`.
 
-    `candidate_bias` is added to the candidate's recurrent product, inside of what the reset gate multiplies.
+    `candidate_bias` is added to the candidate's recurrent product, inside of what the reset gate
+    multiplies.
     """
 
     input: jax.Array
@@ -78,8 +84,13 @@ def time_mask(length: jax.Array, steps: int) -> jax.Array:
     return jnp.arange(steps) < length[:, None]
 
 
-def unroll(x: jax.Array, length: jax.Array, weights: Weights, initial: State | None = None,
-           reverse: bool = False) -> tuple[jax.Array, State]:
+def unroll(
+    x: jax.Array,
+    length: jax.Array,
+    weights: Weights,
+    initial: State | None = None,
+    reverse: bool = False,
+) -> tuple[jax.Array, State]:
     """One direction of one layer.
 
     Args:
@@ -90,27 +101,43 @@ def unroll(x: jax.Array, length: jax.Array, weights: Weights, initial: State | N
         reverse: read each sequence from its own last frame to its first.
 
     Returns:
-        outputs `[batch, time, H]` in the weights' dtype, zero past each end, and the state after the last frame read.
+        outputs `[batch, time, H]` in the weights' dtype, zero past each end, and the state after
+        the last frame read.
 
     Raises:
-        InputError: shapes do not fit together, lengths are not whole numbers, or a known one is not in 0 to `time`.
+        InputError: shapes do not fit together, lengths are not whole numbers, or a known one is
+            not in 0 to `time`.
     """
     _check_shapes(x, 3, weights, initial)
     length = _checked_length(length, *x.shape[:2])
     steps = length.max(initial=0)
     by_time, initial = jnp.asarray(x).swapaxes(0, 1), _first_state(x.shape[0], weights, initial)
     if not reverse:
-        trail, state = _loop(x.shape[1], _Job(by_time, steps, jnp.zeros_like(length), length, weights, initial))
+        trail, state = _loop(
+            x.shape[1], _Job(by_time, steps, jnp.zeros_like(length), length, weights, initial)
+        )
         return _outputs(trail[1:], length, weights), state
-    # The loop sees the longest sequence's last frame first; a shorter one idles until its own comes.
-    job = _Job(_turned(by_time, steps), steps, steps - length, jnp.full_like(length, steps), weights, initial)
+    # The loop sees the longest sequence's last frame first; a shorter one idles until its own
+    # comes.
+    job = _Job(
+        _turned(by_time, steps),
+        steps,
+        steps - length,
+        jnp.full_like(length, steps),
+        weights,
+        initial,
+    )
     trail, state = _loop(x.shape[1], job)
     return _outputs(_turned(trail[1:], steps), length, weights), state
 
 
-def unroll_both(x: jax.Array, length: jax.Array, forward: Weights, backward: Weights,
-                initial: tuple[State | None, State | None] = (None, None)
-                ) -> tuple[jax.Array, tuple[State, State]]:
+def unroll_both(
+    x: jax.Array,
+    length: jax.Array,
+    forward: Weights,
+    backward: Weights,
+    initial: tuple[State | None, State | None] = (None, None),
+) -> tuple[jax.Array, tuple[State, State]]:
     """Both directions of one layer.
 
     Returns:
@@ -121,8 +148,14 @@ def unroll_both(x: jax.Array, length: jax.Array, forward: Weights, backward: Wei
     return jnp.concatenate([ahead, behind], axis=-1), (ahead_state, behind_state)
 
 
-def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights: Weights,
-                       initial: State | None = None, kernel: str = "xla") -> tuple[jax.Array, State]:
+def unroll_first_input(
+    first: jax.Array,
+    length: jax.Array,
+    steps: int,
+    weights: Weights,
+    initial: State | None = None,
+    kernel: str = "xla",
+) -> tuple[jax.Array, State]:
     """A layer that gets an input at its first step only and zeros at every later one.
 
     The zeros cost no product: later steps see the bias alone.
@@ -141,17 +174,23 @@ def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights:
     """
     _check_shapes(first, 2, weights, initial)
     if kernel != "xla" and not isinstance(weights, LSTMWeights):
-        raise InputError(f"GRU: kernel is {kernel!r}, expected 'xla', as cuDNN is here for LSTMs alone")
+        raise InputError(
+            f"GRU: kernel is {kernel!r}, expected 'xla', as cuDNN is here for LSTMs alone"
+        )
     length = _checked_length(length, len(first), steps)
     initial = _first_state(first.shape[0], weights, initial)
     one = jnp.minimum(length, 1)
     start = jnp.zeros_like(length)
-    _, state = _loop(1, _Job(jnp.asarray(first)[None], jnp.ones((), jnp.int32), start, one, weights, initial))
+    _, state = _loop(
+        1, _Job(jnp.asarray(first)[None], jnp.ones((), jnp.int32), start, one, weights, initial)
+    )
     later = length - one
     if cudnn.taken(kernel, weights.recurrent.dtype) and steps > 1:
         # cuDNN cannot do without inputs, but one zero a step is little.
         silent = weights._replace(input=jnp.zeros((1, weights.input.shape[1])))
-        outputs, ((final,),) = _cudnn(jnp.zeros((len(later), steps - 1, 1)), later, [(silent,)], [(state,)])
+        outputs, ((final,),) = _cudnn(
+            jnp.zeros((len(later), steps - 1, 1)), later, [(silent,)], [(state,)]
+        )
         trail = jnp.concatenate([state.hidden[None], outputs.swapaxes(0, 1)])
         return _outputs(trail, length, weights), final
     # The state after the first step is the second run's initial one, with which its trail begins.
@@ -160,7 +199,9 @@ def unroll_first_input(first: jax.Array, length: jax.Array, steps: int, weights:
 
 
 def _cudnn(x, length, weights, initial):
-    """A stack by cuDNN, with every layer's weights and states before, one a direction; as `_Stack` returns it."""
+    """A stack by cuDNN, with every layer's weights and states before, one a direction; as
+    `_Stack` returns it.
+    """
     directions = len(weights[0])
     for of_layer, before in zip(weights[0], initial[0]):
         _check_shapes(x, 3, of_layer, before)
@@ -169,13 +210,17 @@ def _cudnn(x, length, weights, initial):
     before = zip(*(_first_state(len(x), w, state) for w, state in zip(weights, initial)))
     outputs, hidden, cell = cudnn.lstm(x, length, weights, *map(jnp.stack, before), directions == 2)
     states = [State(*state) for state in zip(hidden, cell)]
-    return outputs, [tuple(states[i:i + directions]) for i in range(0, len(states), directions)]
+    return outputs, [tuple(states[i : i + directions]) for i in range(0, len(states), directions)]
 
 
 def _check_shapes(x, axes, weights, initial):
-    """Raise InputError where inputs `[B, ..., D]` of so many axes, weights and initial state do not fit together."""
+    """Raise InputError where inputs `[B, ..., D]` of so many axes, weights and initial state do
+    not fit together.
+    """
     if not isinstance(weights, (LSTMWeights, GRUWeights)):
-        raise InputError(f"recurrence: weights are {type(weights).__name__}, expected LSTMWeights or GRUWeights")
+        raise InputError(
+            f"recurrence: weights are {type(weights).__name__}, expected LSTMWeights or GRUWeights"
+        )
     cell, gates = ("LSTM", 4) if isinstance(weights, LSTMWeights) else ("GRU", 3)
     if jnp.ndim(x) != axes:
         wanted = "[batch, time, features]" if axes == 3 else "[batch, features]"
@@ -184,27 +229,41 @@ def _check_shapes(x, axes, weights, initial):
     expected = (features, gates * units), (units, gates * units), (gates * units,), (units,)
     for name, weight, shape in zip(weights._fields, weights, expected):
         if weight.shape != shape:
-            raise InputError(f"{cell}: the {name} weights have shape {list(weight.shape)}, expected {list(shape)} for "
-                             f"inputs of {features} features and {units} units")
+            raise InputError(
+                f"{cell}: the {name} weights have shape {list(weight.shape)}, "
+                f"expected {list(shape)} for "
+                f"inputs of {features} features and {units} units"
+            )
     states = () if initial is None else initial if cell == "LSTM" else initial[:1]
     for name, state in zip(State._fields, states):
         if state is None or state.shape != (rows, units):
             shape = None if state is None else list(state.shape)
-            raise InputError(f"{cell}: the initial {name} state has shape {shape}, expected {[rows, units]}")
+            raise InputError(
+                f"{cell}: the initial {name} state has shape {shape}, expected {[rows, units]}"
+            )
 
 
 def _checked_length(length, rows, steps):
-    """Lengths as int32 `[rows]` in 0 to `steps`: a known one outside raises InputError, a traced one is moved there."""
+    """Lengths as int32 `[rows]` in 0 to `steps`: a known one outside raises InputError, a traced
+    one is moved there.
+    """
     length = length if isinstance(length, jax.Array) else np.asarray(length)
     if not jnp.issubdtype(length.dtype, jnp.integer):
         raise InputError(f"recurrence: lengths are {length.dtype}, expected whole numbers")
     if length.shape != (rows,):
-        raise InputError(f"recurrence: lengths have shape {list(length.shape)}, expected [{rows}], one a sequence")
-    if isinstance(length, jax.Array) and (isinstance(length, jax.core.Tracer) or not length.is_fully_addressable):
+        raise InputError(
+            f"recurrence: lengths have shape {list(length.shape)}, expected "
+            f"[{rows}], one a sequence"
+        )
+    if isinstance(length, jax.Array) and (
+        isinstance(length, jax.core.Tracer) or not length.is_fully_addressable
+    ):
         return jnp.clip(length, 0, min(steps, jnp.iinfo(length.dtype).max)).astype(jnp.int32)
     wrong = [value for value in np.asarray(length).tolist() if not 0 <= value <= steps]
     if wrong:
-        raise InputError(f"recurrence: a length is {wrong[0]}, expected 0 to {steps}, the padded time steps")
+        raise InputError(
+            f"recurrence: a length is {wrong[0]}, expected 0 to {steps}, the padded time steps"
+        )
     return jnp.asarray(length, jnp.int32)
 
 
@@ -231,12 +290,14 @@ def _product(x, weights):
     return jnp.matmul(x.astype(weights.dtype), weights, preferred_element_type=jnp.float32)
 
 
-# Cells. A step gives the new state and what the backward pass will need of it: derivatives by the gates before their
-# activation, as far as they do not depend on what comes later. They are zero where a row idles.
+# Cells. A step gives the new state and what the backward pass will need of it: derivatives by the
+# gates before their activation, as far as they do not depend on what comes later. They are zero
+# where a row idles.
 
 
 class _LSTMKept(NamedTuple):
-    slope: jax.Array  # [B, 4H]; of input, forget and cell gate by the cell, of the output gate by the hidden state
+    # [B, 4H]; of input, forget and cell gate by the cell, of the output gate by the hidden state
+    slope: jax.Array
     output: jax.Array  # [B, H], derivative of the hidden state by the cell
     forget: jax.Array  # [B, H], derivative of the cell by the cell before
 
@@ -244,11 +305,13 @@ class _LSTMKept(NamedTuple):
 class _GRUKept(NamedTuple):
     slope: jax.Array  # [B, 3H], derivative of the hidden state by the recurrent product
     candidate: jax.Array  # [B, H], the same by the candidate's projected input
-    update: jax.Array  # [B, H], derivative of the hidden state by the one before, the gates left alone
+    # [B, H], derivative of the hidden state by the one before, the gates left alone
+    update: jax.Array
 
 
-# sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves all gates of a cell at once. XLA's CPU code for each gate alone
-# is several times slower; and so is a concatenation that it may compute element by element, hence the barriers.
+# sigmoid(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves all gates of a cell at once. XLA's CPU
+# code for each gate alone is several times slower; and so is a concatenation that it may compute
+# element by element, hence the barriers.
 _together = jax.lax.optimization_barrier
 
 
@@ -257,7 +320,9 @@ def _lstm_step(state, projected, valid, weights):
     per_gate = lambda *values: jnp.repeat(jnp.array(values, jnp.float32), units)
     scale = per_gate(0.5, 0.5, 1, 0.5)
     gates = projected + _product(state.hidden, weights.recurrent)
-    i, f, g, o = jnp.split(_together(jnp.tanh(gates * scale) * scale + per_gate(0.5, 0.5, 0, 0.5)), 4, axis=-1)
+    i, f, g, o = jnp.split(
+        _together(jnp.tanh(gates * scale) * scale + per_gate(0.5, 0.5, 0, 0.5)), 4, axis=-1
+    )
     cell = f * state.cell + i * g
     squashed = _together(jnp.tanh(cell))
     new = State(jnp.where(valid, o * squashed, state.hidden), jnp.where(valid, cell, state.cell))
@@ -267,7 +332,9 @@ def _lstm_step(state, projected, valid, weights):
 
 
 def _lstm_step_back(d_state, kept, valid, weights):
-    """Gradients of the state before, of the recurrent product, and of the projected input where that is another."""
+    """Gradients of the state before, of the recurrent product, and of the projected input where
+    that is another.
+    """
     d_hidden = d_state.hidden
     d_cell = d_state.cell + d_hidden * kept.output
     d_gates = kept.slope * jnp.concatenate([d_cell, d_cell, d_cell, d_hidden], axis=-1)
@@ -278,24 +345,37 @@ def _lstm_step_back(d_state, kept, valid, weights):
 def _gru_step(state, projected, valid, weights):
     units, hidden = weights.recurrent.shape[0], state.hidden
     product = _product(hidden, weights.recurrent)
-    r, z = jnp.split(_together(jnp.tanh((projected + product)[..., :2 * units] / 2) / 2 + 0.5), 2, axis=-1)
-    inner = product[:, 2 * units:] + weights.candidate_bias
-    n = _together(jnp.tanh(projected[..., 2 * units:] + r * inner))
+    r, z = jnp.split(
+        _together(jnp.tanh((projected + product)[..., : 2 * units] / 2) / 2 + 0.5), 2, axis=-1
+    )
+    inner = product[:, 2 * units :] + weights.candidate_bias
+    n = _together(jnp.tanh(projected[..., 2 * units :] + r * inner))
     new = State(jnp.where(valid, n + z * (hidden - n), hidden))
     candidate = jnp.where(valid, (1 - z) * (1 - n**2), 0)
-    slopes = candidate * inner * r * (1 - r), jnp.where(valid, (hidden - n) * z * (1 - z), 0), candidate * r
-    return new, _GRUKept(jnp.concatenate(_together(slopes), axis=-1), candidate, jnp.where(valid, z, 1))
+    slopes = (
+        candidate * inner * r * (1 - r),
+        jnp.where(valid, (hidden - n) * z * (1 - z), 0),
+        candidate * r,
+    )
+    return new, _GRUKept(
+        jnp.concatenate(_together(slopes), axis=-1), candidate, jnp.where(valid, z, 1)
+    )
 
 
 def _gru_step_back(d_state, kept, valid, weights):
     units, d_hidden = weights.recurrent.shape[0], d_state.hidden
     d_product = kept.slope * jnp.concatenate([d_hidden] * 3, axis=-1)
-    d_projected = jnp.concatenate([d_product[:, :2 * units], kept.candidate * d_hidden], axis=-1)
-    return State(_product(d_product, weights.recurrent.T) + kept.update * d_hidden), d_product, d_projected
+    d_projected = jnp.concatenate([d_product[:, : 2 * units], kept.candidate * d_hidden], axis=-1)
+    return (
+        State(_product(d_product, weights.recurrent.T) + kept.update * d_hidden),
+        d_product,
+        d_projected,
+    )
 
 
-# The loop. It makes only as many steps as the batch's longest sequence needs, whatever its padded length, and it works
-# chunk by chunk, so that projected inputs and gate gradients never exist for more than CHUNK steps at once.
+# The loop. It makes only as many steps as the batch's longest sequence needs, whatever its padded
+# length, and it works chunk by chunk, so that projected inputs and gate gradients never exist for
+# more than CHUNK steps at once.
 
 
 class _Job(NamedTuple):
@@ -304,7 +384,8 @@ class _Job(NamedTuple):
     Attributes:
         x: inputs `[T, B, D]`; None where every input is zero.
         steps: how many steps to make, a traced int32.
-        first, last: int32 `[B]`; a row moves in the steps first <= t < last and idles in the others.
+        first, last: int32 `[B]`; a row moves in the steps first <= t < last and idles in the
+            others.
         weights: its weights.
         initial: its first state.
     """
@@ -326,7 +407,9 @@ class _Loop:
         self.room = max(math.ceil(total / self.size), 1) * self.size
         self.chunks = (job.steps + self.size - 1) // self.size
         # Padded to whole chunks here, not chunk by chunk.
-        self.x = None if job.x is None else jnp.pad(job.x, ((0, self.room - len(job.x)), (0, 0), (0, 0)))
+        self.x = (
+            None if job.x is None else jnp.pad(job.x, ((0, self.room - len(job.x)), (0, 0), (0, 0)))
+        )
 
     def count(self, chunk):
         """Steps of a chunk."""
@@ -350,7 +433,9 @@ class _Loop:
     def kept_room(self, count):
         """Empty room for what so many steps leave for the backward pass."""
         bias = self.job.weights.bias.astype(jnp.float32)
-        return _room(count, jax.eval_shape(lambda state: self.step(0, state, bias)[1], self.job.initial))
+        return _room(
+            count, jax.eval_shape(lambda state: self.step(0, state, bias)[1], self.job.initial)
+        )
 
     def projected(self, chunk):
         """Inputs of a chunk times their weights, plus bias: a function of the step in the chunk."""
@@ -363,7 +448,9 @@ class _Loop:
 
 def _put(arrays, values, index):
     """Write a value, or a tree of them, into the place `index` along the first axis."""
-    return jax.tree.map(lambda a, v: jax.lax.dynamic_update_index_in_dim(a, v, index, 0), arrays, values)
+    return jax.tree.map(
+        lambda a, v: jax.lax.dynamic_update_index_in_dim(a, v, index, 0), arrays, values
+    )
 
 
 def _room(count, like):
@@ -386,8 +473,8 @@ def _run_chunk(loop, chunk, state, trail, kept, at):
 def _forward(loop, keep):
     """All hidden states `[T + 1, B, H]`, the first state before them, and the last state.
 
-    With `keep`, also what every step leaves for the backward pass, or, where that is more than KEPT_BYTES, the state
-    before every chunk.
+    With `keep`, also what every step leaves for the backward pass, or, where that is more than
+    KEPT_BYTES, the state before every chunk.
     """
     initial = loop.job.initial
     kept = jax.eval_shape(lambda: loop.kept_room(loop.room))
@@ -401,24 +488,29 @@ def _forward(loop, keep):
         marks = None if marks is None else _put(marks, state, chunk)
         return *_run_chunk(loop, chunk, state, trail, kept, chunk * loop.size), marks
 
-    state, trail, kept, marks = jax.lax.fori_loop(0, loop.chunks, run, (initial, trail, kept, marks))
+    state, trail, kept, marks = jax.lax.fori_loop(
+        0, loop.chunks, run, (initial, trail, kept, marks)
+    )
     return trail, state, kept, marks
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _loop(total, job):
-    """A recurrence of at most `total` steps, as `_forward` gives it: T + 1 hidden states and the last state."""
+    """A recurrence of at most `total` steps, as `_forward` gives it: T + 1 hidden states and the
+    last state.
+    """
     trail, state, *_ = _forward(_Loop(total, job), keep=False)
-    return trail[:total + 1], state
+    return trail[: total + 1], state
 
 
 def _loop_forward(total, primals):
     job = jax.tree.map(lambda p: p.value, primals, is_leaf=lambda p: hasattr(p, "perturbed"))
     loop = _Loop(total, job)
     trail, state, kept, marks = _forward(loop, keep=True)
-    # A gradient of inputs that nobody asks for is not computed; a residual can say so by its structure only.
+    # A gradient of inputs that nobody asks for is not computed; a residual can say so by its
+    # structure only.
     asked = () if job.x is not None and primals.x.perturbed else None
-    return (trail[:total + 1], state), (job, trail, kept, marks, asked)
+    return (trail[: total + 1], state), (job, trail, kept, marks, asked)
 
 
 def _loop_backward(total, residuals, gradients):
@@ -426,7 +518,9 @@ def _loop_backward(total, residuals, gradients):
     loop, weights, absent = _Loop(total, job), job.weights, lambda g: isinstance(g, SymbolicZero)
     # The hidden states often matter only through the last one; nothing is then added a step.
     d_trail = None if absent(gradients[0]) else gradients[0]
-    d_state = jax.tree.map(lambda d: jnp.zeros(d.shape, d.dtype) if absent(d) else d, gradients[1], is_leaf=absent)
+    d_state = jax.tree.map(
+        lambda d: jnp.zeros(d.shape, d.dtype) if absent(d) else d, gradients[1], is_leaf=absent
+    )
     local = None if marks is None else loop.kept_room(loop.size)
 
     def run_back(i, carry):
@@ -435,18 +529,24 @@ def _loop_backward(total, residuals, gradients):
         start = at = chunk * loop.size
         found = kept
         if marks is not None:
-            at, found = 0, _run_chunk(loop, chunk, jax.tree.map(lambda m: m[chunk], marks), None, local, 0)[2]
+            at, found = (
+                0,
+                _run_chunk(loop, chunk, jax.tree.map(lambda m: m[chunk], marks), None, local, 0)[2],
+            )
 
         def step_back(j, carry):
             d_state, d_product, d_projected = carry
             k = loop.count(chunk) - 1 - j
             if d_trail is not None:
                 d_state = d_state._replace(hidden=d_state.hidden + d_trail[start + k + 1])
-            d_state, product, projected = loop.step_back(start + k, d_state, jax.tree.map(lambda a: a[at + k], found))
+            d_state, product, projected = loop.step_back(
+                start + k, d_state, jax.tree.map(lambda a: a[at + k], found)
+            )
             return d_state, _put(d_product, product, k), _put(d_projected, projected, k)
 
         d_state, d_product, d_projected = jax.lax.fori_loop(
-            0, loop.count(chunk), step_back, (d_state, d_product, d_projected))
+            0, loop.count(chunk), step_back, (d_state, d_product, d_projected)
+        )
         d_weights = _add_weight_gradients(d_weights, loop, trail, chunk, d_product, d_projected)
         if d_x is not None:
             d_rows = _product(d_product if d_projected is None else d_projected, weights.input.T)
@@ -455,11 +555,18 @@ def _loop_backward(total, residuals, gradients):
 
     zeros = jnp.zeros((loop.size, len(job.first), weights.recurrent.shape[1]))
     # The last chunk comes first: the steps it does not have stay zero, and later chunks fill them.
-    d_initial, _, _, d_weights, d_x = jax.lax.fori_loop(0, loop.chunks, run_back, (
-        d_state, zeros, zeros if isinstance(weights, GRUWeights) else None,
-        jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights),
-        None if asked is None else jnp.zeros((loop.room, *job.x.shape[1:]), jnp.float32),
-    ))
+    d_initial, _, _, d_weights, d_x = jax.lax.fori_loop(
+        0,
+        loop.chunks,
+        run_back,
+        (
+            d_state,
+            zeros,
+            zeros if isinstance(weights, GRUWeights) else None,
+            jax.tree.map(lambda w: jnp.zeros(w.shape, jnp.float32), weights),
+            None if asked is None else jnp.zeros((loop.room, *job.x.shape[1:]), jnp.float32),
+        ),
+    )
     if d_trail is not None:
         d_initial = d_initial._replace(hidden=d_initial.hidden + d_trail[0])
     if job.x is not None:
@@ -472,17 +579,21 @@ def _add_weight_gradients(d_weights, loop, trail, chunk, d_product, d_projected)
     """Add a chunk's gradients of the weights, each one product over all its steps and rows."""
     job = loop.job
     kind = job.weights.recurrent.dtype
-    # Rows and steps stay two axes: rows may be shared out among devices, which then have only sums to exchange.
-    product = lambda a, b: jnp.einsum("tbi,tbg->ig", a.astype(kind), b.astype(kind),
-                                      preferred_element_type=jnp.float32)
+    # Rows and steps stay two axes: rows may be shared out among devices, which then have only
+    # sums to exchange.
+    product = lambda a, b: jnp.einsum(
+        "tbi,tbg->ig", a.astype(kind), b.astype(kind), preferred_element_type=jnp.float32
+    )
     if isinstance(job.weights, GRUWeights):
         units = job.weights.recurrent.shape[0]
-        d_candidate = d_product[..., 2 * units:].sum((0, 1))
+        d_candidate = d_product[..., 2 * units :].sum((0, 1))
         d_weights = d_weights._replace(candidate_bias=d_weights.candidate_bias + d_candidate)
     else:
         d_projected = d_product
     if loop.x is not None:
-        d_weights = d_weights._replace(input=d_weights.input + product(loop.part(loop.x, chunk), d_projected))
+        d_weights = d_weights._replace(
+            input=d_weights.input + product(loop.part(loop.x, chunk), d_projected)
+        )
     return d_weights._replace(
         recurrent=d_weights.recurrent + product(loop.part(trail, chunk), d_product),
         bias=d_weights.bias + d_projected.sum((0, 1)),
@@ -504,9 +615,22 @@ class _Direction(nnx.Module):
 class _Stack(nnx.Module):
     """Layers of one or both directions."""
 
-    def __init__(self, features: int, units: int, *, layers: int = 1, bidirectional: bool = False,
-                 dtype: jax.typing.DTypeLike = jnp.float32, rngs: nnx.Rngs):
-        self.features, self.units, self.layers, self.bidirectional = features, units, layers, bidirectional
+    def __init__(
+        self,
+        features: int,
+        units: int,
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dtype: jax.typing.DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        self.features, self.units, self.layers, self.bidirectional = (
+            features,
+            units,
+            layers,
+            bidirectional,
+        )
         self.dtype = dtype
         bound = 1 / math.sqrt(units)
         draw = lambda *shape: jax.random.uniform(rngs.params(), shape, jnp.float32, -bound, bound)
@@ -520,8 +644,9 @@ class _Stack(nnx.Module):
         """Names of the directions, in the order of the outputs."""
         return ("forward", "backward") if self.bidirectional else ("forward",)
 
-    def __call__(self, x: jax.Array, length: jax.Array, initial: list[tuple[State, ...]] | None = None
-                 ) -> tuple[jax.Array, list[tuple[State, ...]]]:
+    def __call__(
+        self, x: jax.Array, length: jax.Array, initial: list[tuple[State, ...]] | None = None
+    ) -> tuple[jax.Array, list[tuple[State, ...]]]:
         """Run the stack.
 
         Args:
@@ -530,8 +655,8 @@ class _Stack(nnx.Module):
             initial: every layer's states before the first frame, one a direction; zeros when None.
 
         Returns:
-            outputs of the last layer `[batch, time, directions · units]` in `dtype`, zero past each end, and every
-            layer's final states, one a direction, as `initial` takes them.
+            outputs of the last layer `[batch, time, directions · units]` in `dtype`, zero past
+            each end, and every layer's final states, one a direction, as `initial` takes them.
 
         Raises:
             InputError: as `unroll`.
@@ -552,55 +677,72 @@ class _Stack(nnx.Module):
 class LSTM(_Stack):
     """One or both directions of a stack of LSTM layers.
 
-    Weights and biases start uniform in ±1/√units. In a stack each layer reads the outputs of all directions of the
-    layer below.
+    Weights and biases start uniform in ±1/√units. In a stack each layer reads the outputs of all
+    directions of the layer below.
 
     Args:
         features: inputs D of the first layer.
         units: H of every direction.
         layers: how many layers.
         bidirectional: whether every layer also reads its sequence backwards.
-        forget_bias: what the forget gates' biases start higher by, so that a fresh layer remembers for longer.
-        dtype: of the matrix products and the outputs, float32 or bfloat16; weights and states are float32.
-        kernel: what computes it: "xla", the loop of this file; "cudnn", NVIDIA's own, on its GPUs and in float32
-            alone, which has so far been checked against a CPU reference only and never run on a GPU
-            (`mgjax.nn.cudnn` says more); or "auto": cudnn on a machine of one NVIDIA GPU in float32, else xla, so that
-            a model of one machine runs on another.
+        forget_bias: what the forget gates' biases start higher by, so that a fresh layer
+            remembers for longer.
+        dtype: of the matrix products and the outputs, float32 or bfloat16; weights and states are
+            float32.
+        kernel: what computes it: "xla", the loop of this file; "cudnn", NVIDIA's own, on its GPUs
+            and in float32 alone, which has so far been checked against a CPU reference only and
+            never run on a GPU (`mgjax.nn.cudnn` says more); or "auto": cudnn on a machine of one
+            NVIDIA GPU in float32, else xla, so that a model of one machine runs on another.
 
     Raises:
-        InputError: when called, for another kernel, or "cudnn" without an NVIDIA GPU or with another dtype.
+        InputError: when called, for another kernel, or "cudnn" without an NVIDIA GPU or with
+            another dtype.
     """
 
-    def __init__(self, features: int, units: int, *, forget_bias: float = 0.0, kernel: str = "xla", rngs: nnx.Rngs,
-                 **how):
+    def __init__(
+        self,
+        features: int,
+        units: int,
+        *,
+        forget_bias: float = 0.0,
+        kernel: str = "xla",
+        rngs: nnx.Rngs,
+        **how,
+    ):
         self.forget_bias, self.kernel = forget_bias, kernel
         super().__init__(features, units, rngs=rngs, **how)
 
     def _direction(self, draw, inputs):
         direction = _Direction(draw, inputs, self.units, 4)
         bias = direction.bias[...]
-        direction.bias = nnx.Param(bias.at[self.units:2 * self.units].add(self.forget_bias))
+        direction.bias = nnx.Param(bias.at[self.units : 2 * self.units].add(self.forget_bias))
         return direction
 
-    def __call__(self, x: jax.Array, length: jax.Array, initial: list[tuple[State, ...]] | None = None
-                 ) -> tuple[jax.Array, list[tuple[State, ...]]]:
+    def __call__(
+        self, x: jax.Array, length: jax.Array, initial: list[tuple[State, ...]] | None = None
+    ) -> tuple[jax.Array, list[tuple[State, ...]]]:
         """As `_Stack`."""
         if not cudnn.taken(self.kernel, self.dtype) or x.shape[1] == 0:
             return super().__call__(x, length, initial)
-        weights = [[self.direction_weights(layer, d) for d in self.directions] for layer in range(self.layers)]
+        weights = [
+            [self.direction_weights(layer, d) for d in self.directions]
+            for layer in range(self.layers)
+        ]
         return _cudnn(x, length, weights, initial or [[None] * len(self.directions)] * self.layers)
 
     def direction_weights(self, layer: int, direction: str = "forward") -> LSTMWeights:
         """The weights of one direction of one layer, in `dtype`."""
         own = getattr(self, f"{direction}{layer}")
-        return LSTMWeights(*(w[...].astype(self.dtype) for w in (own.input, own.recurrent, own.bias)))
+        return LSTMWeights(
+            *(w[...].astype(self.dtype) for w in (own.input, own.recurrent, own.bias))
+        )
 
 
 class GRU(_Stack):
     """One or both directions of a stack of GRU layers.
 
-    Weights and biases start uniform in ±1/√units. In a stack each layer reads the outputs of all directions of the
-    layer below.
+    Weights and biases start uniform in ±1/√units. In a stack each layer reads the outputs of all
+    directions of the layer below.
 
     Args:
         features, units, layers, bidirectional, dtype: as `LSTM`.
@@ -614,5 +756,9 @@ class GRU(_Stack):
     def direction_weights(self, layer: int, direction: str = "forward") -> GRUWeights:
         """The weights of one direction of one layer, in `dtype`."""
         own = getattr(self, f"{direction}{layer}")
-        return GRUWeights(*(w[...].astype(self.dtype)
-                            for w in (own.input, own.recurrent, own.bias, own.candidate_bias)))
+        return GRUWeights(
+            *(
+                w[...].astype(self.dtype)
+                for w in (own.input, own.recurrent, own.bias, own.candidate_bias)
+            )
+        )

@@ -33,7 +33,9 @@ _COMMITTED = "commit_success.txt"
 def manager_of(folder: pathlib.Path, writing: bool) -> ocp.CheckpointManager:
     """Orbax's manager of a folder of checkpoints, of which the two newest are kept."""
     options = ocp.CheckpointManagerOptions(
-        max_to_keep=2, create=writing, cleanup_tmp_directories=writing,
+        max_to_keep=2,
+        create=writing,
+        cleanup_tmp_directories=writing,
         enable_async_checkpointing=False,
     )
     return ocp.CheckpointManager(folder, options=options)
@@ -55,10 +57,16 @@ def save(manager: ocp.CheckpointManager, step: int, **items):
     except Exception as error:  # Orbax and TensorStore raise what they like
         for path in (folder / str(step), *folder.glob(f"{step}.*")):
             shutil.rmtree(path, ignore_errors=True)
-        last = max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=None)
-        kept = "nothing was saved yet" if last is None else f"the run goes on from that of step {last}"
-        raise InputError(f"{folder}: the checkpoint of step {step} cannot be written "
-                         f"({_reason(error, folder)}); {kept}") from None
+        last = max(
+            (int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=None
+        )
+        kept = (
+            "nothing was saved yet" if last is None else f"the run goes on from that of step {last}"
+        )
+        raise InputError(
+            f"{folder}: the checkpoint of step {step} cannot be written "
+            f"({_reason(error, folder)}); {kept}"
+        ) from None
 
 
 def seal(manager: ocp.CheckpointManager, step: int):
@@ -75,7 +83,9 @@ def seal(manager: ocp.CheckpointManager, step: int):
 
 
 def damage(checkpoint: pathlib.Path) -> str | None:
-    """What differs between a checkpoint's files and their digests, in words; None where nothing does."""
+    """What differs between a checkpoint's files and their digests, in words; None where nothing
+    does.
+    """
     if not (checkpoint / DIGESTS).exists():
         return None
     try:
@@ -104,7 +114,9 @@ def restore(manager: ocp.CheckpointManager, step: int, **items) -> dict:
     problem = damage(checkpoint)
     if problem:
         raise InputError(f"{checkpoint}: damaged: {problem}")
-    args = ocp.args.Composite(**{name: ocp.args.StandardRestore(tree) for name, tree in items.items()})
+    args = ocp.args.Composite(
+        **{name: ocp.args.StandardRestore(tree) for name, tree in items.items()}
+    )
     try:
         with _threads_silenced():
             read = manager.restore(step, args=args)
@@ -112,8 +124,9 @@ def restore(manager: ocp.CheckpointManager, step: int, **items) -> dict:
         if not all(jax.tree.leaves(same)):
             raise ValueError("arrays of other shapes")
     except Exception:  # Orbax and TensorStore raise what they like
-        raise InputError(f"{checkpoint}: cannot be read: damaged, or from another version of "
-                         "mgjax") from None
+        raise InputError(
+            f"{checkpoint}: cannot be read: damaged, or from another version of mgjax"
+        ) from None
     return dict(read.items())
 
 
@@ -140,8 +153,11 @@ def newest(manager: ocp.CheckpointManager, **items) -> tuple[int, dict, list[int
             reason = str(error)
             continue
         if damaged:
-            print(f"note: {reason}; the checkpoint of step {step} is used", file=sys.stderr,
-                  flush=True)
+            print(
+                f"note: {reason}; the checkpoint of step {step} is used",
+                file=sys.stderr,
+                flush=True,
+            )
         return step, read, damaged
     if damaged:
         raise InputError(f"{reason}; there is no other checkpoint")
@@ -174,7 +190,9 @@ def _reason(error: Exception, folder: pathlib.Path) -> str:
 
 @contextlib.contextmanager
 def _threads_silenced():
-    """Keep to ourselves what threads of a failing read or write say: a traceback each, some a moment later."""
+    """Keep to ourselves what threads of a failing read or write say: a traceback each, some a
+    moment later.
+    """
     with contextlib.redirect_stderr(io.StringIO()) as written:
         try:
             yield

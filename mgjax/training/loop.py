@@ -1,8 +1,8 @@
 """The training loop, the same for every model.
 
-State goes in, state and metrics come out, of one jitted pure function with donated state. Randomness is
-`fold_in(key, step)` and the order of batches a pure function of (seed, epoch), so a run that was killed at any
-moment and resumed ends with the same bits as one that was not.
+State goes in, state and metrics come out, of one jitted pure function with donated state.
+Randomness is `fold_in(key, step)` and the order of batches a pure function of (seed, epoch), so a
+run that was killed at any moment and resumed ends with the same bits as one that was not.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ def learning_rate(options: TrainOptions, steps_per_epoch: int) -> Callable:
         schedule = optax.cosine_decay_schedule(options.learning_rate, max(total - warmup, 1))
     elif options.schedule == "steps":
         schedule = optax.exponential_decay(
-            options.learning_rate, options.decay_epochs * steps_per_epoch, options.decay_factor, staircase=True
+            options.learning_rate,
+            options.decay_epochs * steps_per_epoch,
+            options.decay_factor,
+            staircase=True,
         )
     else:
         schedule = optax.constant_schedule(options.learning_rate)
@@ -86,7 +89,11 @@ def make_optimiser(options: TrainOptions, steps_per_epoch: int) -> optax.Gradien
     """Adam, with weight decay and gradient clipping where asked for."""
     chain = [optax.clip_by_global_norm(options.clip_norm)] if options.clip_norm else []
     rate = learning_rate(options, steps_per_epoch)
-    chain.append(optax.adamw(rate, weight_decay=options.weight_decay) if options.weight_decay else optax.adam(rate))
+    chain.append(
+        optax.adamw(rate, weight_decay=options.weight_decay)
+        if options.weight_decay
+        else optax.adam(rate)
+    )
     return optax.chain(*chain)
 
 
@@ -100,20 +107,24 @@ def between(dispatches: Iterable[Dispatch], first: int, last: int) -> Iterator[D
             yield dispatch
         elif start < stop:
             clips, weight = np.zeros_like(dispatch.clips), np.zeros_like(dispatch.weight)
-            clips[:stop - start], weight[:stop - start] = dispatch.clips[start:stop], dispatch.weight[start:stop]
+            clips[: stop - start], weight[: stop - start] = (
+                dispatch.clips[start:stop],
+                dispatch.weight[start:stop],
+            )
             yield dispatch._replace(count=stop - start, clips=clips, weight=weight)
 
 
 class Trainer:
     """A run, its frames and its jitted steps, over one or many devices.
 
-    Every device holds the model and the frames of the block that is worked on, and computes its share of each batch's
-    rows; sums over rows are sums over devices. So a batch, its order and its randomness do not depend on how many
-    devices there are, and results differ by rounding only.
+    Every device holds the model and the frames of the block that is worked on, and computes its
+    share of each batch's rows; sums over rows are sums over devices. So a batch, its order and
+    its randomness do not depend on how many devices there are, and results differ by rounding only.
 
     Args:
         run: the run.
-        store: the opened store; its split names the training clips. It must stay open while `frames` is used.
+        store: the opened store; its split names the training clips. It must stay open while
+            `frames` is used.
         devices: which devices; None takes all of all processes.
     """
 
@@ -124,22 +135,38 @@ class Trainer:
         if not len(self.clips):
             raise InputError(f"{store.path}: split {run.split!r} has no training clips")
         self.lengths = run.preparation.lengths(store.clips.length)
-        # Process by process: each one reads the share of the frames that its devices hold before all get all of them.
-        devices = np.array(sorted(jax.devices() if devices is None else devices,
-                                  key=lambda device: (device.process_index, device.id)))
-        self.blocks = Blocks(store, self.clips, share=(jax.process_index(), jax.process_count()),
-                             multiple=len(devices))
+        # Process by process: each one reads the share of the frames that its devices hold before
+        # all get all of them.
+        devices = np.array(
+            sorted(
+                jax.devices() if devices is None else devices,
+                key=lambda device: (device.process_index, device.id),
+            )
+        )
+        self.blocks = Blocks(
+            store,
+            self.clips,
+            share=(jax.process_index(), jax.process_count()),
+            multiple=len(devices),
+        )
         block = self.blocks.block_of(self.clips)
         self.clips_of_block = [self.clips[block == number] for number in range(len(self.blocks))]
-        longest = [longest_of_batches(self.lengths[clips], options.batch_size) for clips in self.clips_of_block]
+        longest = [
+            longest_of_batches(self.lengths[clips], options.batch_size)
+            for clips in self.clips_of_block
+        ]
         self.edges = bucket_edges(np.concatenate(longest), options.buckets)
         self.steps_per_epoch = sum(map(len, longest))
         self.length = options.length(self.steps_per_epoch)
         rows = options.batch_size // self.parts(self.edges[-1])
         if rows % len(devices):
-            raise InputError(f"training: {rows} rows of a batch (batch_size {options.batch_size}, computed in "
-                             f"{self.parts(self.edges[-1])} parts) cannot be shared out evenly among {len(devices)} "
-                             "devices")
+            raise InputError(
+                f"training: {rows} rows of a batch (batch_size {options.batch_size}, "
+                "computed in "
+                f"{self.parts(self.edges[-1])} parts) cannot be shared out evenly "
+                f"among {len(devices)} "
+                "devices"
+            )
         mesh = jax.sharding.Mesh(devices, ("rows",))
         self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.by_row = NamedSharding(mesh, PartitionSpec(None, None, "rows"))
@@ -161,12 +188,16 @@ class Trainer:
         numbers = np.random.default_rng([options.seed, epoch]).permutation(len(self.blocks))
         for number in numbers:
             clips = self.clips_of_block[number]
-            batches = plan(clips, self.lengths[clips], self.edges, options.batch_size, options.seed, epoch)
+            batches = plan(
+                clips, self.lengths[clips], self.edges, options.batch_size, options.seed, epoch
+            )
             dispatches += group(batches, options.together, self.parts, int(number))
         return dispatches
 
     def place(self, tree, sharding=None):
-        """Put host arrays, the same in every process, on the devices: by default all of them everywhere."""
+        """Put host arrays, the same in every process, on the devices: by default all of them
+        everywhere.
+        """
         sharding = sharding or self.everywhere
 
         def put(array):
@@ -176,11 +207,15 @@ class Trainer:
         return jax.tree.map(put, tree)
 
     def place_frames(self, frames: Frames) -> Frames:
-        """Put a block's frames on all devices; each of several processes has read its share of them."""
+        """Put a block's frames on all devices; each of several processes has read its share of
+        them.
+        """
         if jax.process_count() == 1:
             return self.place(frames)
         read = frames.keypoints, frames.score
-        read = jax.tree.map(functools.partial(jax.make_array_from_process_local_data, self.by_frame), read)
+        read = jax.tree.map(
+            functools.partial(jax.make_array_from_process_local_data, self.by_frame), read
+        )
         keypoints, score = self.exchange(read)
         rest = self.place(frames._replace(keypoints=np.zeros(0), score=np.zeros(0)))
         return rest._replace(keypoints=keypoints, score=score)
@@ -191,38 +226,61 @@ class Trainer:
         inputs = np.zeros(1, np.int32), np.ones(1, np.float32), jax.random.key(0), self.edges[0]
         shapes = jax.eval_shape(lambda m, f: self._loss(m, f, *inputs), model, self.blocks.shapes())
         sums = {name: np.zeros((), np.float32) for name in ("loss", "weight", *shapes[1])}
-        return self.place(TrainState(model, self.optimiser.init(model), np.zeros((), np.int32), sums))
+        return self.place(
+            TrainState(model, self.optimiser.init(model), np.zeros((), np.int32), sums)
+        )
 
     def compile(self, state: TrainState, log: Callable[[str], None] = lambda line: None):
         """Compile the steps for every padded length, several at once."""
-        frames = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.everywhere),
-                              self.blocks.shapes())
+        frames = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=self.everywhere),
+            self.blocks.shapes(),
+        )
         jobs = []
         for steps in self.edges:
-            shape = (self.run.training.together, self.parts(steps), self.run.training.batch_size // self.parts(steps))
-            clips, weight = (jax.ShapeDtypeStruct(shape, kind, sharding=self.by_row) for kind in (np.int32, np.float32))
+            shape = (
+                self.run.training.together,
+                self.parts(steps),
+                self.run.training.batch_size // self.parts(steps),
+            )
+            clips, weight = (
+                jax.ShapeDtypeStruct(shape, kind, sharding=self.by_row)
+                for kind in (np.int32, np.float32)
+            )
             # Tracing is Python and takes turns; compiling is not and does not.
-            jobs.append((steps, self.step.lower(state, frames, clips, weight, self._count(0), steps=steps)))
+            jobs.append(
+                (steps, self.step.lower(state, frames, clips, weight, self._count(0), steps=steps))
+            )
         began = time.monotonic()
         with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            self.compiled = dict(zip((steps for steps, _ in jobs), pool.map(lambda job: job[1].compile(), jobs)))
+            self.compiled = dict(
+                zip((steps for steps, _ in jobs), pool.map(lambda job: job[1].compile(), jobs))
+            )
         log(f"compiled {len(jobs)} padded lengths in {time.monotonic() - began:.1f} s")
 
     def _count(self, count: int):
         return self.place(np.asarray(count, np.int32))
 
-    def advance(self, state: TrainState, frames: Frames, dispatch: Dispatch) -> tuple[TrainState, jax.Array]:
-        """Take the optimiser steps of a dispatch; returns the new state and the loss of every step `[together]`."""
+    def advance(
+        self, state: TrainState, frames: Frames, dispatch: Dispatch
+    ) -> tuple[TrainState, jax.Array]:
+        """Take the optimiser steps of a dispatch; returns the new state and the loss of every
+        step `[together]`.
+        """
         if dispatch.steps not in self.compiled:
             self.compiled[dispatch.steps] = functools.partial(self.step, steps=dispatch.steps)
         clips, weight = self.place((dispatch.clips, dispatch.weight), self.by_row)
-        return self.compiled[dispatch.steps](state, frames, clips, weight, self._count(dispatch.count))
+        return self.compiled[dispatch.steps](
+            state, frames, clips, weight, self._count(dispatch.count)
+        )
 
     def stream(self, dispatches: Iterable[Dispatch]) -> Iterator[tuple[Dispatch, Frames]]:
         """Dispatches, each with the frames of its block on the devices."""
         dispatches = list(dispatches)
-        yield from zip(dispatches, self.blocks.stream([dispatch.block for dispatch in dispatches],
-                                                    self.place_frames))
+        yield from zip(
+            dispatches,
+            self.blocks.stream([dispatch.block for dispatch in dispatches], self.place_frames),
+        )
 
     def _merge(self, model: dict) -> nnx.Module:
         state = jax.tree.map(lambda leaf: leaf, self.empty)  # a copy: replacing writes into it
@@ -230,7 +288,9 @@ class Trainer:
         return nnx.merge(self.graph, state)
 
     def _loss(self, model, frames, clips, weight, key, steps):
-        keypoints, score, length, label = gather(frames, clips, steps, self.run.preparation.resampling)
+        keypoints, score, length, label = gather(
+            frames, clips, steps, self.run.preparation.resampling
+        )
         augment_key, model_key = jax.random.split(key)
         run = self.run
         batch = run.preparation(
@@ -252,7 +312,8 @@ class Trainer:
 
         zeros = jax.tree.map(
             lambda s: jnp.zeros(s.shape, s.dtype),
-            jax.eval_shape(lambda: of_part(model, frames, clips[0], weight[0], key, steps)))
+            jax.eval_shape(lambda: of_part(model, frames, clips[0], weight[0], key, steps)),
+        )
         return jax.lax.scan(add, zeros, (clips, weight, jnp.arange(len(clips))))[0]
 
     def _one_step(self, state, frames, clips, weight, steps):
@@ -262,8 +323,10 @@ class Trainer:
         model = optax.apply_updates(state.model, updates)
         count = weight.sum()
         values = {"loss": loss, **parts}
-        sums = {name: total + (count if name == "weight" else count * values[name])
-                for name, total in state.sums.items()}
+        sums = {
+            name: total + (count if name == "weight" else count * values[name])
+            for name, total in state.sums.items()
+        }
         return TrainState(model, optimiser, state.step + 1, sums), loss
 
     def _steps(self, state: TrainState, frames: Frames, clips, weight, count, *, steps: int):
@@ -275,12 +338,17 @@ class Trainer:
         return jax.lax.fori_loop(0, count, one, (state, jnp.zeros(len(clips))))
 
 
-def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
-        devices: Sequence[jax.Device] | None = None) -> int:
+def fit(
+    run: Run,
+    store: Store,
+    folder: str,
+    log: Callable[[str], None] = print,
+    devices: Sequence[jax.Device] | None = None,
+) -> int:
     """Train a run, or go on with it, and leave its checkpoints and metrics in a folder.
 
-    SIGTERM, SIGHUP and Ctrl-C save a checkpoint and return; calling again goes on from there, on the
-    same store, with the same options but for the length, which may be raised. Where
+    SIGTERM, SIGHUP and Ctrl-C save a checkpoint and return; calling again goes on from there, on
+    the same store, with the same options but for the length, which may be raised. Where
     `jax.distributed` has joined several processes, all of them call this with the same arguments;
     the first one writes and logs.
 
@@ -315,8 +383,11 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
         state = _restore(manager, trainer.initial_state())
         step = int(state.step)
         if step > trainer.length:
-            raise InputError(f"{folder.path}: the run there has done {step} steps, more than the "
-                             f"{trainer.length} asked for; ask for as many at least, or choose another folder")
+            raise InputError(
+                f"{folder.path}: the run there has done {step} steps, more than the "
+                f"{trainer.length} asked for; ask for as many at least, or choose "
+                "another folder"
+            )
         if first and _length_of(before) != _length_of(run):
             folder.write(run, described)
             if before.training.length(trainer.steps_per_epoch) != trainer.length:
@@ -328,13 +399,24 @@ def fit(run: Run, store: Store, folder: str, log: Callable[[str], None] = print,
             history = folder.metrics()
         recurrences, elsewhere = padding_share(trainer.order(0), trainer.lengths)
         filling = trainer.steps_per_epoch * run.training.batch_size - len(trainer.clips)
-        log(f"{len(trainer.clips)} clips" + (f" and {filling} rows that only fill up a batch" if filling else "")
+        log(
+            f"{len(trainer.clips)} clips"
+            + (f" and {filling} rows that only fill up a batch" if filling else "")
             + f", {trainer.steps_per_epoch} steps an epoch, {trainer.length} steps in all, "
             f"padded lengths {list(trainer.edges)} ({recurrences:.1%} padding in recurrences, "
             f"{elsewhere:.1%} elsewhere)"
-            + (f", {len(trainer.blocks)} blocks of {trainer.blocks.size} frames" if len(trainer.blocks) > 1 else "")
-            + (f", {trainer.everywhere.mesh.size} devices" if trainer.everywhere.mesh.size > 1 else "")
-            + (f"; resuming at step {step}" if step else ""))
+            + (
+                f", {len(trainer.blocks)} blocks of {trainer.blocks.size} frames"
+                if len(trainer.blocks) > 1
+                else ""
+            )
+            + (
+                f", {trainer.everywhere.mesh.size} devices"
+                if trainer.everywhere.mesh.size > 1
+                else ""
+            )
+            + (f"; resuming at step {step}" if step else "")
+        )
         if step < trainer.length:
             trainer.compile(state, log)
         return _Loop(trainer, folder, manager, history, log, stopped).go(state)
@@ -355,8 +437,11 @@ def _change_of_length(before: Run, trainer: Trainer, step: int) -> str:
     if options.schedule != "cosine":
         return f"{line}; its learning rate goes on as before"
     rates = [float(rate(step)) for rate in (trainer.rate, learning_rate(options, per_epoch))]
-    return (f"{line}; its cosine is stretched over all of them: the learning rate of step {step} is {rates[0]:.3g} "
-            f"instead of {rates[1]:.3g}")
+    return (
+        f"{line}; its cosine is stretched over all of them: the learning rate of step {step} "
+        f"is {rates[0]:.3g} "
+        f"instead of {rates[1]:.3g}"
+    )
 
 
 class _Loop:
@@ -376,23 +461,34 @@ class _Loop:
             while step < length and not self._settled():
                 epoch, first = divmod(step, per_epoch)
                 self.epoch_began, self.seen = time.monotonic(), 0
-                left = between(self.trainer.order(epoch), first, min(per_epoch, length - epoch * per_epoch))
+                left = between(
+                    self.trainer.order(epoch), first, min(per_epoch, length - epoch * per_epoch)
+                )
                 for dispatch, frames in self.trainer.stream(left):
                     state = self._advance(state, step, dispatch, frames)
                     step += dispatch.count
                     if step % per_epoch == 0:
                         state = self._end_epoch(state, epoch, step)
-                    advance(f"loss {self.history[-1]['loss']:.5f}" if self.history else "", dispatch.count)
+                    advance(
+                        f"loss {self.history[-1]['loss']:.5f}" if self.history else "",
+                        dispatch.count,
+                    )
                     if self._asked_to_stop():
                         self._save(state)
-                        self.log(f"stopped by {signal.Signals(self.stopped[0]).name} at step {int(state.step)}; "
-                                 "saved: the same command goes on from here")
+                        self.log(
+                            f"stopped by {signal.Signals(self.stopped[0]).name} at step "
+                            f"{int(state.step)}; "
+                            "saved: the same command goes on from here"
+                        )
                         return self.stopped[0]
                     if self._time_to_save():
                         self._save(state)
         if step < length:
-            self.log(f"the training loss has not fallen by 0.1 % in {self.trainer.run.training.plateau} epochs: ended "
-                     f"at step {step} of {length}")
+            self.log(
+                "the training loss has not fallen by 0.1 % in "
+                f"{self.trainer.run.training.plateau} epochs: ended "
+                f"at step {step} of {length}"
+            )
         if step % per_epoch and (not self.history or self.history[-1]["step"] != step):
             state = self._end_epoch(state, step // per_epoch, step)
         self._save(state)
@@ -402,7 +498,9 @@ class _Loop:
         """Whether a signal came, to any process."""
         if jax.process_count() > 1:
             mine = self.stopped[0] if self.stopped else 0
-            self.stopped[:] = [n for n in np.ravel(multihost_utils.process_allgather(np.array(mine))).tolist() if n]
+            self.stopped[:] = [
+                n for n in np.ravel(multihost_utils.process_allgather(np.array(mine))).tolist() if n
+            ]
         return bool(self.stopped)
 
     def _time_to_save(self) -> bool:
@@ -416,8 +514,8 @@ class _Loop:
         state, losses = self.trainer.advance(state, frames, dispatch)
         self.seen += int((self.trainer.lengths[dispatch.clips] * dispatch.weight).sum())
         self.unchecked.append((number, dispatch, losses))
-        # The next call is under way while the losses of the one before are looked at; no more than that, so that
-        # whoever stops a run does not wait for long.
+        # The next call is under way while the losses of the one before are looked at; no more
+        # than that, so that whoever stops a run does not wait for long.
         self._check(ahead=1)
         return state
 
@@ -425,20 +523,26 @@ class _Loop:
         """Raise Diverged where a loss is not finite, in all calls but the last so many."""
         while len(self.unchecked) > ahead:
             first, dispatch, losses = self.unchecked.pop(0)
-            losses = np.asarray(losses)[:dispatch.count]
+            losses = np.asarray(losses)[: dispatch.count]
             if np.isfinite(losses).all():
                 continue
             i = int(np.flatnonzero(~np.isfinite(losses))[0])
             rows = sorted(set(dispatch.clips[i][dispatch.weight[i] > 0].tolist()))
             number = first + i
             raise Diverged(
-                f"the loss is {losses[i]} at step {number} (epoch {number // self.trainer.steps_per_epoch}); "
-                f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; {self._last_good()}"
+                f"the loss is {losses[i]} at step {number} (epoch "
+                f"{number // self.trainer.steps_per_epoch}); "
+                f"clips of that step, as rows of the store: {', '.join(map(str, rows))}; "
+                f"{self._last_good()}"
             )
 
     def _last_good(self) -> str:
         good = self.manager.latest_step()
-        return f"the checkpoint of step {good} is kept" if good is not None else "nothing was saved yet"
+        return (
+            f"the checkpoint of step {good} is kept"
+            if good is not None
+            else "nothing was saved yet"
+        )
 
     def _end_epoch(self, state, epoch, step):
         """Write the epoch's record: its means over the clips it had."""
@@ -448,28 +552,39 @@ class _Loop:
         seconds = time.monotonic() - self.epoch_began
         record = {"epoch": epoch, "step": step}
         record |= {name: value / weight for name, value in sums.items()}
-        record |= {"learning_rate": float(self.trainer.rate(step - 1)),
-                   "frames_per_second": round(self.seen / seconds),
-                   "seconds": round(seconds, 3)}
+        record |= {
+            "learning_rate": float(self.trainer.rate(step - 1)),
+            "frames_per_second": round(self.seen / seconds),
+            "seconds": round(seconds, 3),
+        }
         if jax.process_index() == 0:
             self.folder.add_metrics(record)
         self.history.append(record)
         length = self.trainer.length
         if not sys.stderr.isatty() and self._worth_a_line(step):
             parts = "  ".join(f"{name} {record[name]:.5f}" for name in sums)
-            self.log(f"step {step:{len(str(length))}d}/{length}  epoch {epoch + 1:4d}  {parts}  {seconds:.1f} s")
+            self.log(
+                f"step {step:{len(str(length))}d}/{length}  epoch {epoch + 1:4d}  {parts}  "
+                f"{seconds:.1f} s"
+            )
         if step % self.trainer.steps_per_epoch:
             return state  # of an epoch that the run, given more steps, would go on with
-        return state._replace(sums=self.trainer.place({name: np.zeros((), np.float32) for name in state.sums}))
+        return state._replace(
+            sums=self.trainer.place({name: np.zeros((), np.float32) for name in state.sums})
+        )
 
     def _worth_a_line(self, step: int) -> bool:
-        """Whether an epoch that ends with this step is logged: every one of a short run, some 200 of a long one."""
+        """Whether an epoch that ends with this step is logged: every one of a short run, some
+        200 of a long one.
+        """
         length, per_epoch = self.trainer.length, self.trainer.steps_per_epoch
         share = max(length, 200 * per_epoch) / 200
         return step == length or step // share > (step - per_epoch) // share
 
     def _settled(self) -> bool:
-        """Whether the training loss has been stable for `plateau` epochs and `plateau_steps` steps."""
+        """Whether the training loss has been stable for `plateau` epochs and `plateau_steps`
+        steps.
+        """
         options = self.trainer.run.training
         if not options.plateau:
             return False
@@ -483,10 +598,14 @@ class _Loop:
         self._check()
         step = int(state.step)
         if self.manager.latest_step() != step:
-            # A loss is that of the weights before its update, so a loss that is finite does not say that they are now.
+            # A loss is that of the weights before its update, so a loss that is finite does not
+            # say that they are now.
             if not _all_finite(state):
-                raise Diverged(f"the weights or the optimiser's state are no longer finite after step {step - 1}; "
-                               f"{self._last_good()}")
+                raise Diverged(
+                    "the weights or the optimiser's state are no longer finite after "
+                    f"step {step - 1}; "
+                    f"{self._last_good()}"
+                )
             checkpoints.save(self.manager, step, **_trees(state))
         self.saved_at = time.monotonic()
 
@@ -498,8 +617,10 @@ def _all_finite(state: TrainState) -> bool:
 
 def _trees(state: TrainState) -> dict:
     """A state as the trees that a checkpoint holds."""
-    return {"model": state.model,
-            "training": {"optimiser": state.optimiser, "step": state.step, "sums": state.sums}}
+    return {
+        "model": state.model,
+        "training": {"optimiser": state.optimiser, "step": state.step, "sums": state.sums},
+    }
 
 
 def _restore(manager, state: TrainState) -> TrainState:
@@ -521,7 +642,9 @@ def _restore(manager, state: TrainState) -> TrainState:
 
 @contextlib.contextmanager
 def _signals():
-    """Collect SIGTERM, SIGHUP and SIGINT in a list instead of dying of them; a second one acts as usual."""
+    """Collect SIGTERM, SIGHUP and SIGINT in a list instead of dying of them; a second one acts
+    as usual.
+    """
     stopped: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield stopped
@@ -533,7 +656,8 @@ def _signals():
             signal.signal(each, handler)
 
     numbers = [signal.SIGTERM, signal.SIGINT]
-    if getattr(signal, "SIGHUP", None) and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+    # as nohup leaves it
+    if getattr(signal, "SIGHUP", None) and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in numbers}
     try:

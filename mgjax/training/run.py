@@ -1,8 +1,8 @@
 """What a run is: its options, its folder, its checkpoints.
 
-    run.json         the options, enough to build the model again
-    metrics.jsonl    one JSON object an epoch
-    checkpoints/     Orbax checkpoints by step
+run.json         the options, enough to build the model again
+metrics.jsonl    one JSON object an epoch
+checkpoints/     Orbax checkpoints by step
 """
 
 from __future__ import annotations
@@ -35,45 +35,91 @@ class TrainOptions:
     steps: int = option(0, "optimiser steps, whatever the number of clips; 0 trains for `epochs`")
     batch_size: int = option(64, "clips of a step")
     learning_rate: float = option(2e-4, "Adam's step size, at its highest")
-    schedule: str = option("steps", "learning rate over time: 'constant', 'cosine' to zero, or 'steps': times "
-                                    "decay_factor every decay_epochs")
+    schedule: str = option(
+        "steps",
+        "learning rate over time: 'constant', 'cosine' to zero, or "
+        "'steps': times "
+        "decay_factor every decay_epochs",
+    )
     decay_factor: float = option(0.999, "factor of the 'steps' schedule")
     decay_epochs: int = option(5, "epochs between two steps of the 'steps' schedule")
-    warmup_epochs: float = option(0.0, "epochs over which the learning rate rises linearly from zero")
+    warmup_epochs: float = option(
+        0.0, "epochs over which the learning rate rises linearly from zero"
+    )
     warmup_steps: int = option(0, "the same in optimiser steps; 0 takes `warmup_epochs`")
     weight_decay: float = option(0.0, "decoupled weight decay (AdamW)")
-    clip_norm: float = option(0.0, "scale gradients down to at most this global norm; 0 leaves them")
-    plateau: int = option(0, "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
-                              "0 never stops")
-    plateau_steps: int = option(0, "with plateau: and in no fewer optimiser steps, of which few clips "
-                                    "have few an epoch")
+    clip_norm: float = option(
+        0.0, "scale gradients down to at most this global norm; 0 leaves them"
+    )
+    plateau: int = option(
+        0,
+        "stop early once the training loss has not fallen by 0.1 % in this "
+        "many epochs; "
+        "0 never stops",
+    )
+    plateau_steps: int = option(
+        0, "with plateau: and in no fewer optimiser steps, of which few clips have few an epoch"
+    )
     buckets: int = option(6, "padded lengths at most; each is compiled once")
-    longest_whole: int = option(512, "a batch of longer clips is computed in parts, whose gradients are added, so that "
-                                     "it needs no more memory than one of this padded length")
+    longest_whole: int = option(
+        512,
+        "a batch of longer clips is computed in parts, whose "
+        "gradients are added, so that "
+        "it needs no more memory than one of this padded length",
+    )
     together: int = option(8, "optimiser steps of one padded length that are computed in one call")
     seed: int = option(0, "seed of the weights, the order and all randomness")
-    checkpoint_seconds: float = option(60.0, "least time between two checkpoints; the last step is always saved")
+    checkpoint_seconds: float = option(
+        60.0, "least time between two checkpoints; the last step is always saved"
+    )
 
     def __post_init__(self):
         options.check(self, "training")
         if self.schedule not in ("constant", "cosine", "steps"):
-            raise InputError(f"training: schedule is {self.schedule!r}, expected constant, cosine or steps")
-        for field, least in (("epochs", 0), ("steps", 0), ("batch_size", 1), ("decay_epochs", 1), ("buckets", 1),
-                             ("seed", 0), ("longest_whole", 1), ("together", 1), ("plateau", 0),
-                             ("plateau_steps", 0), ("warmup_epochs", 0), ("warmup_steps", 0), ("weight_decay", 0),
-                             ("clip_norm", 0), ("checkpoint_seconds", 0)):
+            raise InputError(
+                f"training: schedule is {self.schedule!r}, expected constant, cosine or steps"
+            )
+        for field, least in (
+            ("epochs", 0),
+            ("steps", 0),
+            ("batch_size", 1),
+            ("decay_epochs", 1),
+            ("buckets", 1),
+            ("seed", 0),
+            ("longest_whole", 1),
+            ("together", 1),
+            ("plateau", 0),
+            ("plateau_steps", 0),
+            ("warmup_epochs", 0),
+            ("warmup_steps", 0),
+            ("weight_decay", 0),
+            ("clip_norm", 0),
+            ("checkpoint_seconds", 0),
+        ):
             if getattr(self, field) < least:
-                raise InputError(f"training: {field} is {getattr(self, field)}, expected at least {least}")
+                raise InputError(
+                    f"training: {field} is {getattr(self, field)}, expected at least {least}"
+                )
         if self.learning_rate <= 0:
-            raise InputError(f"training: learning_rate is {self.learning_rate}, expected more than 0")
+            raise InputError(
+                f"training: learning_rate is {self.learning_rate}, expected more than 0"
+            )
         if not self.steps and not self.epochs:
-            raise InputError("training: epochs is 0 and steps is 0; one of them must say how long to train")
+            raise InputError(
+                "training: epochs is 0 and steps is 0; one of them must say how long to train"
+            )
         if self.steps and self.epochs not in (0, type(self).epochs):
-            raise InputError(f"training: steps={self.steps} and epochs={self.epochs} both say how long to train; "
-                             "leave one of them out, or give epochs=0 with steps")
+            raise InputError(
+                f"training: steps={self.steps} and epochs={self.epochs} both say how "
+                "long to train; "
+                "leave one of them out, or give epochs=0 with steps"
+            )
         if self.warmup_steps and self.warmup_epochs:
-            raise InputError(f"training: warmup_steps={self.warmup_steps} and warmup_epochs={self.warmup_epochs} both "
-                             "say how long the learning rate rises; give one of them")
+            raise InputError(
+                f"training: warmup_steps={self.warmup_steps} and "
+                f"warmup_epochs={self.warmup_epochs} both "
+                "say how long the learning rate rises; give one of them"
+            )
 
     def length(self, steps_per_epoch: int) -> int:
         """Optimiser steps of the whole run."""
@@ -107,11 +153,19 @@ class Run:
     classes: tuple[str, ...]
 
     def __post_init__(self):
-        for text, name in ((self.model, "model"), (self.split, "split"), *((each, "classes") for each in self.classes)):
+        for text, name in (
+            (self.model, "model"),
+            (self.split, "split"),
+            *((each, "classes") for each in self.classes),
+        ):
             if not isinstance(text, str):
                 raise InputError(f"run: {name} is {short(text)}, expected text")
-        for group, name in ((self.options, self.model), (self.preparation, "preparation"),
-                            (self.augmentation, "augmentation"), (self.training, "training")):
+        for group, name in (
+            (self.options, self.model),
+            (self.preparation, "preparation"),
+            (self.augmentation, "augmentation"),
+            (self.training, "training"),
+        ):
             options.check(group, name)
 
     def check_store(self, store: Store):
@@ -120,8 +174,12 @@ class Run:
             same = store.layout.name == self.layout.name
             raise InputError(
                 f"{store.path}: layout {store.layout.name!r}, but the run is for "
-                + ("another version of it: pack the store again, or train anew" if same
-                   else repr(self.layout.name)))
+                + (
+                    "another version of it: pack the store again, or train anew"
+                    if same
+                    else repr(self.layout.name)
+                )
+            )
 
     def to_dict(self) -> dict:
         """The run as plain values."""
@@ -137,18 +195,23 @@ class Run:
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if not isinstance(values, dict) or name not in values]
         if missing:
-            raise InputError(f"{', '.join(missing)} missing; expected an object with {', '.join(names)}")
+            raise InputError(
+                f"{', '.join(missing)} missing; expected an object with {', '.join(names)}"
+            )
         model, classes = values["model"], values["classes"]
         if not isinstance(model, str):
             raise InputError(f"model is {short(model)}, expected text")
         if not isinstance(classes, list):
             raise InputError(f"classes is {short(classes)}, expected a list of names")
         return cls(
-            model, options.read(models.get(model).Config, values["options"], model),
+            model,
+            options.read(models.get(model).Config, values["options"], model),
             options.read(Preparation, values["preparation"], "preparation"),
             options.read(Augmentation, values["augmentation"], "augmentation"),
             options.read(TrainOptions, values["training"], "training"),
-            Layout.from_json(json.dumps(values["layout"]), "layout"), values["split"], tuple(classes),
+            Layout.from_json(json.dumps(values["layout"]), "layout"),
+            values["split"],
+            tuple(classes),
         )
 
 
@@ -177,15 +240,19 @@ class RunFolder:
             the run as it is written there.
 
         Raises:
-            InputError: the folder holds something else, or a run with other options or of another store.
+            InputError: the folder holds something else, or a run with other options or of another
+                store.
         """
         if self._described.exists():
             values, found = self._read()
             flat, wanted = _flat(found.to_dict()), _flat(run.to_dict())
             for name in wanted:
-                if flat.get(name) != wanted[name] and name not in (_FREE | _LENGTH if any_length else _FREE):
+                if flat.get(name) != wanted[name] and name not in (
+                    _FREE | _LENGTH if any_length else _FREE
+                ):
                     raise InputError(
-                        f"{self._described}: this folder holds a run with {name}={flat.get(name)}, not {wanted[name]}; "
+                        f"{self._described}: this folder holds a run with "
+                        f"{name}={flat.get(name)}, not {wanted[name]}; "
                         "resume with the same options or choose another folder"
                     )
             if store is not None:
@@ -208,29 +275,44 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be made a folder for the run ({error.strerror})") from None
+            raise InputError(
+                f"{self.path}: cannot be made a folder for the run ({error.strerror})"
+            ) from None
 
     def _check_store(self, noted: dict | None, store: dict):
         """Raise InputError where the store is not the one that the run was begun on."""
         if noted is None:
             if (self.path / "checkpoints").exists():
-                print(f"note: {self._described} does not say which store the run was begun on; from now on it is this "
-                      "one", file=sys.stderr, flush=True)
+                print(
+                    f"note: {self._described} does not say which store the run was begun on; "
+                    "from now on it is this "
+                    "one",
+                    file=sys.stderr,
+                    flush=True,
+                )
             return
         if noted.get("fingerprint") == store["fingerprint"]:
             return
-        differing = [f"{noted.get(name)} {name} there, {store[name]} here" if name != "layout" else
-                     f"layout {noted.get(name)!r} there, {store[name]!r} here"
-                     for name in store if name != "fingerprint" and noted.get(name) != store[name]]
+        differing = [
+            f"{noted.get(name)} {name} there, {store[name]} here"
+            if name != "layout"
+            else f"layout {noted.get(name)!r} there, {store[name]!r} here"
+            for name in store
+            if name != "fingerprint" and noted.get(name) != store[name]
+        ]
         raise InputError(
             f"{self.path}: the run there was begun on another store ("
-            f"{'; '.join(differing) or 'the same numbers, other contents'}); choose another folder, or delete this one "
+            f"{'; '.join(differing) or 'the same numbers, other contents'}); choose another "
+            "folder, or delete this one "
             "to begin anew"
         )
 
     def write(self, run: Run, store: dict | None):
         """Write run.json."""
-        files.write_json(self._described, {"mgjax": __version__, **run.to_dict()} | ({"store": store} if store else {}))
+        files.write_json(
+            self._described,
+            {"mgjax": __version__, **run.to_dict()} | ({"store": store} if store else {}),
+        )
 
     def load(self) -> Run:
         """The run whose folder this is.
@@ -239,7 +321,9 @@ class RunFolder:
             InputError: there is none, or run.json is damaged.
         """
         if not self._described.is_file():
-            raise InputError(f"{self.path}: holds no run (no run.json); give the folder that training wrote")
+            raise InputError(
+                f"{self.path}: holds no run (no run.json); give the folder that training wrote"
+            )
         return self._read()[1]
 
     def _read(self) -> tuple[dict, Run]:
@@ -249,15 +333,21 @@ class RunFolder:
             run = Run.from_dict(values)
             noted = values.get("store", {"fingerprint": ""})
             if not isinstance(noted, dict) or not isinstance(noted.get("fingerprint"), str):
-                raise InputError(f"store is {short(noted)}, expected an object with its fingerprint")
+                raise InputError(
+                    f"store is {short(noted)}, expected an object with its fingerprint"
+                )
         except InputError as error:
-            raise InputError(f"{self._described}: damaged, or from another version of mgjax: {error}") from None
+            raise InputError(
+                f"{self._described}: damaged, or from another version of mgjax: {error}"
+            ) from None
         except RecursionError:
             raise InputError(f"{self._described}: damaged: nested too deeply") from None
         return values, run
 
     def checkpoints(self, writing: bool = False) -> ocp.CheckpointManager:
-        """The folder's checkpoints, to read or, by the one process that trains, to write; the two newest are kept."""
+        """The folder's checkpoints, to read or, by the one process that trains, to write; the
+        two newest are kept.
+        """
         if not writing and not (self.path / "checkpoints").is_dir():
             raise InputError(f"{self.path}: the run there has no checkpoint yet")
         return checkpoints.manager_of(self.path / "checkpoints", writing)
@@ -272,24 +362,30 @@ class RunFolder:
 
     def _metrics_lines(self) -> list[tuple[dict, str]]:
         path = self.path / "metrics.jsonl"
-        lines = files.read_bytes(path, "records of training, one a line").splitlines() if path.exists() else []
+        lines = (
+            files.read_bytes(path, "records of training, one a line").splitlines()
+            if path.exists()
+            else []
+        )
         return [_parsed(line) for line in lines]
 
     def keep_metrics(self, step: int, ended: bool = True) -> list[dict]:
         """Drop records past a step, which the run is about to repeat; returns the ones kept.
 
         Args:
-            ended: whether an epoch or the run ended with that step; else a record of it is dropped too, being of an
-                epoch that the run, given more steps, goes on with.
+            ended: whether an epoch or the run ended with that step; else a record of it is
+                dropped too, being of an epoch that the run, given more steps, goes on with.
 
         Raises:
             InputError: a line before the last one kept is no record.
         """
         lines = self._metrics_lines()
         keep = [not problem and record["step"] < step + ended for record, problem in lines]
-        lines = lines[:max(np.flatnonzero(keep), default=-1) + 1]
+        lines = lines[: max(np.flatnonzero(keep), default=-1) + 1]
         kept = [record for record in _records(lines, self.path) if record["step"] < step + ended]
-        files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+        files.write_text(
+            self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept)
+        )
         return kept
 
     def add_metrics(self, record: dict):
@@ -303,25 +399,34 @@ class RunFolder:
             with open(path, "a") as file:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); the run goes on from its last "
-                             "checkpoint") from None
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}); the run goes on from "
+                "its last "
+                "checkpoint"
+            ) from None
 
 
 def _records(lines: list[tuple[dict, str]], folder: pathlib.Path) -> list[dict]:
-    """Records of training out of lines as `_parsed` gives them, the last one of every step; a last line that is none is
-    left out."""
+    """Records of training out of lines as `_parsed` gives them, the last one of every step; a
+    last line that is none is left out."""
     records = {}
     for number, (record, problem) in enumerate(lines, 1):
         if not problem:
             records[record["step"]] = record
         elif number < len(lines):
-            raise InputError(f"{folder / 'metrics.jsonl'}: line {number} {problem}; expected a record of an epoch, "
-                             "finite numbers with epoch, step and loss among them; delete that line")
+            raise InputError(
+                f"{folder / 'metrics.jsonl'}: line {number} {problem}; expected a "
+                "record of an epoch, "
+                "finite numbers with epoch, step and loss among them; delete that "
+                "line"
+            )
     return [records[step] for step in sorted(records)]
 
 
 def _parsed(line: bytes) -> tuple[dict, str]:
-    """The record that a line of metrics.jsonl holds, and "", or what keeps it from being one, in words."""
+    """The record that a line of metrics.jsonl holds, and "", or what keeps it from being one, in
+    words.
+    """
     try:
         record = json.loads(line)
     except RecursionError:
@@ -361,10 +466,14 @@ def build_model(run: Run) -> nnx.Module:
     if run.augmentation.mirror:
         run.layout.check_mirror("augmentation: mirror")
     if run.augmentation.tilt and run.layout.dimensions != 3:
-        raise InputError(f"augmentation: tilt needs 3D keypoints, layout {run.layout.name!r} has 2D ones")
+        raise InputError(
+            f"augmentation: tilt needs 3D keypoints, layout {run.layout.name!r} has 2D ones"
+        )
     model = models.get(run.model)
     channels = run.preparation.channels(run.layout)
-    return model(run.options, run.layout, channels, len(run.classes), rngs=nnx.Rngs(run.training.seed))
+    return model(
+        run.options, run.layout, channels, len(run.classes), rngs=nnx.Rngs(run.training.seed)
+    )
 
 
 def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.Module, Run, int]:

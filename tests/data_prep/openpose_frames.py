@@ -12,17 +12,27 @@ SOURCE = openpose.source_of(BODY)
 
 
 def write(path, people=None, text=None):
-    """One OpenPose frame; each person is an array [joints, 3] or a dict of such arrays by the JSON's names."""
+    """One OpenPose frame; each person is an array [joints, 3] or a dict of such arrays by the
+    JSON's names.
+    """
     if text is None:
-        parts = [person if isinstance(person, dict) else {"pose_keypoints_2d": person} for person in people]
-        flat = [{name: np.asarray(part).ravel().tolist() for name, part in person.items()} for person in parts]
+        parts = [
+            person if isinstance(person, dict) else {"pose_keypoints_2d": person}
+            for person in people
+        ]
+        flat = [
+            {name: np.asarray(part).ravel().tolist() for name, part in person.items()}
+            for person in parts
+        ]
         text = json.dumps({"version": 1.3, "people": flat})
     path.write_text(text)
     return path
 
 
 def standing(x, y=500.0, height=400.0, seed=0, score=0.8):
-    """A person of BODY_25's joints about (x, y), float64 [25, 3]; the same seed is the same pose."""
+    """A person of BODY_25's joints about (x, y), float64 [25, 3]; the same seed is the same
+    pose.
+    """
     rng = np.random.default_rng(seed)
     pose = rng.uniform(-0.5, 0.5, (len(BODY), 2)) * (height / 3, height) + (x, y)
     return np.concatenate([pose, np.full((len(BODY), 1), score)], axis=1)

@@ -22,18 +22,33 @@ def table(path, *rows, header="video,start,stop,label"):
 
 
 def test_by_hand():
-    # rub: frames 0-9 against 0-4 share 5 of 10, just enough. touch: 20-29 against 26-35 share 4 of 16, too few.
+    # rub: frames 0-9 against 0-4 share 5 of 10, just enough. touch: 20-29 against 26-35 share 4
+    # of 16, too few.
     first = {"v": [(0, 10, "rub"), (20, 30, "touch")], "w": [(0, 4, "rub")]}
     second = {"v": [(0, 5, "rub"), (26, 36, "touch"), (50, 60, "nod")], "w": [(0, 4, "touch")]}
     found = agreement.agreement(first, second)
-    assert [found["overall"][name] for name in ("first", "second", "matched", "R")] == [3, 4, 1, 2 / 7]
-    rows = {label: (row["first"], row["second"], row["matched"], row["R"]) for label, row in found["classes"].items()}
-    assert rows == {"nod": (0, 1, 0, 0), "rub": (2, 1, 1, 2 / 3), "touch": (1, 2, 0, 0), "none": (0, 0, 0, None)}
+    assert [found["overall"][name] for name in ("first", "second", "matched", "R")] == [
+        3,
+        4,
+        1,
+        2 / 7,
+    ]
+    rows = {
+        label: (row["first"], row["second"], row["matched"], row["R"])
+        for label, row in found["classes"].items()
+    }
+    assert rows == {
+        "nod": (0, 1, 0, 0),
+        "rub": (2, 1, 1, 2 / 3),
+        "touch": (1, 2, 0, 0),
+        "none": (0, 0, 0, None),
+    }
     assert {video: row["R"] for video, row in found["videos"].items()} == {"v": 2 / 5, "w": 0}
     assert agreement.agreement(first, second, overlap=0.51)["overall"]["matched"] == 0
     assert agreement.agreement(first, second, overlap=0.25)["overall"]["matched"] == 2
-    # Frames of v: rub-rub 5, rub-none 5, touch-none 6, touch-touch 4, none-touch 6, none-nod 10, none-none 24; of w:
-    # rub-touch 4. Agreed in 33 of 64; by chance (14·5 + 10·14 + 40·35 + 0·10) / 64².
+    # Frames of v: rub-rub 5, rub-none 5, touch-none 6, touch-touch 4, none-touch 6, none-nod 10,
+    # none-none 24; of w: rub-touch 4. Agreed in 33 of 64; by chance (14·5 + 10·14 + 40·35 + 0·10)
+    # / 64².
     chance = (14 * 5 + 10 * 14 + 40 * 35) / 64**2
     assert found["overall"]["frames"] == 64
     assert found["overall"]["kappa"] == pytest.approx((33 / 64 - chance) / (1 - chance))
@@ -71,18 +86,29 @@ def test_kappa_is_that_of_scikit_learn(known_lengths):
     names = {"v1": 300, "v2": 200, "v3": 250}
 
     def annotation():
-        return {video: [(start, start + int(rng.integers(1, 12)), "abc"[rng.integers(3)])
-                        for start in range(0, frames - 20, 15)] for video, frames in names.items()}
+        return {
+            video: [
+                (start, start + int(rng.integers(1, 12)), "abc"[rng.integers(3)])
+                for start in range(0, frames - 20, 15)
+            ]
+            for video, frames in names.items()
+        }
 
     first = annotation()
     # The second agrees with the first in most gestures, and now and then says another class.
-    second = {video: [(a, b, label if rng.random() < 0.8 else "c") for a, b, label in gestures]
-              for video, gestures in first.items()}
+    second = {
+        video: [(a, b, label if rng.random() < 0.8 else "c") for a, b, label in gestures]
+        for video, gestures in first.items()
+    }
     second["v2"] = annotation()["v2"]
     found = agreement.agreement(first, second, lengths=names if known_lengths else None)
     frames = [[], []]
     for video in names:
-        last = names[video] if known_lengths else max(stop for side in (first, second) for _, stop, _ in side[video])
+        last = (
+            names[video]
+            if known_lengths
+            else max(stop for side in (first, second) for _, stop, _ in side[video])
+        )
         for side, said in zip((first, second), frames):
             classes = ["none"] * last
             for start, stop, label in side[video]:
@@ -111,7 +137,14 @@ def test_nothing_to_compare_is_none():
     assert agreement.kappa(np.zeros((2, 2))) is None and agreement.kappa(np.diag([7, 0])) is None
     assert agreement.kappa(np.diag([7, 1])) == 1
     both = agreement.agreement({"v": [(0, 5, "a")]}, {"v": [(0, 5, "a")]})
-    assert both["overall"] == {"first": 1, "second": 1, "matched": 1, "R": 1, "frames": 5, "kappa": None}
+    assert both["overall"] == {
+        "first": 1,
+        "second": 1,
+        "matched": 1,
+        "R": 1,
+        "frames": 5,
+        "kappa": None,
+    }
     assert "–" in agreement.tables(both)
 
 
@@ -132,28 +165,48 @@ def test_label_files_and_a_table_say_the_same(tmp_path):
     table(folder / "0188_label.csv", header="label,start,end")
     found = agreement.read_annotation(folder)
     assert found == {"0187": [(0, 25, "touching ears"), (30, 31, IMIGUE_CLASSES[31])], "0188": []}
-    again = agreement.read_annotation(table(
-        tmp_path / "ben.csv", "0187,0,25,touching ears", f"0187,30,31,{IMIGUE_CLASSES[31]}"))
+    again = agreement.read_annotation(
+        table(tmp_path / "ben.csv", "0187,0,25,touching ears", f"0187,30,31,{IMIGUE_CLASSES[31]}")
+    )
     result = agreement.agreement(found, again)
-    assert result["overall"]["R"] == 1 and result["overall"]["kappa"] == 1 and result["one_sided"] == ["0188"]
+    assert (
+        result["overall"]["R"] == 1
+        and result["overall"]["kappa"] == 1
+        and result["one_sided"] == ["0188"]
+    )
     assert list(result["classes"]) == ["touching ears", "illustrative body language", "none"]
 
 
 def test_lengths(tmp_path):
     lengths = {"0001": 9, "0002": 30}
-    with StoreWriter(tmp_path / "store.h5", skeleton.KINECT_20, unit="metre", frames=39, source="nobody") as writer:
+    with StoreWriter(
+        tmp_path / "store.h5", skeleton.KINECT_20, unit="metre", frames=39, source="nobody"
+    ) as writer:
         for id, frames in lengths.items():
             writer.add_video(id, np.ones((frames, 20, 3)), np.ones((frames, 20)))
     assert agreement.store_lengths(tmp_path / "store.h5") == lengths
     rows = [f"{id},{frames}" for id, frames in lengths.items()]
-    assert agreement.read_lengths(table(tmp_path / "videos.csv", *rows, header="id,frames")) == lengths
+    assert (
+        agreement.read_lengths(table(tmp_path / "videos.csv", *rows, header="id,frames")) == lengths
+    )
     gestures = {"0001": [(0, 5, "a")]}
     assert agreement.agreement(gestures, gestures, lengths=lengths)["overall"] == {
-        "first": 1, "second": 1, "matched": 1, "R": 1, "frames": 9, "kappa": 1}
-    for rows, words in ((["v,x"], "frames is 'x'"), (["v,10", "v,10"], "line 3: video 'v' is there twice")):
+        "first": 1,
+        "second": 1,
+        "matched": 1,
+        "R": 1,
+        "frames": 9,
+        "kappa": 1,
+    }
+    for rows, words in (
+        (["v,x"], "frames is 'x'"),
+        (["v,10", "v,10"], "line 3: video 'v' is there twice"),
+    ):
         with pytest.raises(InputError, match=words):
             agreement.read_lengths(table(tmp_path / "bad.csv", *rows, header="id,frames"))
-    with pytest.raises(InputError, match="video 'v' is annotated, but its number of frames is not given"):
+    with pytest.raises(
+        InputError, match="video 'v' is annotated, but its number of frames is not given"
+    ):
         agreement.agreement({"v": [(0, 5, "a")]}, gestures, lengths=lengths)
     with pytest.raises(InputError, match="has 4 frames, but a gesture ends with frame 4"):
         agreement.agreement(gestures, gestures, lengths={"0001": 4})
@@ -175,25 +228,35 @@ def test_bad_tables(tmp_path, row):
         agreement.read_annotation(table(tmp_path / "clips.csv", row))
 
 
-@pytest.mark.parametrize("row, words", [
-    ("33,0,5", "0001_label.csv, line 2: label is 33"), (",0,5", "0001_label.csv: frames 0 to 5 have no label"),
-    ("1,6,5", "end before they start"), ("1,0,5\n1,0,5", "of video '0001', frames 0 to 5, is there twice"),
-])
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("33,0,5", "0001_label.csv, line 2: label is 33"),
+        (",0,5", "0001_label.csv: frames 0 to 5 have no label"),
+        ("1,6,5", "end before they start"),
+        ("1,0,5\n1,0,5", "of video '0001', frames 0 to 5, is there twice"),
+    ],
+)
 def test_bad_label_files(tmp_path, row, words):
     table(tmp_path / "0001_label.csv", row, header="label,start,end")
     with pytest.raises(InputError, match=words):
         agreement.read_annotation(tmp_path)
 
 
-@pytest.mark.parametrize("text, words", [
-    ("video;start;stop;label\nv;0;10;rub\n", None),
-    ("sep=;\nvideo;start;stop;label\nv;0;10;rub\n", None),
-    ("video\tstart\tstop\tlabel\nv\t0\t10\trub\n", None),
-    ("video;start;stop\nv;0;10\n", "clips.csv: no column 'label' .* separated by semicolons"),
-    ("video,start,stop,label\nv,0,10,ru\0b\n", "clips.csv, line 2: has a NUL byte"),
-    ("video,start,stop,label\nv,0," + "9" * 5000 + ",rub\n",
-     "clips.csv, line 2: stop is '9{97}[.]{3}', expected a whole"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("video;start;stop;label\nv;0;10;rub\n", None),
+        ("sep=;\nvideo;start;stop;label\nv;0;10;rub\n", None),
+        ("video\tstart\tstop\tlabel\nv\t0\t10\trub\n", None),
+        ("video;start;stop\nv;0;10\n", "clips.csv: no column 'label' .* separated by semicolons"),
+        ("video,start,stop,label\nv,0,10,ru\0b\n", "clips.csv, line 2: has a NUL byte"),
+        (
+            "video,start,stop,label\nv,0," + "9" * 5000 + ",rub\n",
+            "clips.csv, line 2: stop is '9{97}[.]{3}', expected a whole",
+        ),
+    ],
+)
 def test_tables_in_every_spelling(tmp_path, text, words):
     (tmp_path / "clips.csv").write_text(text)
     if words is None:
@@ -202,7 +265,9 @@ def test_tables_in_every_spelling(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         agreement.read_annotation(tmp_path / "clips.csv")
     (tmp_path / "videos.csv").write_text("id,frames\nv," + "9" * 900)
-    with pytest.raises(InputError, match="line 2: frames is '9{97}[.]{3}', expected a whole number"):
+    with pytest.raises(
+        InputError, match="line 2: frames is '9{97}[.]{3}', expected a whole number"
+    ):
         agreement.read_lengths(tmp_path / "videos.csv")
 
 
@@ -220,10 +285,15 @@ def test_names_of_label_files_that_are_no_text(tmp_path):
 @pytest.mark.parametrize("kind", ["pipe", "dangling link", "folder"])
 def test_what_is_no_plain_file(tmp_path, kind):
     path = tmp_path / "7_label.csv"
-    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"),
-     "folder": pathlib.Path.mkdir}[kind](path)
+    {
+        "pipe": os.mkfifo,
+        "dangling link": lambda path: path.symlink_to("nowhere"),
+        "folder": pathlib.Path.mkdir,
+    }[kind](path)
     for given in (tmp_path, path) if kind != "folder" else (tmp_path,):
-        with pytest.raises(InputError, match="7_label.csv: (is not a plain|cannot be read .No such)"):
+        with pytest.raises(
+            InputError, match="7_label.csv: (is not a plain|cannot be read .No such)"
+        ):
             agreement.read_annotation(given)
 
 
@@ -255,7 +325,9 @@ def test_bad_arguments(tmp_path):
         agreement.read_annotation(tmp_path)
     for name in ("1_label.csv", "0001_label.csv"):
         (tmp_path / name).write_text("label,start,end\n")
-    with pytest.raises(InputError, match="1_label.csv: video 0001 is there already, as .*0001_label.csv"):
+    with pytest.raises(
+        InputError, match="1_label.csv: video 0001 is there already, as .*0001_label.csv"
+    ):
         agreement.read_annotation(tmp_path)
     with pytest.raises(InputError, match="none.csv: cannot be read"):
         agreement.read_annotation(tmp_path / "none.csv")
@@ -267,8 +339,11 @@ def test_bad_arguments(tmp_path):
 
 
 def run(root, *arguments):
-    return subprocess.run([sys.executable, str(root / "data_prep" / "agreement.py"), *map(str, arguments)],
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, str(root / "data_prep" / "agreement.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_the_script(root, tmp_path):
@@ -282,12 +357,35 @@ def test_the_script(root, tmp_path):
     assert str(tmp_path) not in (tmp_path / "agreement.json").read_text()
     assert "first_annotator" not in result
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["all", "videos", "2", "1", "1", "0.667", "30", f"{result['overall']['kappa']:.3f}"] in lines
-    assert ["rub", "1", "1", "1", "1.000", "10", f"{result['classes']['rub']['kappa']:.3f}"] in lines
+    assert [
+        "all",
+        "videos",
+        "2",
+        "1",
+        "1",
+        "0.667",
+        "30",
+        f"{result['overall']['kappa']:.3f}",
+    ] in lines
+    assert [
+        "rub",
+        "1",
+        "1",
+        "1",
+        "1.000",
+        "10",
+        f"{result['classes']['rub']['kappa']:.3f}",
+    ] in lines
     for arguments, words in (
         (["--first", first, "--second", tmp_path / "none.csv"], "none.csv: cannot be read"),
-        (["--first", first, "--second", second, "--output", tmp_path / "no" / "a.json"], "no such folder"),
-        (["--first", first, "--second", second, "--videos", first, "--store", first], "give one of them"),
+        (
+            ["--first", first, "--second", second, "--output", tmp_path / "no" / "a.json"],
+            "no such folder",
+        ),
+        (
+            ["--first", first, "--second", second, "--videos", first, "--store", first],
+            "give one of them",
+        ),
     ):
         bad = run(root, *arguments)
         assert bad.returncode == 1 and words in bad.stderr and "Traceback" not in bad.stderr

@@ -26,7 +26,8 @@ def shift(pose, x, y=0.0):
 
 
 def test_choice_by_hand():
-    # Person 0: 3 frames of weight 10 at x = 100; person 1: 3 of 20 at 300; person 2: 2 of 1 at 200; 3: one ghost at 0.
+    # Person 0: 3 frames of weight 10 at x = 100; person 1: 3 of 20 at 300; person 2: 2 of 1 at
+    # 200; 3: one ghost at 0.
     who = np.array([0, 1, 0, 1, 0, 1, 2, 2, -1])
     weight = np.array([10, 20, 10, 20, 10, 20, 1, 1, 1000.0])
     x = np.array([100, 300, 100, 300, 100, 300, 200, 200, 0.0])
@@ -59,9 +60,11 @@ def test_unknown_person(text):
 
 @pytest.mark.parametrize("hidden", [range(0), range(46, 54)])
 def test_crossing(tmp_path, hidden):
-    """Two people walk through each other, 8 pixels a frame; in the second case one is out of sight while they meet.
+    """Two people walk through each other, 8 pixels a frame; in the second case one is out of
+    sight while they meet.
 
-    They meet between two frames, so that each is then nearer to where the other was than to where it was itself.
+    They meet between two frames, so that each is then nearer to where the other was than to where
+    it was itself.
     """
     rng = np.random.default_rng(5)
     left, right = standing(100, seed=1, height=402), standing(904, seed=1, height=400)
@@ -84,13 +87,17 @@ def test_crossing(tmp_path, hidden):
 
 
 def test_close_by_and_out_of_sight(tmp_path):
-    """Of two people side by side one is gone for some frames: the other is not taken for that one."""
+    """Of two people side by side one is gone for some frames: the other is not taken for that
+    one.
+    """
     a, b = standing(500, seed=1, height=420), standing(600, seed=2)
     people = [[a, b] if t < 20 or t >= 26 else [b] for t in range(50)]
     found = followed(frames(tmp_path / "v", people))
     there = np.array([not 20 <= t < 26 for t in range(50)])
     assert (found.score.any(axis=1) == there).all()
-    np.testing.assert_array_equal(found.keypoints[there], np.broadcast_to(a[:, :2].astype(np.float32), (44, 25, 2)))
+    np.testing.assert_array_equal(
+        found.keypoints[there], np.broadcast_to(a[:, :2].astype(np.float32), (44, 25, 2))
+    )
     assert found.report.missing == 6 and found.report.several == 44 and found.report.jump == 0
 
 
@@ -102,21 +109,31 @@ def test_torn_in_two(tmp_path):
     people = [[a, b]] * 20 + [[lower, upper]] * 3 + [[a, b]] * 20
     folder = frames(tmp_path / "v", people)
     found = followed(folder)
-    np.testing.assert_array_equal(found.keypoints[20:23], np.broadcast_to(upper[:, :2].astype(np.float32), (3, 25, 2)))
-    np.testing.assert_array_equal(found.keypoints[23:], np.broadcast_to(a[:, :2].astype(np.float32), (20, 25, 2)))
+    np.testing.assert_array_equal(
+        found.keypoints[20:23], np.broadcast_to(upper[:, :2].astype(np.float32), (3, 25, 2))
+    )
+    np.testing.assert_array_equal(
+        found.keypoints[23:], np.broadcast_to(a[:, :2].astype(np.float32), (20, 25, 2))
+    )
     other = followed(folder, person=2)
     assert not other.score[20:23].any()
-    np.testing.assert_array_equal(other.keypoints[23:], np.broadcast_to(b[:, :2].astype(np.float32), (20, 25, 2)))
+    np.testing.assert_array_equal(
+        other.keypoints[23:], np.broadcast_to(b[:, :2].astype(np.float32), (20, 25, 2))
+    )
 
 
 def test_walking_on_out_of_sight(tmp_path):
-    """Somebody who walked into hiding is expected farther on: not taken for the one who stood nearer to that place."""
+    """Somebody who walked into hiding is expected farther on: not taken for the one who stood
+    nearer to that place.
+    """
     walks = [shift(standing(300, seed=1, height=402), 20 * t) for t in range(30)]
     stands = standing(820, seed=1)
     people = [[walks[t], stands] if t < 15 else [] if t < 22 else [walks[t]] for t in range(30)]
     found = followed(frames(tmp_path / "v", people))
     there = [t for t in range(30) if not 15 <= t < 22]
-    np.testing.assert_array_equal(found.keypoints[there], np.array(walks, np.float32)[there][..., :2])
+    np.testing.assert_array_equal(
+        found.keypoints[there], np.array(walks, np.float32)[there][..., :2]
+    )
     assert found.report.missing == 7
 
 
@@ -131,7 +148,9 @@ def test_two_joints_are_not_enough(tmp_path):
     a = standing(500, seed=1)
     some = a.copy()
     some[2:] = 0
-    assert followed(frames(tmp_path / "v", [[a]] * 5 + [[some]])).score.any(axis=1).tolist() == [True] * 5 + [False]
+    assert followed(frames(tmp_path / "v", [[a]] * 5 + [[some]])).score.any(axis=1).tolist() == [
+        True
+    ] * 5 + [False]
     assert followed(frames(tmp_path / "w", [[some]] * 5)).report.people == 0
 
 
@@ -153,7 +172,9 @@ def test_ghosts(tmp_path):
 
 
 def test_no_jump_to_somebody_far_away(tmp_path):
-    """The person leaves for good and another one is elsewhere: those frames are missing, not somebody else's."""
+    """The person leaves for good and another one is elsewhere: those frames are missing, not
+    somebody else's.
+    """
     a, b = standing(200, seed=1, height=400), standing(1900, seed=1, height=300)
     found = followed(frames(tmp_path / "v", [[a]] * 30 + [[b]] * 20))
     assert found.score[:30].all() and not found.score[30:].any()
@@ -176,7 +197,8 @@ def test_gaps_nobody_and_their_counts(tmp_path):
     report = found.report
     assert (report.first, report.frames, report.gaps, report.damaged) == (100, 7, 3, 0)
     assert (report.nobody, report.several, report.missing) == (1, 1, 4)
-    # The neck moves by (3, 4) and back; float32 rounds the coordinates, not the step's length to be seen.
+    # The neck moves by (3, 4) and back; float32 rounds the coordinates, not the step's length to
+    # be seen.
     assert report.jump == pytest.approx(5, abs=1e-3) and report.jump_frame in (103, 106)
 
 
@@ -198,7 +220,10 @@ def test_a_damaged_frame_is_unseen(tmp_path):
 
 def test_shuffled_people_give_the_same_track(tmp_path):
     rng = np.random.default_rng(3)
-    people = [[shift(standing(x, seed=x), rng.normal(0, 5)) for x in (200, 350, 500, 900)] for _ in range(40)]
+    people = [
+        [shift(standing(x, seed=x), rng.normal(0, 5)) for x in (200, 350, 500, 900)]
+        for _ in range(40)
+    ]
     one = followed(frames(tmp_path / "a", people), person=2)
     shuffled = [[some[i] for i in rng.permutation(4)] for some in people]
     two = followed(frames(tmp_path / "b", shuffled), person=2)
@@ -222,14 +247,20 @@ def test_largest_jump_by_hand():
 
 
 def scene(seed, frames=400):
-    """Somebody among others: who come, cross, are torn in two, lose joints, jump or go, more or less by the seed.
+    """Somebody among others: who come, cross, are torn in two, lose joints, jump or go, more or
+    less by the seed.
 
-    Returns frame numbers (some are left out), people in each, and their points as `read_frames` gives them.
+    Returns frame numbers (some are left out), people in each, and their points as `read_frames`
+    gives them.
     """
     rng = np.random.default_rng(seed)
     others, flicker, restless, torn, gaps, turns = rng.choice([0, 0.002, 0.02], 6)
     numbers = np.flatnonzero(rng.random(frames) >= gaps)
-    people, points, seen = [[rng.uniform(0, 1000), standing(0, seed=seed), rng.normal(0, 3)]], [], np.arange(25) < 25
+    people, points, seen = (
+        [[rng.uniform(0, 1000), standing(0, seed=seed), rng.normal(0, 3)]],
+        [],
+        np.arange(25) < 25,
+    )
     for t in range(frames):
         if rng.random() < turns:  # which joints are out of sight for long
             seen = rng.random(25) < 0.7
@@ -286,23 +317,41 @@ def test_it_does_not_matter_where_a_recording_is_cut_into_parts():
 
 
 def test_somebody_out_of_sight_who_is_liker():
-    """Of two people side by side one goes; then somebody stands where that one stood, and not where the other did."""
+    """Of two people side by side one goes; then somebody stands where that one stood, and not
+    where the other did.
+    """
     here, there = standing(500, seed=1), standing(530, seed=1)
     people = [[here, there]] * 20 + [[here]] * 5 + [[there]] * 5
-    who = track(np.arange(30), np.array([len(some) for some in people]), np.array(sum(people, []), np.float32))
+    who = track(
+        np.arange(30),
+        np.array([len(some) for some in people]),
+        np.array(sum(people, []), np.float32),
+    )
     assert who[40:].tolist() == [who[0]] * 5 + [who[1]] * 5 and who[0] != who[1]
 
 
 # --- where the detector errs
 
-GROUPS = {"arms": "Shoulder Elbow Wrist", "legs": "Hip Knee Ankle BigToe SmallToe Heel", "head": "Eye Ear"}
-LIMBS = [skeleton.BODY_25.index(*joints) for part, joints in skeleton.BODY_25.parts.items() if part[0] in "rl"]
+GROUPS = {
+    "arms": "Shoulder Elbow Wrist",
+    "legs": "Hip Knee Ankle BigToe SmallToe Heel",
+    "head": "Eye Ear",
+}
+LIMBS = [
+    skeleton.BODY_25.index(*joints)
+    for part, joints in skeleton.BODY_25.parts.items()
+    if part[0] in "rl"
+]
 some_frames = strategies.sets(strategies.integers(1, 39), max_size=30)
 
 
 def swapped(pose, group):
     """Left and right exchanged in one of GROUPS, or in all of them."""
-    names = {side + joint for joint in GROUPS.get(group, " ".join(GROUPS.values())).split() for side in "LR"}
+    names = {
+        side + joint
+        for joint in GROUPS.get(group, " ".join(GROUPS.values())).split()
+        for side in "LR"
+    }
     chosen = np.array([joint in names for joint in skeleton.BODY_25.joints])
     return np.where(chosen[:, None], pose[skeleton.BODY_25.mirror_permutation], pose)
 
@@ -311,8 +360,14 @@ def walker(rng, frames=40):
     """Somebody with a wide stance who walks, [frames, 25, 3]."""
     pose = standing(0, seed=rng.integers(100))
     pose[:, 0] *= 3
-    steps = np.cumsum(rng.normal(0, 2, (frames, 2)) + rng.uniform(-8, 8, 2), axis=0) + rng.uniform(0, 2000, 2)
-    return pose + np.pad(steps, ((0, 0), (0, 1)))[:, None] + rng.normal(0, 1, (frames, 25, 3)) * (1, 1, 0)
+    steps = np.cumsum(rng.normal(0, 2, (frames, 2)) + rng.uniform(-8, 8, 2), axis=0) + rng.uniform(
+        0, 2000, 2
+    )
+    return (
+        pose
+        + np.pad(steps, ((0, 0), (0, 1)))[:, None]
+        + rng.normal(0, 1, (frames, 25, 3)) * (1, 1, 0)
+    )
 
 
 def ghost(rng, pose):
@@ -328,12 +383,19 @@ def who_by_frame(people):
     return np.split(who, np.cumsum(counts)[:-1])
 
 
-@given(strategies.integers(0, 999), strategies.dictionaries(
-    strategies.integers(1, 39), strategies.sampled_from([*GROUPS, "all"]), max_size=39), some_frames)
-@example(0, {t: "all" for t in range(5, 20)}, set(range(8, 30)))
+@given(
+    strategies.integers(0, 999),
+    strategies.dictionaries(
+        strategies.integers(1, 39), strategies.sampled_from([*GROUPS, "all"]), max_size=39
+    ),
+    some_frames,
+)
+@example(0, dict.fromkeys(range(5, 20), "all"), set(range(8, 30)))
 @example(0, {12: "legs"}, {9, 12})
 def test_swapped_sides_and_ghosts_beside(seed, swaps, ghosts):
-    """However left and right are exchanged, and for how long: the same person, and the ghosts are never that one."""
+    """However left and right are exchanged, and for how long: the same person, and the ghosts
+    are never that one.
+    """
     rng = np.random.default_rng(seed)
     truth = walker(rng)
     people = [[swapped(pose, swaps[t]) if t in swaps else pose] for t, pose in enumerate(truth)]
@@ -368,9 +430,13 @@ def test_joints_that_come_and_go(seed):
 def test_in_profile(sides):
     """Of somebody in profile only one side is seen, and OpenPose calls it now left, now right."""
     layout = skeleton.BODY_25
-    right = np.isin(np.arange(25), layout.index("Nose", "Neck", *(pair[1] for pair in layout.mirror)))[:, None]
+    right = np.isin(
+        np.arange(25), layout.index("Nose", "Neck", *(pair[1] for pair in layout.mirror))
+    )[:, None]
     seen = [np.where(right, pose, 0) for pose in walker(np.random.default_rng(0))]
-    people = [[pose[layout.mirror_permutation] if left else pose] for left, pose in zip(sides, seen)]
+    people = [
+        [pose[layout.mirror_permutation] if left else pose] for left, pose in zip(sides, seen)
+    ]
     assert all(found.tolist() == [0] for found in who_by_frame(people))
 
 
@@ -378,34 +444,51 @@ def test_of_two_detections_of_one_person_the_surer():
     pose = standing(500)
     sure, unsure = shift(pose, 3), pose * (1, 1, 0.3)
     people = [[pose]] * 5 + [[unsure, sure]] * 5 + [[sure, unsure]] * 5
-    assert [found.tolist() for found in who_by_frame(people)] == [[0]] * 5 + [[-1, 0]] * 5 + [[0, -1]] * 5
+    assert [found.tolist() for found in who_by_frame(people)] == [[0]] * 5 + [[-1, 0]] * 5 + [
+        [0, -1]
+    ] * 5
 
 
 def test_nobody_small_takes_over_from_somebody_long_out_of_sight():
     pose = standing(500, seed=1)
     small = standing(500, height=120, seed=1)
     people = [[pose]] * 60 + [[]] * 30 + [[small]] * 5 + [[pose]] * 5
-    assert [found.tolist() for found in who_by_frame(people)] == [[0]] * 60 + [[]] * 30 + [[1]] * 5 + [[0]] * 5
+    assert [found.tolist() for found in who_by_frame(people)] == [[0]] * 60 + [[]] * 30 + [
+        [1]
+    ] * 5 + [[0]] * 5
 
 
 @given(strategies.integers(0, 999), some_frames)
 def test_a_ghost_where_the_person_is_not_found(seed, frames):
-    """Frames in which there is a ghost only, seldom or in a row, do not make the ghost the person, who comes back."""
+    """Frames in which there is a ghost only, seldom or in a row, do not make the ghost the
+    person, who comes back.
+    """
     rng = np.random.default_rng(seed)
     frames = [t for t in frames if t > 20 and not {t - 1, t - 2, t - 3} <= frames]
     truth = walker(rng)
-    found = who_by_frame([[ghost(rng, pose)] if t in frames else [pose] for t, pose in enumerate(truth)])
+    found = who_by_frame(
+        [[ghost(rng, pose)] if t in frames else [pose] for t, pose in enumerate(truth)]
+    )
     assert [t for t in range(40) if found[t][0] == 0] == [t for t in range(40) if t not in frames]
 
 
 @given(strategies.integers(0, 999), some_frames)
 def test_a_person_in_two_parts(seed, frames):
-    """Torn into upper and lower body: one part is that person, the other one nobody, who comes back whole."""
+    """Torn into upper and lower body: one part is that person, the other one nobody, who comes
+    back whole.
+    """
     rng = np.random.default_rng(seed)
-    lower = np.isin(np.arange(25), skeleton.BODY_25.index(*sum((
-        joints for part, joints in skeleton.BODY_25.parts.items() if "leg" in part), ()), "MidHip"))[:, None]
-    people = [[np.where(lower, 0, pose), np.where(lower, pose, 0)] if t in frames else [pose]
-              for t, pose in enumerate(walker(rng))]
+    lower = np.isin(
+        np.arange(25),
+        skeleton.BODY_25.index(
+            *sum((joints for part, joints in skeleton.BODY_25.parts.items() if "leg" in part), ()),
+            "MidHip",
+        ),
+    )[:, None]
+    people = [
+        [np.where(lower, 0, pose), np.where(lower, pose, 0)] if t in frames else [pose]
+        for t, pose in enumerate(walker(rng))
+    ]
     assert all(found.tolist() == [0, -1][: len(found)] for found in who_by_frame(people))
 
 
@@ -416,16 +499,24 @@ def test_the_order_of_people_changes_nothing(seed, order):
     rng = np.random.default_rng(order)
     mixed = np.concatenate([rng.permutation(some) for some in rows])
     one, two = track(numbers, counts, pose)[mixed], track(numbers, counts, pose[mixed])
-    # Numbers are given in the order of the detections; who is the same person as whom is not changed.
-    assert len({*zip(one.tolist(), two.tolist())}) == len(set(one.tolist())) == len(set(two.tolist()))
+    # Numbers are given in the order of the detections; who is the same person as whom is not
+    # changed.
+    assert (
+        len({*zip(one.tolist(), two.tolist())}) == len(set(one.tolist())) == len(set(two.tolist()))
+    )
 
 
 coordinates = strategies.sampled_from([0, 1, 1.5, 700, -700, 1e-30, 9e6, -9e6])
 joints = strategies.tuples(coordinates, coordinates, strategies.sampled_from([0, 1e-30, 0.5, 9e6]))
-detections = strategies.lists(joints, min_size=25, max_size=25).filter(lambda pose: any(joint[2] for joint in pose))
+detections = strategies.lists(joints, min_size=25, max_size=25).filter(
+    lambda pose: any(joint[2] for joint in pose)
+)
 
 
-@given(strategies.lists(strategies.lists(detections, max_size=3), min_size=1, max_size=6), strategies.integers(0, 20))
+@given(
+    strategies.lists(strategies.lists(detections, max_size=3), min_size=1, max_size=6),
+    strategies.integers(0, 20),
+)
 def test_any_numbers(people, gap):
     """Whatever a frame may hold can be followed, without as much as a warning."""
     counts = np.array([len(some) for some in people])
@@ -449,7 +540,8 @@ def test_how_far_a_person_can_go_in_one_frame(angle, far, seed):
     size = np.hypot(*np.ptp(pose[:, :2], axis=0))
     moved = shift(pose, *(far * size * np.array([np.cos(angle), np.sin(angle)])))
     same = track(np.arange(6), np.ones(6, int), np.array([pose] * 5 + [moved], np.float32))[-1] == 0
-    # Left and right count as one joint, so that the nearer of two places counts and the median is less than the way.
+    # Left and right count as one joint, so that the nearer of two places counts and the median is
+    # less than the way.
     assert same or far > 0.499
     assert not same or far < 1.1
 
@@ -459,11 +551,21 @@ def test_how_far_a_person_can_go_in_one_frame(angle, far, seed):
 
 def points_of(recording, source):
     parts = [openpose.read_frames(*chunk, source) for chunk in openpose.chunks(recording)]
-    return [np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "counts", "points")]
+    return [
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("numbers", "counts", "points")
+    ]
 
 
-@pytest.mark.parametrize("folder", [
-    "openpose_body25b_two_people", "openpose_speaker/o1", "openpose_speaker/o2", "openpose_ghost_and_leg_swap"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "openpose_body25b_two_people",
+        "openpose_speaker/o1",
+        "openpose_speaker/o2",
+        "openpose_ghost_and_leg_swap",
+    ],
+)
 def test_real_recordings_at_once_and_frame_by_frame(shared_data, monkeypatch, folder):
     (recording,), _ = openpose.find_recordings(shared_data / folder)
     model = skeleton.BODY_25B if "25b" in folder else skeleton.BODY_25
@@ -475,7 +577,9 @@ def test_real_recordings_at_once_and_frame_by_frame(shared_data, monkeypatch, fo
 
 @pytest.mark.parametrize("person", ["largest", 1, "leftmost", "rightmost"])
 def test_ghosts_and_swapped_legs(shared_data, person):
-    """The person in all frames, also where the legs are swapped (frame 12), and in none a ghost of 6 to 10 joints."""
+    """The person in all frames, also where the legs are swapped (frame 12), and in none a ghost
+    of 6 to 10 joints.
+    """
     (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
     found = following.read_recording(recording, SOURCE, person)
     assert found.report.missing == 0 and found.report.people == 1 and found.report.several == 13
@@ -489,7 +593,9 @@ def test_a_ghost_is_no_second_person(shared_data):
 
 
 def test_ghosts_where_the_person_is_left_out(shared_data):
-    """Real ghosts, alone in their frames because the person's detection is taken out, are not taken for the person."""
+    """Real ghosts, alone in their frames because the person's detection is taken out, are not
+    taken for the person.
+    """
     (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
     numbers, counts, points = points_of(recording, SOURCE)
     stray = (points[..., 2] > 0).sum(axis=1) < 12
@@ -515,10 +621,13 @@ def spoilt(rng, poses, share):
 
 @pytest.mark.parametrize("scene", ["ghosts", "side", "cross"])
 def test_real_people_put_together_and_spoilt(shared_data, scene):
-    """A walking person, among ghosts, beside a seated one, or through another walk: nobody is taken for another."""
+    """A walking person, among ghosts, beside a seated one, or through another walk: nobody is
+    taken for another.
+    """
     walking, seated = (
-        points_of(openpose.find_recordings(shared_data / folder)[0][0], SOURCE)[2] for folder in (
-            "openpose_ghost_and_leg_swap", "openpose_speaker/o2"))
+        points_of(openpose.find_recordings(shared_data / folder)[0][0], SOURCE)[2]
+        for folder in ("openpose_ghost_and_leg_swap", "openpose_speaker/o2")
+    )
     walking = walking[(walking[..., 2] > 0).sum(axis=1) > 12]
     wrong = total = 0
     for seed in range(12):
@@ -527,10 +636,14 @@ def test_real_people_put_together_and_spoilt(shared_data, scene):
         if scene == "cross":
             way = rng.uniform(4, 12) * np.arange(90)
             second = spoilt(rng, np.roll(walking[::-1], 30, axis=0), 0.2)
-            first, second = (np.array([shift(*pair) for pair in zip(poses, x)])
-                             for poses, x in ((first, way), (second, way[::-1])))
+            first, second = (
+                np.array([shift(*pair) for pair in zip(poses, x)])
+                for poses, x in ((first, way), (second, way[::-1]))
+            )
         elif scene == "side":
-            second = np.array([shift(pose, walking[0, 1, 0] - seated[0, 1, 0] + 200) for pose in second])
+            second = np.array(
+                [shift(pose, walking[0, 1, 0] - seated[0, 1, 0] + 200) for pose in second]
+            )
         people, truth, missed = [], [], 0 if scene == "cross" else 0.1
         for pair in zip(first, second):
             some = [(pose, k) for k, pose in enumerate(pair) if rng.random() >= missed]
@@ -550,7 +663,9 @@ def test_real_people_put_together_and_spoilt(shared_data, scene):
 
 
 def test_one_of_two_people(shared_data):
-    """The walking person is followed through all frames, also where OpenPose tears that one in two (frame 37)."""
+    """The walking person is followed through all frames, also where OpenPose tears that one in
+    two (frame 37).
+    """
     (recording,), _ = openpose.find_recordings(shared_data / "openpose_body25b_two_people")
     source = openpose.source_of(skeleton.BODY_25B)
     found = following.read_recording(recording, source)

@@ -21,14 +21,18 @@ def test_shares_are_those_that_stay_the_same():
 def test_evidence_by_hand():
     # First label 0; then 0 again (0.2 + 0.8 p) and 1 (0.8 (1 - p)), then 0 after 1 (p).
     first = np.log((0.9375 / 1.1875) / (0.3125 / 1.0625))
-    steps = np.log([(0.2 + 0.8 * 0.75) / (0.2 + 0.8 * 0.25), (0.8 * 0.25) / (0.8 * 0.75), 0.75 / 0.25])
+    steps = np.log(
+        [(0.2 + 0.8 * 0.75) / (0.2 + 0.8 * 0.25), (0.8 * 0.25) / (0.8 * 0.75), 0.75 / 0.25]
+    )
     np.testing.assert_allclose(ORDER.evidence(np.array([0, 0, 1, 0])), np.cumsum([first, *steps]))
 
 
 def test_labels_follow_the_order():
     labels = ORDER.labels("negative", 2000, 10, np.random.default_rng(0))
     assert labels.shape == (2000, 10)
-    np.testing.assert_allclose([(labels == k).mean() for k in (0, 1)], ORDER.shares("negative"), atol=0.015)
+    np.testing.assert_allclose(
+        [(labels == k).mean() for k in (0, 1)], ORDER.shares("negative"), atol=0.015
+    )
     after = labels[:, 1:][labels[:, :-1] == 0]
     assert (after == 0).mean() == pytest.approx(0.2 + 0.8 * 0.25, abs=0.02)
 
@@ -43,7 +47,9 @@ def test_best_accuracy_is_that_of_the_likelier_emotion():
 
     def exact(count):
         every = itertools.product((0, 1), repeat=count)
-        return sum(max(probability(labels, e) for e in gesture_order.EMOTIONS) for labels in every) / 2
+        return (
+            sum(max(probability(labels, e) for e in gesture_order.EMOTIONS) for labels in every) / 2
+        )
 
     found = ORDER.best_accuracy([1, 5], np.random.default_rng(1), videos=20000)
     assert found == pytest.approx((exact(1) + exact(5)) / 2, abs=0.006)

@@ -5,22 +5,28 @@ import signal
 
 import numpy as np
 import pytest
+from hostile import formats
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data_prep import agreement, imigue, ntu, pack_imigue, pack_nucla, pack_pyskl
-from hostile import formats
 from mgjax import protocols
 from mgjax.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("error")
-OFTEN = settings(derandomize=True, max_examples=100, deadline=None, database=None,
-                 suppress_health_check=list(HealthCheck))
+OFTEN = settings(
+    derandomize=True,
+    max_examples=100,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @pytest.fixture(autouse=True)
 def no_hang():
     """Ends a test that would not end."""
+
     def ring(*_):
         raise AssertionError("a reader is at it for minutes")
 
@@ -102,8 +108,9 @@ def read_pyskl(path):
     splits, annotations = pack_pyskl.read(path)
     assert all(is_plain(name) for name in splits)
     for annotation in annotations:
-        assert is_plain(annotation.id) and (annotation.label is None
-                                            or 0 <= annotation.label < pack_pyskl.MOST_CLASSES)
+        assert is_plain(annotation.id) and (
+            annotation.label is None or 0 <= annotation.label < pack_pyskl.MOST_CLASSES
+        )
         if len(annotation.keypoints) and annotation.keypoints.shape[1]:
             keypoints, score = annotation.person(None)
             assert keypoints.shape == annotation.keypoints.shape[1:]
@@ -125,9 +132,17 @@ def read_samples(path):
 
 
 READERS = {
-    "videos": read_videos, "frames": read_frames, "clips": read_clips, "labels": read_labels,
-    "points": read_points, "class_names": read_class_names, "samples": read_samples,
-    "skeleton": read_skeleton, "nucla": read_nucla, "sheet": read_sheet, "pyskl": read_pyskl,
+    "videos": read_videos,
+    "frames": read_frames,
+    "clips": read_clips,
+    "labels": read_labels,
+    "points": read_points,
+    "class_names": read_class_names,
+    "samples": read_samples,
+    "skeleton": read_skeleton,
+    "nucla": read_nucla,
+    "sheet": read_sheet,
+    "pyskl": read_pyskl,
 }
 assert READERS.keys() == formats.CASES.keys()
 
@@ -181,9 +196,10 @@ def test_cases_are_a_function_of_the_seed():
 def test_a_sound_sheet_is_read(tmp_path):
     """The few lines of XML that make a sheet here are one."""
     path = tmp_path / "0007_openpose.xlsx"
-    cells = "".join(f'<c r="{formats.column(place)}1"><v>{place * place}.5</v></c>'
-                    for place in range(411))
+    cells = "".join(
+        f'<c r="{formats.column(place)}1"><v>{place * place}.5</v></c>' for place in range(411)
+    )
     path.write_bytes(formats.sheet(f'<row r="1">{cells}</row>'.encode()))
     pytest.importorskip("python_calamine", reason="sheets take python-calamine")
-    (row, found), = imigue.frame_rows(imigue.Files("0007", "xlsx", str(path), None))
+    ((row, found),) = imigue.frame_rows(imigue.Files("0007", "xlsx", str(path), None))
     assert found == [place * place + 0.5 for place in range(411)]

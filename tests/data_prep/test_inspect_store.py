@@ -24,7 +24,9 @@ def made(tmp_path_factory):
         keypoints[0, LAYOUT.index("Nose")] = (1281, 5)  # one joint outside
         score[:4, LAYOUT.index("LWrist")] = 0
         score[9] = 0  # nobody
-        writer.add_video("a", keypoints, score, fps=10, width=1280, height=720, subject="s1", emotion="positive")
+        writer.add_video(
+            "a", keypoints, score, fps=10, width=1280, height=720, subject="s1", emotion="positive"
+        )
         writer.add_video("empty", keypoints[:0], score[:0], subject="s1")
         keypoints, score = np.full((6, 22, 2), 2000.0), np.ones((6, 22))
         score[:, LAYOUT.index("RShoulder")] = 0
@@ -81,13 +83,16 @@ def test_frames_that_were_changed_are_told(tmp_path):
     with StoreWriter(path, LAYOUT, unit="pixel", frames=2, source="") as writer:
         writer.add_video("a", np.ones((2, 22, 2)), np.ones((2, 22)))
     said = []
-    for change in (lambda file: None, lambda file: file["frames/keypoints"].__setitem__((0, 3), 7),
-                   lambda file: file.attrs.update({"version": 1})):
+    for change in (
+        lambda file: None,
+        lambda file: file["frames/keypoints"].__setitem__((0, 3), 7),
+        lambda file: file.attrs.update({"version": 1}),
+    ):
         with h5py.File(path, "r+") as file:
             change(file)
         with Store(path) as store:
             lines = section(inspect_store.report(store), "Frames")
-        row, = (line for line in lines if "since written" in line)
+        (row,) = (line for line in lines if "since written" in line)
         said.append(row.split()[2].strip(":,"))
     assert said == ["unchanged", "CHANGED", "unknown"]
 
@@ -98,7 +103,8 @@ def test_the_report(made):
     assert max(len(line) for line in text.splitlines()[1:]) <= 100
     rows = {tuple(line.split()) for line in text.splitlines()}
     assert section(text, str(made))[:2] == [
-        "  layout            imigue22: 22 joints, 21 bones, 2D", "  unit              pixel",
+        "  layout            imigue22: 22 joints, 21 bones, 2D",
+        "  unit              pixel",
     ]
     assert tuple("source made by hand".split()) in rows and tuple("y points down".split()) in rows
     with Store(made) as store:
@@ -129,10 +135,15 @@ def test_the_report(made):
     ]
     # Video a has clips in both halves of the first split, and so has its subject.
     assert [line.split() for line in section(text, "Splits")[1:]] == [
-        ["clips", "clips", "2", "1", "1", "1", "1"], ["people", "videos", "2", "1", "0", "0", "0"],
+        ["clips", "clips", "2", "1", "1", "1", "1"],
+        ["people", "videos", "2", "1", "0", "0", "0"],
     ]
     joints = section(text, "Missing joints")
-    assert joints[0].split()[:3] == ["RShoulder", "43.8", "%"] and joints[1].split()[:3] == ["LWrist", "31.2", "%"]
+    assert joints[0].split()[:3] == ["RShoulder", "43.8", "%"] and joints[1].split()[:3] == [
+        "LWrist",
+        "31.2",
+        "%",
+    ]
     assert sorted(" ".join(joints).split()[::3]) == sorted(LAYOUT.joints)
     frames = section(text, "Frames")
     assert frames[0] == "  nobody is seen    1 frames (6.2 %)"
@@ -148,8 +159,13 @@ def test_long_names_are_cut_to_the_width(tmp_path):
     with Store(tmp_path / "s.h5") as store:
         lines = inspect_store.report(store).splitlines()
     assert max(map(len, lines[1:])) == 100
-    assert sum(line.count("x" * 20) for line in lines) >= 4 and sum(line.count("word") for line in lines) == 90
-    assert any(line.startswith("    0 a very long name") and "…      1  100.0 %" in line for line in lines)
+    assert (
+        sum(line.count("x" * 20) for line in lines) >= 4
+        and sum(line.count("word") for line in lines) == 90
+    )
+    assert any(
+        line.startswith("    0 a very long name") and "…      1  100.0 %" in line for line in lines
+    )
 
 
 def test_a_store_of_nothing(tmp_path):
@@ -164,15 +180,19 @@ def test_a_store_of_nothing(tmp_path):
 
 
 def run(root, *arguments):
-    return subprocess.run([sys.executable, root / "data_prep" / "inspect_store.py", *arguments], capture_output=True,
-                          text=True)
+    return subprocess.run(
+        [sys.executable, root / "data_prep" / "inspect_store.py", *arguments],
+        capture_output=True,
+        text=True,
+    )
 
 
 def test_the_script_draws(root, made, tmp_path):
     done = run(root, "--store", made, "--pictures", tmp_path / "new" / "pictures", "--clips", "3")
     assert done.returncode == 0, done.stderr
     assert section(done.stdout, "Pictures") == [
-        f"  {tmp_path}/new/pictures/skeletons-1.png", f"  {tmp_path}/new/pictures/clip_lengths.png",
+        f"  {tmp_path}/new/pictures/skeletons-1.png",
+        f"  {tmp_path}/new/pictures/clip_lengths.png",
     ]
     for line in section(done.stdout, "Pictures"):
         with open(line.strip(), "rb") as picture:
@@ -181,8 +201,13 @@ def test_the_script_draws(root, made, tmp_path):
 
 def test_samples_come_from_all_over_the_labels(made, monkeypatch):
     drawn = []
-    monkeypatch.setattr(inspect_store.plots, "skeletons", lambda path, layout, keypoints, score, titles, **_: drawn.append(
-        (path.name, [len(clip) for clip in keypoints], list(titles))))
+    monkeypatch.setattr(
+        inspect_store.plots,
+        "skeletons",
+        lambda path, layout, keypoints, score, titles, **_: drawn.append(
+            (path.name, [len(clip) for clip in keypoints], list(titles))
+        ),
+    )
     monkeypatch.setattr(inspect_store.plots, "clip_lengths", lambda *_: None)
     monkeypatch.setattr(inspect_store, "CLIPS_ON_A_SHEET", 2)
     with Store(made) as store:
@@ -196,15 +221,21 @@ def test_samples_come_from_all_over_the_labels(made, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("arguments, sentence", [
-    (["--store", "absent.h5"], "error: absent.h5: no such store file"),
-    (["--store", "MADE", "--clips", "3"], "error: --clips says how many clips to draw and needs --pictures"),
-    (["--store", "MADE", "--clips", "0", "--pictures", "p"], "--clips"),
-    (["--store", "MADE", "more"], "error: unexpected argument 'more'"),
-    (["--store", "MADE", "--pictures", "MADE"], "cannot be made a folder for pictures"),
-    (["--shop", "MADE"], "Unknown command line flag 'shop'"),
-    ([], "--store"),
-])
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--store", "absent.h5"], "error: absent.h5: no such store file"),
+        (
+            ["--store", "MADE", "--clips", "3"],
+            "error: --clips says how many clips to draw and needs --pictures",
+        ),
+        (["--store", "MADE", "--clips", "0", "--pictures", "p"], "--clips"),
+        (["--store", "MADE", "more"], "error: unexpected argument 'more'"),
+        (["--store", "MADE", "--pictures", "MADE"], "cannot be made a folder for pictures"),
+        (["--shop", "MADE"], "Unknown command line flag 'shop'"),
+        ([], "--store"),
+    ],
+)
 def test_wrong_use_is_said_in_one_sentence(root, made, arguments, sentence):
     done = run(root, *(str(made) if argument == "MADE" else argument for argument in arguments))
     assert done.returncode == 1 and sentence in done.stderr
@@ -216,7 +247,9 @@ def test_real_clips(shared_data, tmp_path):
     clips = [np.array(json.loads(file.read_text())["skeletons"], np.float32) for file in files]
     total = sum(map(len, clips))
     kinect = skeleton.get("kinect20")
-    with StoreWriter(tmp_path / "s.h5", kinect, unit="metre", frames=total, source="NW-UCLA") as writer:
+    with StoreWriter(
+        tmp_path / "s.h5", kinect, unit="metre", frames=total, source="NW-UCLA"
+    ) as writer:
         for file, clip in zip(files, clips):
             writer.add_video(file.stem, clip, np.ones(clip.shape[:2]))
     with Store(tmp_path / "s.h5") as store:
@@ -231,8 +264,9 @@ def test_pictures_know_which_way_y_points_and_where_a_clip_begins(tmp_path, monk
     given = {}
     monkeypatch.setattr(plots, "skeletons", lambda path, *_, **how: given.update(how) or path)
     body = np.ones((10, 17, 2))
-    with StoreWriter(tmp_path / "a.h5", skeleton.COCO_17, unit="pixel", frames=20, source="x",
-                     y_points="up") as writer:
+    with StoreWriter(
+        tmp_path / "a.h5", skeleton.COCO_17, unit="pixel", frames=20, source="x", y_points="up"
+    ) as writer:
         for id in "ab":
             writer.add_video(id, body, np.ones((10, 17)))
         writer.add_clip("b", 7, 3)

@@ -15,15 +15,18 @@ import pytest
 from mgjax import skeleton, store
 
 # Mounts where nobody else sees it, runs a command, and says what is left.
-MOUNTED = ('folder=$1; mount -t tmpfs -o size=16k none "$folder" || exit 77; shift; "$@"; code=$?; '
-           'echo "left: $(ls -A "$folder")"; exit $code')
+MOUNTED = (
+    'folder=$1; mount -t tmpfs -o size=16k none "$folder" || exit 77; shift; "$@"; code=$?; '
+    'echo "left: $(ls -A "$folder")"; exit $code'
+)
 
 
 def on_small_disk(folder, *command):
     folder.mkdir(exist_ok=True)
     mounting = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", MOUNTED, "sh"]
-    return subprocess.run([*mounting, str(folder), *map(str, command)], capture_output=True,
-                          text=True, timeout=120)
+    return subprocess.run(
+        [*mounting, str(folder), *map(str, command)], capture_output=True, text=True, timeout=120
+    )
 
 
 @pytest.fixture
@@ -53,15 +56,20 @@ def imigue(folder):
 
 
 def pyskl(folder):
-    annotation = {"frame_dir": "a", "keypoint": np.ones((1, 300, 17, 2)), "total_frames": 300,
-                  "label": 0}
+    annotation = {
+        "frame_dir": "a",
+        "keypoint": np.ones((1, 300, 17, 2)),
+        "total_frames": 300,
+        "label": 0,
+    }
     (folder / "in.pkl").write_bytes(pickle.dumps([annotation]))
     return "pack_pyskl.py", "--input", folder / "in.pkl"
 
 
 def export(folder):
-    with store.StoreWriter(folder / "in.h5", skeleton.COCO_17, unit="pixel", frames=300,
-                           source="test") as writer:
+    with store.StoreWriter(
+        folder / "in.h5", skeleton.COCO_17, unit="pixel", frames=300, source="test"
+    ) as writer:
         writer.add_video("a", np.ones((300, 17, 2)), np.ones((300, 17)))
         writer.add_clip("a", 0, 300)
     return "pack_pyskl.py", "--export", folder / "in.h5"
@@ -84,15 +92,26 @@ def test_no_path_in_what_is_written(tmp_path, root, job):
         arguments += ["--report", tmp_path / "report.csv"]
     if job is export:
         arguments += ["--labels", tmp_path / "names.txt"]
-    command = [sys.executable, root / "data_prep" / script, *arguments, "--output",
-               tmp_path / "out"]
+    command = [
+        sys.executable,
+        root / "data_prep" / script,
+        *arguments,
+        "--output",
+        tmp_path / "out",
+    ]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     written = [path for path in tmp_path.iterdir() if path.is_file()]
     assert len(written) == 1 + (job in (imigue, export))
     for path in written:
-        for word in (b"secret", bytes(tmp_path), b"in.pkl", b"in.h5", b"clips.csv",
-                     script.encode()):
+        for word in (
+            b"secret",
+            bytes(tmp_path),
+            b"in.pkl",
+            b"in.h5",
+            b"clips.csv",
+            script.encode(),
+        ):
             assert word not in path.read_bytes(), (path, word)
 
 
@@ -100,8 +119,14 @@ def test_no_path_in_what_is_written(tmp_path, root, job):
 def test_a_full_disk(tmp_path, root, small_disk, job):
     (tmp_path / "in").mkdir()
     script, *arguments = job(tmp_path / "in")
-    done = on_small_disk(small_disk, sys.executable, root / "data_prep" / script, *arguments,
-                         "--output", small_disk / "out")
+    done = on_small_disk(
+        small_disk,
+        sys.executable,
+        root / "data_prep" / script,
+        *arguments,
+        "--output",
+        small_disk / "out",
+    )
     assert done.returncode == 1, done.stderr
     assert done.stdout.endswith("left: \n"), done.stdout
     assert done.stderr.startswith(f"error: {small_disk}"), done.stderr

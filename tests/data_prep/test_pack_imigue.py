@@ -16,25 +16,33 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from hostile import formats
 
 from data_prep import imigue, pack_imigue
-from hostile import formats
 from mgjax import protocols, skeleton, store
 from mgjax.errors import InputError
 
 WHOLE = skeleton.OPENPOSE_137
 IN_35 = skeleton.IMIGUE_35.cut(WHOLE)
-# Where the 137-point form has the joints of the 35-point form: its fingers end at 4, 8, 12, 16 and 20 of each hand.
+# Where the 137-point form has the joints of the 35-point form: its fingers end at 4, 8, 12, 16
+# and 20 of each hand.
 BY_HAND = [*range(25), 120, 124, 128, 132, 136, 99, 103, 107, 111, 115]
 
 
 def sequence(frames=12, seed=0, unseen=0.1):
-    """Somebody who faces the camera and hardly moves, [frames, 137, 3], with joints that are not seen."""
+    """Somebody who faces the camera and hardly moves, [frames, 137, 3], with joints that are not
+    seen.
+    """
     rng = np.random.default_rng(seed)
     points = np.empty((frames, 137, 3))
     points[..., :2] = rng.uniform(300, 700, (137, 2)) + rng.uniform(-2, 2, (frames, 137, 2))
     points[..., 2] = rng.uniform(0.1, 1, (frames, 137))
-    places = {"RShoulder": (500, 400), "LShoulder": (700, 400), "RWrist": (450, 600), "LWrist": (750, 600)}
+    places = {
+        "RShoulder": (500, 400),
+        "LShoulder": (700, 400),
+        "RWrist": (450, 600),
+        "LWrist": (750, 600),
+    }
     for joint, place in places.items():
         points[:, WHOLE.index(joint)[0], :2] = place
     points[:, 95:116, 0] += 400
@@ -50,7 +58,10 @@ def put(path, text):
 
 
 def csv_lines(points):
-    return [",".join(map(repr, [row, *frame.ravel().tolist()])) for row, frame in enumerate(points[:, BY_HAND])]
+    return [
+        ",".join(map(repr, [row, *frame.ravel().tolist()]))
+        for row, frame in enumerate(points[:, BY_HAND])
+    ]
 
 
 def write_csv(folder, id, points):
@@ -59,7 +70,9 @@ def write_csv(folder, id, points):
 
 def write_sheet(path, rows, *others):
     """A workbook of a sheet and perhaps others, each rows of cells."""
-    openpyxl = pytest.importorskip("openpyxl", reason="openpyxl, which writes the sheets to read, is not installed")
+    openpyxl = pytest.importorskip(
+        "openpyxl", reason="openpyxl, which writes the sheets to read, is not installed"
+    )
     book = openpyxl.Workbook(write_only=True)
     for cells in (rows, *others):
         sheet = book.create_sheet()
@@ -75,11 +88,18 @@ def write_xlsx(folder, id, points):
 
 
 def write_json(folder, id, points, first=0):
-    parts = {"pose_keypoints_2d": slice(25), "face_keypoints_2d": slice(25, 95),
-             "hand_left_keypoints_2d": slice(95, 116), "hand_right_keypoints_2d": slice(116, 137)}
+    parts = {
+        "pose_keypoints_2d": slice(25),
+        "face_keypoints_2d": slice(25, 95),
+        "hand_left_keypoints_2d": slice(95, 116),
+        "hand_right_keypoints_2d": slice(116, 137),
+    }
     for number, frame in enumerate(points, first):
         person = {name: frame[part].ravel().tolist() for name, part in parts.items()}
-        put(folder / id / f"{id}_{number:012d}_keypoints.json", json.dumps({"version": 1.3, "people": [person]}))
+        put(
+            folder / id / f"{id}_{number:012d}_keypoints.json",
+            json.dumps({"version": 1.3, "people": [person]}),
+        )
     return folder / id
 
 
@@ -105,10 +125,18 @@ def test_the_three_forms_give_identical_arrays(tmp_path):
     for form, write in WRITERS.items():
         write(tmp_path / form, "0007", points)
         for layout in ("imigue22", "imigue35") if form == "csv" else pack_imigue.LAYOUTS:
-            pack_imigue.pack(tmp_path / form, tmp_path / f"{form}_{layout}.h5", layout,
-                             keep_face=layout == "openpose137")
-    columns = {"imigue22": [*range(8), *range(15, 19), *BY_HAND[25:]], "imigue35": BY_HAND,
-               "body25_hands": [*range(25), *range(95, 137)], "openpose137": [*range(137)]}
+            pack_imigue.pack(
+                tmp_path / form,
+                tmp_path / f"{form}_{layout}.h5",
+                layout,
+                keep_face=layout == "openpose137",
+            )
+    columns = {
+        "imigue22": [*range(8), *range(15, 19), *BY_HAND[25:]],
+        "imigue35": BY_HAND,
+        "body25_hands": [*range(25), *range(95, 137)],
+        "openpose137": [*range(137)],
+    }
     for path in tmp_path.glob("*.h5"):
         keypoints, score = contents(path)
         want, want_score = expected(points, columns[path.stem.partition("_")[2]])
@@ -118,14 +146,23 @@ def test_the_three_forms_give_identical_arrays(tmp_path):
 
 
 def test_a_real_recording_in_the_three_forms(shared_data, tmp_path):
-    parts = ("pose_keypoints_2d", "face_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d")
+    parts = (
+        "pose_keypoints_2d",
+        "face_keypoints_2d",
+        "hand_left_keypoints_2d",
+        "hand_right_keypoints_2d",
+    )
     paths = sorted((shared_data / "openpose_body25_hands").iterdir())
     people = [json.loads(path.read_text())["people"][0] for path in paths]
-    points = np.array([sum((person[part] for part in parts), []) for person in people]).reshape(9, 137, 3)
+    points = np.array([sum((person[part] for part in parts), []) for person in people]).reshape(
+        9, 137, 3
+    )
     for form, write in WRITERS.items():
         write(tmp_path / form, "0007", points)
     for number, path in enumerate(paths):
-        (tmp_path / "json" / "0007" / f"0007_{number:012d}_keypoints.json").write_bytes(path.read_bytes())
+        (tmp_path / "json" / "0007" / f"0007_{number:012d}_keypoints.json").write_bytes(
+            path.read_bytes()
+        )
     for form in WRITERS:
         report = pack_imigue.pack(tmp_path / form, tmp_path / "out.h5", "imigue35")
         keypoints, score = contents(tmp_path / "out.h5")
@@ -136,9 +173,16 @@ def test_a_real_recording_in_the_three_forms(shared_data, tmp_path):
 
 def test_the_first_sheet_of_a_book(tmp_path):
     points = sequence()
-    write_sheet(tmp_path / "0007_openpose.xlsx", points.reshape(12, -1).tolist(), [["notes", 5]], [[1.0] * 411])
+    write_sheet(
+        tmp_path / "0007_openpose.xlsx",
+        points.reshape(12, -1).tolist(),
+        [["notes", 5]],
+        [[1.0] * 411],
+    )
     pack_imigue.pack(tmp_path, tmp_path / "out.h5")
-    np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, [*range(25), *range(95, 137)])[0])
+    np.testing.assert_array_equal(
+        contents(tmp_path / "out.h5")[0], expected(points, [*range(25), *range(95, 137)])[0]
+    )
 
 
 def test_face_only_when_asked_for(tmp_path):
@@ -147,37 +191,72 @@ def test_face_only_when_asked_for(tmp_path):
     write_xlsx(tmp_path, "0007", points)
     pack_imigue.pack(tmp_path, tmp_path / "out.h5")
     assert np.float32(123.5).tobytes() not in (tmp_path / "out.h5").read_bytes()
-    for options, words in (({"layout": "openpose137"}, "identify a person"), ({"keep_face": True}, "nothing to keep")):
+    for options, words in (
+        ({"layout": "openpose137"}, "identify a person"),
+        ({"keep_face": True}, "nothing to keep"),
+    ):
         with pytest.raises(InputError, match=words):
             pack_imigue.pack(tmp_path, tmp_path / "none.h5", **options)
 
 
 def test_the_store(tmp_path):
     write_csv(tmp_path / "phase1" / "train" / "0007", "0007", sequence(30))
-    put(tmp_path / "phase1" / "train" / "0007" / "0007_label.csv", "99,3,12\n1,0,0\n32,29,29\n8,12,20\n")
+    put(
+        tmp_path / "phase1" / "train" / "0007" / "0007_label.csv",
+        "99,3,12\n1,0,0\n32,29,29\n8,12,20\n",
+    )
     write_json(tmp_path / "test", "54", sequence(20, seed=1))
     put(tmp_path / "test" / "0054_label.csv", "label,start,end\r\n,5,9\r\n\r\n2,0,19\r\n")
     write_xlsx(tmp_path / "b", "9", sequence(5, seed=2))
-    table = put(tmp_path / "videos.csv", "id,subject,emotion,result,split_mine\n7,2,,win,train\n0054,1,negative,lose,\n"
-                "0300,5,,,test\n")
+    table = put(
+        tmp_path / "videos.csv",
+        "id,subject,emotion,result,split_mine\n7,2,,win,train\n0054,1,negative,lose,\n"
+        "0300,5,,,test\n",
+    )
     report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
     with store.Store(tmp_path / "out.h5") as packed:
         assert packed.layout.name == "imigue35" and packed.labels == protocols.IMIGUE_CLASSES
         assert packed.attributes["source"] == "iMiGUE, 3 videos (1 csv, 1 xlsx, 1 json)"
         videos, clips = packed.videos, packed.clips
-        assert videos.id.tolist() == ["0007", "0009", "0054"] and videos.length.tolist() == [30, 5, 20]
-        assert videos.subject.tolist() == ["02", "", "01"] and videos.emotion.tolist() == ["positive", "", "negative"]
-        assert set(videos.fps) == {25} and set(videos.width) == {1280} and set(videos.height) == {720}
+        assert videos.id.tolist() == ["0007", "0009", "0054"] and videos.length.tolist() == [
+            30,
+            5,
+            20,
+        ]
+        assert videos.subject.tolist() == ["02", "", "01"] and videos.emotion.tolist() == [
+            "positive",
+            "",
+            "negative",
+        ]
+        assert (
+            set(videos.fps) == {25} and set(videos.width) == {1280} and set(videos.height) == {720}
+        )
         # Frames count from 0, `end` is one of them, labels count from 1 and 99 is the 32nd.
         assert clips.video.tolist() == [0, 0, 0, 0, 2, 2]
-        assert clips.start.tolist() == [3, 0, 29, 12, 5, 0] and clips.length.tolist() == [10, 1, 1, 9, 5, 20]
+        assert clips.start.tolist() == [3, 0, 29, 12, 5, 0] and clips.length.tolist() == [
+            10,
+            1,
+            1,
+            9,
+            5,
+            20,
+        ]
         assert clips.label.tolist() == [31, 0, 31, 7, -1, 1]
-        ids = {name: [videos.id[rows].tolist() for rows in (split.train, split.test)]
-               for name, split in packed.splits.items()}
-        assert ids == {"imigue_cross_subject": [["0007"], ["0054"]], "imigue_emotion": [["0007"], ["0009", "0054"]],
-                       "mine": [["0007"], []]}
+        ids = {
+            name: [videos.id[rows].tolist() for rows in (split.train, split.test)]
+            for name, split in packed.splits.items()
+        }
+        assert ids == {
+            "imigue_cross_subject": [["0007"], ["0054"]],
+            "imigue_emotion": [["0007"], ["0009", "0054"]],
+            "mine": [["0007"], []],
+        }
     assert (report.unlisted, report.absent, report.without_keypoints) == (("0009",), ("0300",), ())
-    assert [(v.form, v.clips, v.labelled) for v in report.videos] == [("csv", 4, 4), ("xlsx", 0, 0), ("json", 2, 1)]
+    assert [(v.form, v.clips, v.labelled) for v in report.videos] == [
+        ("csv", 4, 4),
+        ("xlsx", 0, 0),
+        ("json", 2, 1),
+    ]
 
 
 def test_frame_k_is_the_json_file_of_number_k(tmp_path):
@@ -186,26 +265,40 @@ def test_frame_k_is_the_json_file_of_number_k(tmp_path):
     (tmp_path / "0007" / "0007_000000000004_keypoints.json").unlink()
     report = pack_imigue.pack(tmp_path, tmp_path / "out.h5")
     keypoints, score = contents(tmp_path / "out.h5")
-    assert score.any(axis=1).tolist() == [False, False, True, True, False, True] and report.videos[0].gaps == 3
-    np.testing.assert_array_equal(keypoints[3], expected(points, [*range(25), *range(95, 137)])[0][3])
+    assert (
+        score.any(axis=1).tolist() == [False, False, True, True, False, True]
+        and report.videos[0].gaps == 3
+    )
+    np.testing.assert_array_equal(
+        keypoints[3], expected(points, [*range(25), *range(95, 137)])[0][3]
+    )
 
 
 def test_one_person_is_followed(tmp_path):
     points = sequence(8)
     beside = points * (0.2, 0.2, 1)
     for number, (one, other) in enumerate(zip(points, beside)):
-        people = [{"pose_keypoints_2d": person[:25].ravel().tolist()} for person in (one, other)[:: (-1) ** number]]
-        put(tmp_path / "0007" / f"0007_{number:012d}_keypoints.json", json.dumps({"people": people}))
+        people = [
+            {"pose_keypoints_2d": person[:25].ravel().tolist()}
+            for person in (one, other)[:: (-1) ** number]
+        ]
+        put(
+            tmp_path / "0007" / f"0007_{number:012d}_keypoints.json", json.dumps({"people": people})
+        )
     for person, want in (("largest", points), ("leftmost", beside)):
         report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", person=person)
-        np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0][:, :25], expected(want, range(25))[0])
+        np.testing.assert_array_equal(
+            contents(tmp_path / "out.h5")[0][:, :25], expected(want, range(25))[0]
+        )
     assert report.videos[0].several == 8
 
 
 def test_forms_side_by_side(tmp_path):
     write_csv(tmp_path / "2023", "0007", sequence())
     write_xlsx(tmp_path / "2025", "0007", sequence())
-    with pytest.raises(InputError, match="0007_openpose.xlsx: video 0007 is there already, as .*--form"):
+    with pytest.raises(
+        InputError, match="0007_openpose.xlsx: video 0007 is there already, as .*--form"
+    ):
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
     pack_imigue.pack(tmp_path, tmp_path / "out.h5", form="xlsx")
     assert contents(tmp_path / "out.h5")[0].shape == (12, 67, 2)
@@ -221,8 +314,11 @@ def test_any_number_of_workers(tmp_path):
         report = pack_imigue.pack(tmp_path / "in", tmp_path / "out.h5", workers=workers)
         with h5py.File(tmp_path / "out.h5") as file:
             arrays = {}
-            file.visititems(lambda name, item, into=arrays: into.update(
-                {name: item[()].tolist()} if isinstance(item, h5py.Dataset) else {}))
+            file.visititems(
+                lambda name, item, into=arrays: into.update(
+                    {name: item[()].tolist()} if isinstance(item, h5py.Dataset) else {}
+                )
+            )
         made.append((report.videos, arrays))
     assert made[0] == made[1] == made[2] and len(made[0][1]["frames/score"]) == 5 + 6 + 7 + 8 + 9
     put(tmp_path / "in" / "0004_light_hand.csv", "\n".join(csv_lines(sequence())) + "\n1,2\n")
@@ -238,8 +334,14 @@ def test_any_number_of_workers(tmp_path):
 HEADERS = {
     "numbers as pandas writes them": ["", *map(str, range(105))],
     "numbers from 1": ["frame", *map(str, range(1, 106))],
-    "own names": ["frame", *(f"{joint}_{axis}" for joint in skeleton.IMIGUE_35.joints for axis in "xyc")],
-    "one name a joint": ["", *(cell for joint in skeleton.IMIGUE_35.joints for cell in (joint, "", ""))],
+    "own names": [
+        "frame",
+        *(f"{joint}_{axis}" for joint in skeleton.IMIGUE_35.joints for axis in "xyc"),
+    ],
+    "one name a joint": [
+        "",
+        *(cell for joint in skeleton.IMIGUE_35.joints for cell in (joint, "", "")),
+    ],
     "mirrored names": ["", *(f"{name}.{axis}" for name in imigue._MEANS for axis in "xyc")],
     "other names": ["", *(f"{axis}{i}" for i in range(35) for axis in "xyc")],
 }
@@ -248,7 +350,10 @@ HEADERS = {
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_header_is_no_frame(tmp_path, header):
     points = sequence()
-    put(tmp_path / "0007_light_hand.csv", "\r\n".join([",".join(HEADERS[header]), *csv_lines(points)]))
+    put(
+        tmp_path / "0007_light_hand.csv",
+        "\r\n".join([",".join(HEADERS[header]), *csv_lines(points)]),
+    )
     pack_imigue.pack(tmp_path, tmp_path / "out.h5")
     np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, BY_HAND)[0])
 
@@ -264,27 +369,54 @@ def swapped(header, one, other):
     return [{one: other, other: one}.get(cell.partition(".")[0], cell) for cell in header]
 
 
-@pytest.mark.parametrize("header, words", [
-    (swapped(HEADERS["mirrored names"], "shoulderleft", "shoulderright"),
-     "its header has 'shoulderright' where this form has x of OpenPose's RShoulder"),
-    (["", "Nose_y", "Nose_x", *HEADERS["own names"][3:]], "has 'Nose_y' where this form has x of OpenPose's Nose"),
-    (["", *(f"{joint}_{axis}" for joint in skeleton.BODY_25B.joints for axis in "xyc"), *["f"] * 30],
-     "has 'LEye_x' where this form has x of OpenPose's Neck"),
-], ids=["sides", "axes", "another model"])
+@pytest.mark.parametrize(
+    "header, words",
+    [
+        (
+            swapped(HEADERS["mirrored names"], "shoulderleft", "shoulderright"),
+            "its header has 'shoulderright' where this form has x of OpenPose's RShoulder",
+        ),
+        (
+            ["", "Nose_y", "Nose_x", *HEADERS["own names"][3:]],
+            "has 'Nose_y' where this form has x of OpenPose's Nose",
+        ),
+        (
+            [
+                "",
+                *(f"{joint}_{axis}" for joint in skeleton.BODY_25B.joints for axis in "xyc"),
+                *["f"] * 30,
+            ],
+            "has 'LEye_x' where this form has x of OpenPose's Neck",
+        ),
+    ],
+    ids=["sides", "axes", "another model"],
+)
 def test_a_header_of_another_order_is_refused(tmp_path, header, words):
-    path = put(tmp_path / "0007_light_hand.csv", "\n".join([",".join(header), *csv_lines(sequence())]))
+    path = put(
+        tmp_path / "0007_light_hand.csv", "\n".join([",".join(header), *csv_lines(sequence())])
+    )
     with pytest.raises(InputError) as caught:
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
     assert str(path) in str(caught.value) and words in str(caught.value)
 
 
-@pytest.mark.parametrize("header", [[float(n) for n in range(411)], [f"{joint}_x" if axis == "x" else axis
-                                    for joint in WHOLE.joints for axis in "xyc"]], ids=["numbers", "names"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        [float(n) for n in range(411)],
+        [f"{joint}_x" if axis == "x" else axis for joint in WHOLE.joints for axis in "xyc"],
+    ],
+    ids=["numbers", "names"],
+)
 def test_a_sheet_s_header_is_no_frame(tmp_path, header):
     points = sequence()
-    write_sheet(tmp_path / "0007_openpose.xlsx", [header, *points.reshape(len(points), -1).tolist()])
+    write_sheet(
+        tmp_path / "0007_openpose.xlsx", [header, *points.reshape(len(points), -1).tolist()]
+    )
     report = pack_imigue.pack(tmp_path, tmp_path / "out.h5")
-    np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, [*range(25), *range(95, 137)])[0])
+    np.testing.assert_array_equal(
+        contents(tmp_path / "out.h5")[0], expected(points, [*range(25), *range(95, 137)])[0]
+    )
     assert report.total("frames") == 12
 
 
@@ -320,9 +452,11 @@ def test_counts_beside_the_published_ones(tmp_path):
     table = put(tmp_path / "v.csv", "id,subject,result\n1,2,lost\n7,4,won\n8,1,\n9,,win\n")
     text = str(pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table))
     for line in (
-        "videos 5 of 359 (354 missing); won 2 of 258 (256 missing), lost 1 of 101 (100 missing), 2 not known",
+        "videos 5 of 359 (354 missing); won 2 of 258 (256 missing), lost 1 of 101 (100 missing), "
+        "2 not known",
         "clips 14 of 18499 (18485 missing)",
-        "imigue_cross_subject: train clips 14 of 13936 (13922 missing); test clips 0 of 4563 (4563 missing)",
+        "imigue_cross_subject: train clips 14 of 13936 (13922 missing); test clips 0 of 4563 "
+        "(4563 missing)",
         "  videos without a subject, in neither: 0009, 0500",
         "  subjects of whom there is no video: 3, 5-72",
         "imigue_emotion: train videos 3 of 102 (99 missing); test videos 1 of 100 (99 missing)",
@@ -340,7 +474,9 @@ def test_counts_beside_the_published_ones(tmp_path):
 
 
 def test_the_whole_dataset_is_called_whole():
-    """359 videos of 72 subjects with the published numbers of clips; a train clip more is one too many."""
+    """359 videos of 72 subjects with the published numbers of clips; a train clip more is one
+    too many.
+    """
     emotion = (*protocols.IMIGUE_EMOTION_TRAIN, *protocols.IMIGUE_EMOTION_TEST)
     ids = sorted({*emotion, *range(1, 400)}, key=lambda id: id not in emotion)[:359]
     subjects = [*protocols.IMIGUE_TRAIN_SUBJECTS, *protocols.IMIGUE_TEST_SUBJECTS]
@@ -348,8 +484,23 @@ def test_the_whole_dataset_is_called_whole():
     clips[0], clips[-1] = protocols.IMIGUE_SPLIT_CLIPS
     subjects = (subjects * 5)[:358] + [1]
     videos = [
-        imigue.VideoReport(f"{id:04}", "csv", f"{subject:02}", "positive" if row < 258 else "negative", 1, 0,
-                                count, count, False, 35, 0, 1, 1, 0, 0)
+        imigue.VideoReport(
+            f"{id:04}",
+            "csv",
+            f"{subject:02}",
+            "positive" if row < 258 else "negative",
+            1,
+            0,
+            count,
+            count,
+            False,
+            35,
+            0,
+            1,
+            1,
+            0,
+            0,
+        )
         for row, (id, subject, count) in enumerate(zip(ids, subjects, clips))
     ]
     names = list(pack_imigue.official(videos))
@@ -362,7 +513,9 @@ def test_the_whole_dataset_is_called_whole():
     videos[0] = dataclasses.replace(videos[0], clips=clips[0] + 1)
     lines = pack_imigue.compare(videos, [])
     assert lines[1] == "clips 18500 of 18499 (1 too many)"
-    assert lines[2].startswith("imigue_cross_subject: train clips 13937 of 13936 (1 too many); test clips 4563, all")
+    assert lines[2].startswith(
+        "imigue_cross_subject: train clips 13937 of 13936 (1 too many); test clips 4563, all"
+    )
 
 
 def test_splits_are_written_only_of_what_is_known(tmp_path):
@@ -392,14 +545,25 @@ def test_the_picture_s_size_and_sides(tmp_path):
     assert [(video.facing, video.own_hand) for video in report.videos] == [(1, 1), (0, 0)]
     text = str(report)
     assert f"joints outside the picture of 1280 x 720: 3 of {report.total('joints')}" in text
-    assert "the right shoulder lies left in the picture in 50.0% of the cases, in video 0008 in 0.0%" in text
-    assert "five finger points lie nearest their own wrist in 50.0% of the cases" in text and "swapped" not in text
+    assert (
+        "the right shoulder lies left in the picture in 50.0% of the cases, in video 0008 in 0.0%"
+        in text
+    )
+    assert (
+        "five finger points lie nearest their own wrist in 50.0% of the cases" in text
+        and "swapped" not in text
+    )
     write_csv(tmp_path, "0007", mirrored)
-    assert str(pack_imigue.pack(tmp_path, tmp_path / "out.h5")).count("are left and right swapped?") == 2
+    assert (
+        str(pack_imigue.pack(tmp_path, tmp_path / "out.h5")).count("are left and right swapped?")
+        == 2
+    )
 
 
 def test_ranges():
-    assert pack_imigue.ranges([9, 7, 8, 3, 11, 12]) == "3, 7-9, 11-12" and pack_imigue.ranges([]) == ""
+    assert (
+        pack_imigue.ranges([9, 7, 8, 3, 11, 12]) == "3, 7-9, 11-12" and pack_imigue.ranges([]) == ""
+    )
     assert pack_imigue.ranges(["0009", "0010"]) == "0009-0010"
 
 
@@ -408,10 +572,12 @@ def test_ranges():
 
 def line(row, change):
     """The csv with one of its rows changed."""
+
     def do(folder):
         lines = csv_lines(sequence())
         lines[row] = change(lines[row])
         put(folder / "0007_light_hand.csv", "\n".join(lines))
+
     return do
 
 
@@ -427,6 +593,7 @@ def sheet(rows):
     def do(folder):
         (folder / "0007_light_hand.csv").unlink()
         write_sheet(folder / "0007_openpose.xlsx", rows)
+
     return do
 
 
@@ -449,9 +616,11 @@ def empty(folder):
     (folder / "0007_light_hand.csv").unlink()
 
 
+# fmt: off
 WRONG = {
     "missing folder": (lambda folder: None, {"input": "IN/none"}, "none: no such folder"),
-    "a file": (lambda folder: None, {"input": "IN/0007_light_hand.csv"}, "is a file, expected a folder"),
+    "a file": (lambda folder: None, {"input": "IN/0007_light_hand.csv"}, "is a file, expected a "
+                                                                         "folder"),
     "empty folder": (empty, {}, "no keypoints of iMiGUE in it"),
     "none of the form": (lambda folder: None, {"form": "json"}, "expected <id>/*.json"),
     "twice": (twice, {}, "7_light_hand.csv: video 0007 is there already, as "),
@@ -459,7 +628,8 @@ WRONG = {
                      "0007_label.csv: video 0007 is there already, as "),
     "67 of 35": (lambda folder: None, {"layout": "body25_hands"},
                  "0007_light_hand.csv: layout 'body25_hands' cannot be cut out of 'imigue35'"),
-    "layout": (lambda folder: None, {"layout": "kinect20"}, "layout 'kinect20': expected one of imigue22"),
+    "layout": (lambda folder: None, {"layout": "kinect20"}, "layout 'kinect20': expected one of "
+                                                            "imigue22"),
     "person": (lambda folder: None, {"person": "centre"}, "only JSON files hold several people"),
     "output": (lambda folder: None, {"output": "IN/none/out.h5"}, "none: no such folder"),
     "no frames": (lambda folder: put(folder / "0007_light_hand.csv", "\n"), {}, "0007_light_hand.csv: holds no frame"),
@@ -467,7 +637,8 @@ WRONG = {
                     "0007_light_hand.csv: holds no frame"),
     "truncated row": (line(-1, lambda text: text[:200]), {}, "row 12: "),
     "a column less": (line(4, lambda text: text.rpartition(",")[0]), {},
-                      "0007_light_hand.csv, row 5: 105 columns, expected 106: one that is skipped, then 35 x (x, y, "),
+                      "0007_light_hand.csv, row 5: 105 columns, expected 106: one that is "
+                      "skipped, then 35 x (x, y, "),
     "a column more": (line(4, lambda text: text + ",0.5"), {}, "row 5: 107 columns"),
     "columns that even out": (lambda folder: [line(4, lambda text: text + ",1")(folder), put(
         folder / "0007_light_hand.csv", (folder / "0007_light_hand.csv").read_text().rpartition(",")[0])], {},
@@ -475,8 +646,11 @@ WRONG = {
     "25 joints": (lambda folder: put(folder / "0007_light_hand.csv", "\n".join(
         ",".join(text.split(",")[:76]) for text in csv_lines(sequence()))), {}, "row 1: 76 columns, expected 106"),
     "not a number": (line(0, lambda text: text.replace(",", ",?", 1)), {}, "row 1: '?"),
-    "too large": (line(4, lambda text: "4,1e300" + text[text.index(",", 2):]), {}, "frame 4 has an infinite number"),
-    "infinite": (line(4, lambda text: "4,inf" + text[text.index(",", 2):]), {}, "frame 4 has an infinite number"),
+    "too large": (line(4, lambda text: "4,1e300" + text[text.index(",", 2):]), {}, "frame 4 has "
+                                                                                   "an infinite "
+                                                                                   "number"),
+    "infinite": (line(4, lambda text: "4,inf" + text[text.index(",", 2):]), {}, "frame 4 has an "
+                                                                                "infinite number"),
     "empty row": (line(4, lambda text: ""), {}, "0007_light_hand.csv, row 5: empty"),
     "empty cells": (line(4, lambda text: "," * 105), {}, "0007_light_hand.csv, row 5: empty"),
     "bytes": (lambda folder: put(folder / "0007_light_hand.csv", b"\xff\xfe\x00,1\n2,3"), {}, "not UTF-8 text"),
@@ -487,28 +661,39 @@ WRONG = {
         "row 2: 107 columns"),
     "cut sheet": (cut_sheet, {}, "0007_openpose.xlsx: not a whole sheet, damaged or cut short"),
     "no sheet": (lambda folder: [empty(folder), put(folder / "0007_openpose.xlsx", "text")], {}, "not a whole sheet"),
-    "damaged frame": (bad_json, {}, "0007_000000000004_keypoints.json: not whole JSON; without that file"),
-    "label 0": (labels("0,1,2\n"), {}, "0007_label.csv, line 1: label is 0, expected 1 to 32 or 99"),
+    "damaged frame": (bad_json, {}, "0007_000000000004_keypoints.json: not whole JSON; without "
+                                    "that file"),
+    "label 0": (labels("0,1,2\n"), {}, "0007_label.csv, line 1: label is 0, expected 1 to 32 or "
+                                       "99"),
     "label 33": (labels("1,1,2\n33,1,2"), {}, "0007_label.csv, line 2: label is 33"),
     "label -1": (labels("-1,1,2\n"), {}, "label is -1"),
     "label: text": (labels("nose,1,2\n"), {}, "line 1: nose,1,2 are not whole numbers"),
     "label: part": (labels("1,1.5,2\n"), {}, "are not whole numbers"),
     "label: values": (labels("1,2\n"), {}, "line 1: 2 values, expected three: label,start,end"),
     "clip after": (labels("1,11,11\n1,11,12\n"), {},
-                   "label.csv, line 2: frames 11 to 12 lie outside the video, whose 12 frames are numbered 0 to 11"),
+                   "label.csv, line 2: frames 11 to 12 lie outside the video, whose 12 frames are "
+                   "numbered 0 to 11"),
     "clip before": (labels("1,-1,2\n"), {}, "frames -1 to 2 lie outside"),
     "clip backwards": (labels("1,5,4\n"), {}, "or end before they start"),
-    "table: id": (table("id\nseven\n"), {"videos": "IN/table.csv"}, "table.csv, line 2: id is 'seven'"),
-    "table: twice": (table("id\n7\n0007\n"), {"videos": "IN/table.csv"}, "line 3: video 0007 is there twice"),
-    "table: subject": (table("id,subject\n7,73\n"), {"videos": "IN/table.csv"}, "subject is '73', expected a number"),
-    "table: emotion": (table("id,emotion\n7,happy\n"), {"videos": "IN/table.csv"}, "emotion is 'happy', expected pos"),
+    "table: id": (table("id\nseven\n"), {"videos": "IN/table.csv"}, "table.csv, line 2: id is "
+                                                                    "'seven'"),
+    "table: twice": (table("id\n7\n0007\n"), {"videos": "IN/table.csv"}, "line 3: video 0007 is "
+                                                                         "there twice"),
+    "table: subject": (table("id,subject\n7,73\n"), {"videos": "IN/table.csv"}, "subject is '73', "
+                                                                                "expected a "
+                                                                                "number"),
+    "table: emotion": (table("id,emotion\n7,happy\n"), {"videos": "IN/table.csv"}, "emotion is "
+                                                                                   "'happy', expected pos"),
     "table: result": (table("id,result\n7,draw\n"), {"videos": "IN/table.csv"}, "result is 'draw', expected win"),
     "table: both": (table("id,emotion,result\n7,positive,lose\n"), {"videos": "IN/table.csv"},
                     "result lose is emotion negative, and the row says positive"),
-    "table: side": (table("id,split_a\n7,both\n"), {"videos": "IN/table.csv"}, "split_a is 'both', expected train"),
+    "table: side": (table("id,split_a\n7,both\n"), {"videos": "IN/table.csv"}, "split_a is "
+                                                                               "'both', expected "
+                                                                               "train"),
     "table: official": (table("id,split_imigue_emotion\n7,train\n"), {"videos": "IN/table.csv"},
                         "the split imigue_emotion is made from subjects and ids"),
 }
+# fmt: on
 
 
 def wrong(case, folder):
@@ -528,15 +713,30 @@ def test_wrong_input(case, tmp_path):
     assert not list(tmp_path.glob("out.h5*"))
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda rows: rows[4].pop(), "row 5: 410 columns, expected 411: 137 x (x, y, score)"),
-    (lambda rows: rows[4].append(1.0), "row 5: 412 columns"),
-    (lambda rows: rows[4].__setitem__(7, "?"), "row 5: '?' is not a number"),
-    (lambda rows: rows.__setitem__(4, []), "row 5: empty"),
-    (lambda rows: rows.insert(0, []), "row 1: empty"),
-    (lambda rows: [row.insert(0, None) for row in rows], "row 1: 412 columns"),
-    (lambda rows: rows[4].__setitem__(7, datetime.datetime(2020, 1, 1)), "row 5: datetime.date(2020, 1, 1) is not a n"),
-], ids=["a column less", "a column more", "not a number", "empty row", "empty row first", "empty column first", "date"])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda rows: rows[4].pop(), "row 5: 410 columns, expected 411: 137 x (x, y, score)"),
+        (lambda rows: rows[4].append(1.0), "row 5: 412 columns"),
+        (lambda rows: rows[4].__setitem__(7, "?"), "row 5: '?' is not a number"),
+        (lambda rows: rows.__setitem__(4, []), "row 5: empty"),
+        (lambda rows: rows.insert(0, []), "row 1: empty"),
+        (lambda rows: [row.insert(0, None) for row in rows], "row 1: 412 columns"),
+        (
+            lambda rows: rows[4].__setitem__(7, datetime.datetime(2020, 1, 1)),
+            "row 5: datetime.date(2020, 1, 1) is not a n",
+        ),
+    ],
+    ids=[
+        "a column less",
+        "a column more",
+        "not a number",
+        "empty row",
+        "empty row first",
+        "empty column first",
+        "date",
+    ],
+)
 def test_a_wrong_row_of_a_sheet(tmp_path, change, words):
     rows = sequence().reshape(12, -1).tolist()
     change(rows)
@@ -549,7 +749,11 @@ def test_a_wrong_row_of_a_sheet(tmp_path, change, words):
 def test_a_sheet_without_the_library(tmp_path, monkeypatch):
     path = put(tmp_path / "0007_openpose.xlsx", "text")
     monkeypatch.setitem(sys.modules, "python_calamine", None)
-    with pytest.raises(InputError, match=r"takes python-calamine: pip install 'mgjax\[xlsx\]'$") as caught:
+    with pytest.raises(
+        InputError,
+        match=r"takes python-calamine: pip install "
+        r"'mgjax\[xlsx\]'$",
+    ) as caught:
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
     assert str(path) in str(caught.value)
 
@@ -567,7 +771,7 @@ def test_semicolons_with_a_decimal_comma(tmp_path, form):
     table = put(tmp_path / "videos.csv", "id;subject;result\n7;2;win\n")
     report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
     np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, BY_HAND)[0])
-    video, = report.videos
+    (video,) = report.videos
     assert (video.labelled, video.subject, video.emotion) == (1, "02", "positive")
 
 
@@ -582,18 +786,28 @@ def lying(cells: bytes) -> bytes:
     return bytes(data).replace(honest, struct.pack("<LLL", shorter, part.compress_size, 100))
 
 
-@pytest.mark.parametrize("book, words", [
-    (formats.sheet(b'<row r="1"><c r="A1"><v>1</v></c><c r="XFD1048576"><v>1</v></c></row>'),
-     "a cell lies beyond row 99999"),
-    (formats.sheet(b"<row><c r='A100000'><v>1</v></c></row>"), "a cell lies beyond row 99999"),
-    (formats.sheet(b'<row r="1048576"><c><v>1</v></c></row>'), "a cell lies beyond row 99999"),
-    (formats.sheet(b'<row><c s="1"r = "aaa1"><v>1</v></c></row>'),
-     "a cell lies beyond row 99999 or column 702 .ZZ"),
-    (formats.sheet(b" " * 10**6),
-     r"its sheets have 100\d{4} bytes when unpacked, expected at most 1000000"),
-    (lying(b" " * 10**4), "not a whole sheet, damaged or cut short"),
-    (formats.sheet(b"<c>" * 10**5), "not a whole sheet|holds no frame"),
-], ids=["far cell", "far row", "far row's number", "far column", "packed well", "lying", "deep"])
+@pytest.mark.parametrize(
+    "book, words",
+    [
+        (
+            formats.sheet(b'<row r="1"><c r="A1"><v>1</v></c><c r="XFD1048576"><v>1</v></c></row>'),
+            "a cell lies beyond row 99999",
+        ),
+        (formats.sheet(b"<row><c r='A100000'><v>1</v></c></row>"), "a cell lies beyond row 99999"),
+        (formats.sheet(b'<row r="1048576"><c><v>1</v></c></row>'), "a cell lies beyond row 99999"),
+        (
+            formats.sheet(b'<row><c s="1"r = "aaa1"><v>1</v></c></row>'),
+            "a cell lies beyond row 99999 or column 702 .ZZ",
+        ),
+        (
+            formats.sheet(b" " * 10**6),
+            r"its sheets have 100\d{4} bytes when unpacked, expected at most 1000000",
+        ),
+        (lying(b" " * 10**4), "not a whole sheet, damaged or cut short"),
+        (formats.sheet(b"<c>" * 10**5), "not a whole sheet|holds no frame"),
+    ],
+    ids=["far cell", "far row", "far row's number", "far column", "packed well", "lying", "deep"],
+)
 def test_sheets_that_would_fill_the_memory(tmp_path, monkeypatch, book, words):
     pytest.importorskip("python_calamine", reason="sheets take python-calamine")
     monkeypatch.setattr(imigue, "LARGEST_BOOK", 10**6)
@@ -609,8 +823,11 @@ def test_what_is_no_plain_file(tmp_path, name, kind):
         pytest.importorskip("python_calamine", reason="sheets take python-calamine")
     write_csv(tmp_path, "0008" if "label" not in name else "0007", sequence())
     path = tmp_path / name
-    {"pipe": os.mkfifo, "dangling link": lambda path: path.symlink_to("nowhere"),
-     "folder": pathlib.Path.mkdir}[kind](path)
+    {
+        "pipe": os.mkfifo,
+        "dangling link": lambda path: path.symlink_to("nowhere"),
+        "folder": pathlib.Path.mkdir,
+    }[kind](path)
     if kind == "folder":  # whatever its name, it is none of iMiGUE's files
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
         return
@@ -618,12 +835,16 @@ def test_what_is_no_plain_file(tmp_path, name, kind):
         pack_imigue.pack(tmp_path, tmp_path / "out.h5")
 
 
-@pytest.mark.parametrize("change, words", [
-    (lambda cells: cells.__setitem__(3, "9" * 310), "frame 0 has an infinite number"),
-    (lambda cells: cells.__setitem__(3, "x" * 100_000), "row 1: 'x{97}[.]{3}' is not a number"),
-    (lambda cells: cells.__setitem__(3, "\0"), "line 1: has a NUL byte"),
-    (lambda cells: cells.__setitem__(slice(None), ["_" * 120_000] * 106), "holds no frame"),
-], ids=["digits", "letters", "NUL", "underlines"])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda cells: cells.__setitem__(3, "9" * 310), "frame 0 has an infinite number"),
+        (lambda cells: cells.__setitem__(3, "x" * 100_000), "row 1: 'x{97}[.]{3}' is not a number"),
+        (lambda cells: cells.__setitem__(3, "\0"), "line 1: has a NUL byte"),
+        (lambda cells: cells.__setitem__(slice(None), ["_" * 120_000] * 106), "holds no frame"),
+    ],
+    ids=["digits", "letters", "NUL", "underlines"],
+)
 def test_long_cells(tmp_path, change, words):
     cells = csv_lines(sequence(1))[0].split(",")
     change(cells)
@@ -652,18 +873,36 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
 
 
 def run(root, *arguments):
-    return subprocess.run([sys.executable, str(root / "data_prep" / "pack_imigue.py"), *map(str, arguments)],
-                          capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, str(root / "data_prep" / "pack_imigue.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def test_the_script(tmp_path, root):
     write_csv(tmp_path / "in", "0007", sequence())
     write_csv(tmp_path / "in", "0008", sequence())
     put(tmp_path / "in" / "0007_label.csv", "99,0,3\n")
-    result = run(root, "--input", tmp_path / "in", "--output", tmp_path / "out.h5", "--layout", "imigue22", "--report",
-                 tmp_path / "report.csv", "--workers", 2)
+    result = run(
+        root,
+        "--input",
+        tmp_path / "in",
+        "--output",
+        tmp_path / "out.h5",
+        "--layout",
+        "imigue22",
+        "--report",
+        tmp_path / "report.csv",
+        "--workers",
+        2,
+    )
     assert result.returncode == 0, result.stderr
-    assert "videos 2 of 359 (357 missing)" in result.stdout and f"wrote {tmp_path / 'out.h5'}" in result.stdout
+    assert (
+        "videos 2 of 359 (357 missing)" in result.stdout
+        and f"wrote {tmp_path / 'out.h5'}" in result.stdout
+    )
     row, _ = csv.DictReader((tmp_path / "report.csv").open())
     assert (row["id"], row["form"], row["frames"], row["clips"]) == ("0007", "csv", "12", "1")
     assert contents(tmp_path / "out.h5")[0].shape == (24, 22, 2)
@@ -677,14 +916,27 @@ def test_wrong_input_to_the_script(case, tmp_path, root):
     assert words in result.stderr and result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("report, words", [("none/r.csv", "no such folder"), ("out.h5", "the same file")])
+@pytest.mark.parametrize(
+    "report, words", [("none/r.csv", "no such folder"), ("out.h5", "the same file")]
+)
 def test_the_report_s_path_is_checked_first(tmp_path, root, report, words):
     write_csv(tmp_path / "in", "0007", sequence())
-    result = run(root, "--input", tmp_path / "in", "--output", tmp_path / "out.h5", "--report", tmp_path / report)
+    result = run(
+        root,
+        "--input",
+        tmp_path / "in",
+        "--output",
+        tmp_path / "out.h5",
+        "--report",
+        tmp_path / report,
+    )
     assert result.returncode == 1 and words in result.stderr and not list(tmp_path.glob("out.h5*"))
 
 
 def test_importing_defines_no_flags_and_no_jax(root):
-    code = ("import sys; from absl import app, flags; before = set(flags.FLAGS); import data_prep.pack_imigue; "
-            "assert set(flags.FLAGS) == before and 'jax' not in sys.modules")
+    code = (
+        "import sys; from absl import app, flags; before = set(flags.FLAGS); import "
+        "data_prep.pack_imigue; "
+        "assert set(flags.FLAGS) == before and 'jax' not in sys.modules"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

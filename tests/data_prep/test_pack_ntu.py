@@ -17,7 +17,9 @@ ANNA, BERT = 72057594037931101, 72057594037931102  # ids that a float64 cannot t
 
 
 def pose(x=0.0, z=3.0, wide=False):
-    """25 joints in metres, 1.6 tall and 0.4 wide or the other way round, as text would give them back."""
+    """25 joints in metres, 1.6 tall and 0.4 wide or the other way round, as text would give them
+    back.
+    """
     joint = np.arange(25)
     flat, tall = np.cos(joint) * 0.2, joint * 1.6 / 24
     place = [tall, flat] if wide else [flat, tall]
@@ -32,8 +34,11 @@ def text(frames, states=2):
         for id, joints in bodies.items():
             lines += [f"{id} 0 1 1 1 1 0 0.02764709 0.05745083 2", 25]
             for joint, state in zip(joints, np.broadcast_to(states, 25)):
-                lines.append(f"{joint[0]:.7g} {joint[1]:.7g} {joint[2]:.7g} 277.4 191.8 -1.#INF 519.1 -0.2 0.05 0.9 0 "
-                             f"{state}")
+                lines.append(
+                    f"{joint[0]:.7g} {joint[1]:.7g} {joint[2]:.7g} 277.4 191.8 -1.#INF "
+                    "519.1 -0.2 0.05 0.9 0 "
+                    f"{state}"
+                )
     return "".join(f"{line}\r\n" for line in lines)
 
 
@@ -56,14 +61,20 @@ def people(frames):
         for id, joints in found.items():
             bodies.setdefault(id, ([], []))[0].append(number)
             bodies[id][1].append(np.c_[joints, np.full(25, 2)])
-    return [body.frames.tolist() for body in ntu.find_people(
-        ntu.Body(np.array(numbers), np.array(joints, np.float32)) for numbers, joints in bodies.values()
-    )]
+    return [
+        body.frames.tolist()
+        for body in ntu.find_people(
+            ntu.Body(np.array(numbers), np.array(joints, np.float32))
+            for numbers, joints in bodies.values()
+        )
+    ]
 
 
 def run(root, *arguments):
     return subprocess.run(
-        [sys.executable, str(root / "data_prep" / "pack_ntu.py"), *map(str, arguments)], capture_output=True, text=True,
+        [sys.executable, str(root / "data_prep" / "pack_ntu.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
     )
 
 
@@ -78,7 +89,9 @@ def test_two_bodies_are_read_number_by_number(tmp_path):
 
 
 def test_a_video_goes_from_first_to_last_frame_with_tracking_states_as_scores():
-    joints = np.concatenate([np.full((2, 25, 3), 1.5), np.full((2, 25, 1), 2)], axis=-1).astype(np.float32)
+    joints = np.concatenate([np.full((2, 25, 3), 1.5), np.full((2, 25, 1), 2)], axis=-1).astype(
+        np.float32
+    )
     joints[0, 3, 3], joints[0, 4, 3], joints[1, 5, :3] = 1, 0, 0
     video = ntu.Body(np.array([7, 9]), joints).video()
     assert video.shape == (3, 25, 4) and video.dtype == np.float32
@@ -91,7 +104,9 @@ def test_motion_is_the_variance_over_joints_and_frames():
     joints = np.zeros((2, 25, 4), np.float32)
     joints[:, :, 1] = np.linspace(0, 2, 25)
     joints[1, :, 0] = 3  # the whole body 3 m to the side: x is 0 or 3, variance 2.25
-    assert ntu.Body(np.arange(2), joints).motion == pytest.approx(2.25 + np.linspace(0, 2, 25).var())
+    assert ntu.Body(np.arange(2), joints).motion == pytest.approx(
+        2.25 + np.linspace(0, 2, 25).var()
+    )
     joints[1, 0, 0] = 30  # now too wide: the frame does not count
     assert ntu.Body(np.arange(2), joints).motion == pytest.approx(np.linspace(0, 2, 25).var())
 
@@ -121,13 +136,15 @@ def test_a_person_of_few_frames_is_left_out_and_who_is_alone_never():
 
 
 def test_a_body_id_that_switches_is_one_person():
-    # 10 frames of one id, 5 of nobody, 5 of another (too few alone): from 9 to 15 one gets 0.5 + 2 * 6 / 30 = 0.9 m.
+    # 10 frames of one id, 5 of nobody, 5 of another (too few alone): from 9 to 15 one gets 0.5 +
+    # 2 * 6 / 30 = 0.9 m.
     def switched(x):
         return person(10) + [{}] * 5 + person(5, BERT, x=x)
 
     both = [*range(10), *range(15, 20)]
     assert people(switched(0.89)) == [both]
-    assert sorted(people(switched(0.91))) == [list(range(10)), list(range(15, 20))]  # both short: neither left out
+    # both short: neither left out
+    assert sorted(people(switched(0.91))) == [list(range(10)), list(range(15, 20))]
     assert len(people(switched(0.91) + person(10, BERT, x=0.91))) == 1  # one of them long enough
     # Beside somebody else, who is there all the time.
     third = [{**frame, 5: pose(0.5)} for frame in switched(0.1)]
@@ -143,7 +160,8 @@ def test_of_two_people_found_again_each_goes_on_as_the_nearer():
             bodies[id].append(np.c_[joints, np.full(25, 2)])
     bodies = {id: np.array(joints, np.float32) for id, joints in bodies.items()}
     main, other = ntu.find_people(
-        ntu.Body(np.arange(12) + (12 if id in (1, 2) else 0), joints) for id, joints in bodies.items()
+        ntu.Body(np.arange(12) + (12 if id in (1, 2) else 0), joints)
+        for id, joints in bodies.items()
     )
     np.testing.assert_array_equal(main.joints, np.concatenate([bodies[ANNA], bodies[2]]))
     np.testing.assert_array_equal(other.joints, np.concatenate([bodies[BERT], bodies[1]]))
@@ -163,29 +181,53 @@ def test_pack(tmp_path):
         assert packed.labels == protocols.NTU_ACTIONS[:60]
         ids = ["S001C001P001R001A001", "S001C002P002R001A060", "S001C003P003R001A002"]
         assert packed.videos.id.tolist() == ids
-        assert packed.videos.subject.tolist() == ["P001", "P002", "P003"] and set(packed.videos.fps) == {30}
+        assert packed.videos.subject.tolist() == ["P001", "P002", "P003"] and set(
+            packed.videos.fps
+        ) == {30}
         assert packed.videos.length.tolist() == packed.clips.length.tolist() == [20, 15, 13]
         assert packed.clips.label.tolist() == [0, 59, 1]
         keypoints, score = packed.clip(1)
         np.testing.assert_array_equal(keypoints[3], np.float32(pose(0.1)))
         assert not score[2].any() and (np.delete(score, 2, 0) == 1).all()
         assert packed.clip(2)[1][0].tolist() == [1] * 24 + [0.5]
-        sides = {name: (split.of, split.train.tolist(), split.test.tolist()) for name, split in packed.splits.items()}
-        assert sides == {"cross_subject": ("clips", [0, 1], [2]), "cross_view": ("clips", [1, 2], [0])}
+        sides = {
+            name: (split.of, split.train.tolist(), split.test.tolist())
+            for name, split in packed.splits.items()
+        }
+        assert sides == {
+            "cross_subject": ("clips", [0, 1], [2]),
+            "cross_view": ("clips", [1, 2], [0]),
+        }
     assert (report.files, report.listed, report.clips, report.frames) == (5, 0, 3, 48)
     assert report.empty == ("S001C003P008R001A003", "S002C003P008R001A003")
-    assert "no body in them: 2, the first S001C003P008R001A003" in str(report) and "56880" in str(report)
+    assert "no body in them: 2, the first S001C003P008R001A003" in str(report) and "56880" in str(
+        report
+    )
 
 
 def test_ntu_120_has_its_own_splits_and_classes(tmp_path):
-    for name in ("S001C001P001R001A001", "S017C002P007R001A060", "S018C001P045R001A061", "S019C003P044R001A120"):
+    for name in (
+        "S001C001P001R001A001",
+        "S017C002P007R001A060",
+        "S018C001P045R001A061",
+        "S019C003P044R001A120",
+    ):
         put(tmp_path / "files", person(3), name)
     report = pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5")
-    assert report.splits == {"cross_subject": (1, 1), "cross_view": (1, 1), "cross_subject_120": (2, 2),
-                             "cross_setup": (1, 3)}
+    assert report.splits == {
+        "cross_subject": (1, 1),
+        "cross_view": (1, 1),
+        "cross_subject_120": (2, 2),
+        "cross_setup": (1, 3),
+    }
     assert "NTU RGB+D 120" in str(report)
     with store.Store(tmp_path / "out.h5") as packed:
-        assert packed.labels == protocols.NTU_ACTIONS and packed.clips.label.tolist() == [0, 59, 60, 119]
+        assert packed.labels == protocols.NTU_ACTIONS and packed.clips.label.tolist() == [
+            0,
+            59,
+            60,
+            119,
+        ]
         assert packed.splits["cross_setup"].train.tolist() == [2]
 
 
@@ -203,7 +245,9 @@ def test_second_people_of_two_person_actions(tmp_path):
         np.testing.assert_array_equal(two.video(1)[0], one.video(1)[0])
         np.testing.assert_array_equal(two.video(2)[0][14], np.float32(pose(1)))
         assert two.clips.label.tolist() == [48, 49, 49]
-        assert list(two.splits) == ["cross_subject"] and two.splits["cross_subject"].test.tolist() == [1, 2]
+        assert list(two.splits) == ["cross_subject"] and two.splits[
+            "cross_subject"
+        ].test.tolist() == [1, 2]
     with pytest.raises(InputError, match="bodies is 3"):
         pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5", bodies=3)
 
@@ -214,17 +258,25 @@ HEADING = "302 of the samples have missing or incomplete skeletons.\nIgnore S001
 def test_listed_samples_are_left_out_unread(tmp_path):
     put(tmp_path / "files", person(3), "S001C001P001R001A001")
     (tmp_path / "files" / "S001C002P005R002A008.skeleton").write_text("damaged")
-    (tmp_path / "list.txt").write_text(HEADING + "S001C002P005R002A008\r\n\nS001C002P006R001A008.skeleton\n")
+    (tmp_path / "list.txt").write_text(
+        HEADING + "S001C002P005R002A008\r\n\nS001C002P006R001A008.skeleton\n"
+    )
     report = pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5", missing=tmp_path / "list.txt")
     assert (report.files, report.listed, report.clips) == (2, 1, 1)
 
 
-@pytest.mark.parametrize("content, message", [
-    (None, "cannot be read"),
-    (b"\xff\xfe", "not UTF-8 text"),
-    (HEADING.encode(), "names no sample"),
-    ((HEADING + f"{NAME}\nS01C002P006R001A008\n").encode(), "line 5: 'S01C002P006R001A008' is not of the form"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe", "not UTF-8 text"),
+        (HEADING.encode(), "names no sample"),
+        (
+            (HEADING + f"{NAME}\nS01C002P006R001A008\n").encode(),
+            "line 5: 'S01C002P006R001A008' is not of the form",
+        ),
+    ],
+)
 def test_wrong_lists(tmp_path, content, message):
     path = tmp_path / "list.txt"
     if content is not None:
@@ -233,14 +285,17 @@ def test_wrong_lists(tmp_path, content, message):
         ntu.read_missing(path)
 
 
-@pytest.mark.parametrize("name, message", [
-    ("S001C002P003R002", "not of the form SsssCcccPpppRrrrAaaa"),
-    ("S033C002P003R002A013", "setup 33 is not among the benchmark's 1 to 32"),
-    ("S001C004P003R002A013", "camera 4"),
-    ("S001C002P107R002A013", "subject 107"),
-    ("S001C002P003R003A013", "replication 3"),
-    ("S001C002P003R002A121", "action 121"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("S001C002P003R002", "not of the form SsssCcccPpppRrrrAaaa"),
+        ("S033C002P003R002A013", "setup 33 is not among the benchmark's 1 to 32"),
+        ("S001C004P003R002A013", "camera 4"),
+        ("S001C002P107R002A013", "subject 107"),
+        ("S001C002P003R003A013", "replication 3"),
+        ("S001C002P003R002A121", "action 121"),
+    ],
+)
 def test_wrong_names(tmp_path, name, message):
     put(tmp_path / "files", person(3), name)
     with pytest.raises(InputError, match=f"{name}.skeleton: .*{message}"):
@@ -248,7 +303,9 @@ def test_wrong_names(tmp_path, name, message):
 
 
 def lines_of(edit):
-    """The text of a file of two frames (lines 1, 2 to 29, 30 to 57) after `edit` changed its list of lines."""
+    """The text of a file of two frames (lines 1, 2 to 29, 30 to 57) after `edit` changed its
+    list of lines.
+    """
     lines = text(person(2)).splitlines()
     return "\n".join(edit(lines) or lines)
 
@@ -260,34 +317,41 @@ def change(number, line):
 JOINT = "1 2 3 0 0 0 0 0 0 0 0 2"
 
 
-@pytest.mark.parametrize("edit, line, message", [
-    (lambda lines: [""], 0, "cut short"),
-    (lambda lines: lines[:1], 1, "cut short"),
-    (lambda lines: lines[:29], 29, "cut short"),
-    (lambda lines: lines[:30], 30, "cut short"),
-    (lambda lines: lines[:31], 31, "cut short"),
-    (lambda lines: lines[:40], 40, "cut short"),
-    (lambda lines: [*lines[:56], lines[56][:30]], 57, "values, expected a joint's 12"),
-    (lambda lines: [*lines, "", "1"], 59, "more than the frames that the first line counts"),
-    (change(1, "two"), 1, "expected the number of frames"),
-    (change(2, "-1"), 2, "expected the number of bodies"),
-    (change(3, "1 2 3"), 3, "expected a body's id and 9 further values"),
-    (change(3, "x 0 1 1 1 1 0 0 0 2"), 3, "expected a body's id and 9 further values"),
-    (change(4, "20"), 4, "20 joints, expected 25"),
-    (change(35, ""), 35, "0 values"),
-    (change(35, JOINT.replace("1", "one")), 35, "not a number"),
-    (change(35, JOINT.replace("1", "1_0")), 35, "not a number"),
-    (change(35, JOINT.replace("1", "nan")), 35, "not finite"),
-    (change(35, JOINT + " 2"), 35, "13 values, expected a joint's 12"),
-    (change(35, JOINT.replace("1", "1e7")), 35, "not below 1e.06 metres"),
-    (change(35, JOINT.replace("1", "9" * 400)), 35, "not finite or not below"),
-    (change(1, "9" * 5000), 1, "expected the number of frames"),
-    (change(1, "100001"), 1, "100001 frames, expected at most 100000"),
-    (change(3, "9" * 5000 + " 0 1 1 1 1 0 0 0 2"), 3, "expected a body's id and 9 further values"),
-    (change(4, "7" * 4000), 4, "expected the number of joints"),
-    (change(35, JOINT[:-1] + "3"), 35, "tracking state is not 0, 1 or 2"),
-    (change(35, JOINT[:-1] + "0.5"), 35, "tracking state is not 0, 1 or 2"),
-])
+@pytest.mark.parametrize(
+    "edit, line, message",
+    [
+        (lambda lines: [""], 0, "cut short"),
+        (lambda lines: lines[:1], 1, "cut short"),
+        (lambda lines: lines[:29], 29, "cut short"),
+        (lambda lines: lines[:30], 30, "cut short"),
+        (lambda lines: lines[:31], 31, "cut short"),
+        (lambda lines: lines[:40], 40, "cut short"),
+        (lambda lines: [*lines[:56], lines[56][:30]], 57, "values, expected a joint's 12"),
+        (lambda lines: [*lines, "", "1"], 59, "more than the frames that the first line counts"),
+        (change(1, "two"), 1, "expected the number of frames"),
+        (change(2, "-1"), 2, "expected the number of bodies"),
+        (change(3, "1 2 3"), 3, "expected a body's id and 9 further values"),
+        (change(3, "x 0 1 1 1 1 0 0 0 2"), 3, "expected a body's id and 9 further values"),
+        (change(4, "20"), 4, "20 joints, expected 25"),
+        (change(35, ""), 35, "0 values"),
+        (change(35, JOINT.replace("1", "one")), 35, "not a number"),
+        (change(35, JOINT.replace("1", "1_0")), 35, "not a number"),
+        (change(35, JOINT.replace("1", "nan")), 35, "not finite"),
+        (change(35, JOINT + " 2"), 35, "13 values, expected a joint's 12"),
+        (change(35, JOINT.replace("1", "1e7")), 35, "not below 1e.06 metres"),
+        (change(35, JOINT.replace("1", "9" * 400)), 35, "not finite or not below"),
+        (change(1, "9" * 5000), 1, "expected the number of frames"),
+        (change(1, "100001"), 1, "100001 frames, expected at most 100000"),
+        (
+            change(3, "9" * 5000 + " 0 1 1 1 1 0 0 0 2"),
+            3,
+            "expected a body's id and 9 further values",
+        ),
+        (change(4, "7" * 4000), 4, "expected the number of joints"),
+        (change(35, JOINT[:-1] + "3"), 35, "tracking state is not 0, 1 or 2"),
+        (change(35, JOINT[:-1] + "0.5"), 35, "tracking state is not 0, 1 or 2"),
+    ],
+)
 def test_damaged_files_are_named_with_the_line(tmp_path, edit, line, message):
     path = tmp_path / f"{NAME}.skeleton"
     path.write_text(lines_of(edit))
@@ -319,9 +383,11 @@ def test_more_bodies_than_anybody_meets(tmp_path):
 
 
 def test_what_is_no_plain_file(tmp_path):
-    for name, make in (("S001C001P001R001A001", os.mkfifo),
-                       ("S001C001P001R001A002", lambda path: path.symlink_to("no")),
-                       ("S001C001P001R001A003", pathlib.Path.mkdir)):
+    for name, make in (
+        ("S001C001P001R001A001", os.mkfifo),
+        ("S001C001P001R001A002", lambda path: path.symlink_to("no")),
+        ("S001C001P001R001A003", pathlib.Path.mkdir),
+    ):
         path = tmp_path / f"{name}.skeleton"
         make(path)
         with pytest.raises(InputError, match=f"{name}.skeleton: (is not a plain|cannot be read)"):
@@ -370,11 +436,23 @@ def test_script(tmp_path, root):
         put(tmp_path / "files", person(12), f"S001C001P00{number}R001A001")
     done = run(root, "--input", tmp_path / "files", "--output", tmp_path / "out.h5", "--workers", 2)
     assert done.returncode == 0, done.stderr
-    assert "clips: 3, frames 36" in done.stdout and "cross_subject: 2 clips train, 1 test" in done.stdout
+    assert (
+        "clips: 3, frames 36" in done.stdout
+        and "cross_subject: 2 clips train, 1 test" in done.stdout
+    )
     (tmp_path / "files" / "S001C001P002R001A001.skeleton").write_text("3\n")
-    done = run(root, "--input", tmp_path / "files", "--output", tmp_path / "again.h5", "--workers", 2)
-    assert done.returncode == 1 and "Traceback" not in done.stderr and len(done.stderr.splitlines()) == 1
-    assert done.stderr.startswith("error: ") and "S001C001P002R001A001.skeleton, line 1: the file ends" in done.stderr
+    done = run(
+        root, "--input", tmp_path / "files", "--output", tmp_path / "again.h5", "--workers", 2
+    )
+    assert (
+        done.returncode == 1
+        and "Traceback" not in done.stderr
+        and len(done.stderr.splitlines()) == 1
+    )
+    assert (
+        done.stderr.startswith("error: ")
+        and "S001C001P002R001A001.skeleton, line 1: the file ends" in done.stderr
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["files", "out.h5"]
     (tmp_path / "files" / "S001C001P002R001A001.skeleton").unlink()
     done = run(root, "--input", tmp_path / "files", "--output", tmp_path / "out.h5")

@@ -13,7 +13,9 @@ from mgjax.errors import InputError
 
 
 def content(name, frames=2, **changes):
-    """A clip's JSON object whose coordinates are 1, 2, 3, ...; the label is right for actions 1 to 6."""
+    """A clip's JSON object whose coordinates are 1, 2, 3, ...; the label is right for actions 1
+    to 6.
+    """
     skeletons = (1 + np.arange(frames * 60, dtype=float)).reshape(frames, 20, 3).tolist()
     return {"file_name": name, "skeletons": skeletons, "label": int(name[1:3])} | changes
 
@@ -27,7 +29,8 @@ def put(folder, name, **changes):
 def run(root, *arguments):
     return subprocess.run(
         [sys.executable, str(root / "data_prep" / "pack_nucla.py"), *map(str, arguments)],
-        capture_output=True, text=True,
+        capture_output=True,
+        text=True,
     )
 
 
@@ -43,18 +46,28 @@ def test_pack_three_clips(tmp_path):
     pack_nucla.pack(folder, tmp_path / "out.h5")
     with store.Store(tmp_path / "out.h5") as packed:
         assert packed.layout.name == "kinect20" and packed.unit == "metre"
-        assert packed.videos.id.tolist() == ["a01_s01_e00_v02", "a02_s02_e00_v03", "a12_s01_e04_v01"]
+        assert packed.videos.id.tolist() == [
+            "a01_s01_e00_v02",
+            "a02_s02_e00_v03",
+            "a12_s01_e04_v01",
+        ]
         assert packed.videos.subject.tolist() == ["s01", "s02", "s01"]
         assert packed.videos.fps.tolist() == [30, 30, 30]
         assert packed.videos.length.tolist() == [2, 3, 1]
         assert packed.clips.video.tolist() == [0, 1, 2] and packed.clips.start.tolist() == [0, 0, 0]
         assert packed.clips.length.tolist() == [2, 3, 1]
-        assert packed.labels[packed.clips.label[2]] == "carry" and packed.clips.label.tolist() == [0, 1, 9]
+        assert packed.labels[packed.clips.label[2]] == "carry" and packed.clips.label.tolist() == [
+            0,
+            1,
+            9,
+        ]
         keypoints, score = packed.clip(0)
         assert keypoints.dtype == np.float32 and keypoints[1, 4].tolist() == [73, 74, 75]
         assert keypoints[1, 5].tolist() == [0, 0, 0]
         assert np.argwhere(score == 0).tolist() == [[1, 5]] and score.sum() == 39
-        assert {name: (s.of, s.train.tolist(), s.test.tolist()) for name, s in packed.splits.items()} == {
+        assert {
+            name: (s.of, s.train.tolist(), s.test.tolist()) for name, s in packed.splits.items()
+        } == {
             "cross_view": ("clips", [0, 2], [1]),
             "cross_subject": ("clips", [0, 2], [1]),
             "cross_view_dev": ("clips", [2], [0]),
@@ -80,13 +93,16 @@ def test_missing_and_empty_folder(tmp_path):
         pack_nucla.pack(tmp_path, tmp_path / "out.h5")
 
 
-@pytest.mark.parametrize("name, message", [
-    ("clip7", "not of the form aAA_sSS_eEE_vVV"),
-    ("a01_s01_e00_v01_copy", "not of the form"),
-    ("a07_s01_e00_v01", "action 7 is not among"),
-    ("a01_s11_e00_v01", "subject 11 is not among"),
-    ("a01_s01_e00_v04", "view 4 is not among"),
-])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("clip7", "not of the form aAA_sSS_eEE_vVV"),
+        ("a01_s01_e00_v01_copy", "not of the form"),
+        ("a07_s01_e00_v01", "action 7 is not among"),
+        ("a01_s11_e00_v01", "subject 11 is not among"),
+        ("a01_s01_e00_v04", "view 4 is not among"),
+    ],
+)
 def test_names(tmp_path, name, message):
     path = tmp_path / f"{name}.json"
     path.write_text(json.dumps(content("a01_s01_e00_v01", file_name=name)))
@@ -94,40 +110,64 @@ def test_names(tmp_path, name, message):
         pack_nucla.read(path)
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"label": 2}, "label is 2, expected 1"),
-    ({"label": None}, "label is None, expected 1"),
-    ({"file_name": "a01_s02_e00_v01"}, "file_name is 'a01_s02_e00_v01', expected 'a01_s01_e00_v01'"),
-    ({"skeletons": [[[0.0] * 3] * 25]}, r"shape \[1, 25, 3\], expected \[T, 20, 3\]"),
-    ({"skeletons": [[[0.0] * 2] * 20]}, r"shape \[1, 20, 2\]"),
-    ({"skeletons": []}, r"shape \[0\].*T at least 1"),
-    ({"skeletons": [[[0.0] * 3] * 20, [[0.0] * 3] * 19]}, "not a regular"),
-    ({"skeletons": "none"}, "not a regular"),
-    ({"skeletons": [[[float("nan")] * 3] * 20]}, "not finite"),
-    ({"skeletons": [[[1e300] * 3] * 20]}, "not finite"),
-    ({"skeletons": [[[10**400] * 3] * 20]}, "not a regular"),
-    ({"skeletons": [[[{}] * 3] * 20]}, "not a regular"),
-    ({"label": "1" * 10**5}, "its label is '1{97}[.]{3}', expected 1"),
-    ({"file_name": ["a"] * 10**5}, r"its file_name is \['a', 'a'.{,40}\], expected"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"label": 2}, "label is 2, expected 1"),
+        ({"label": None}, "label is None, expected 1"),
+        (
+            {"file_name": "a01_s02_e00_v01"},
+            "file_name is 'a01_s02_e00_v01', expected 'a01_s01_e00_v01'",
+        ),
+        ({"skeletons": [[[0.0] * 3] * 25]}, r"shape \[1, 25, 3\], expected \[T, 20, 3\]"),
+        ({"skeletons": [[[0.0] * 2] * 20]}, r"shape \[1, 20, 2\]"),
+        ({"skeletons": []}, r"shape \[0\].*T at least 1"),
+        ({"skeletons": [[[0.0] * 3] * 20, [[0.0] * 3] * 19]}, "not a regular"),
+        ({"skeletons": "none"}, "not a regular"),
+        ({"skeletons": [[[float("nan")] * 3] * 20]}, "not finite"),
+        ({"skeletons": [[[1e300] * 3] * 20]}, "not finite"),
+        ({"skeletons": [[[10**400] * 3] * 20]}, "not a regular"),
+        ({"skeletons": [[[{}] * 3] * 20]}, "not a regular"),
+        ({"label": "1" * 10**5}, "its label is '1{97}[.]{3}', expected 1"),
+        ({"file_name": ["a"] * 10**5}, r"its file_name is \['a', 'a'.{,40}\], expected"),
+    ],
+)
 def test_wrong_content(tmp_path, changes, message):
     with pytest.raises(InputError, match=f"a01_s01_e00_v01.json: .*{message}"):
         pack_nucla.read(put(tmp_path, "a01_s01_e00_v01", **changes))
 
 
-@pytest.mark.parametrize("text, message", [
-    ('{"file_name": "a01_s01_e00_v01", "skel', "damaged or cut short"),
-    ("", "damaged or cut short"),
-    ("\xff\xfe", "damaged or cut short"),
-    ("[1, 2]", "it has no 'file_name'"),
-    ("[" * 100_000, "nested too deeply.*damaged or cut short"),
-    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 60 + "1" + "]" * 60 + "}",
-     "shape"),
-    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "[" * 600 + "1" + "]" * 600
-     + "}", "not a regular"),
-    ('{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "1" * 5000 + "}", "not JSON"),
-    ('{"people": [], "label": 1, "file_name": "x"}', "it has no 'skeletons'"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('{"file_name": "a01_s01_e00_v01", "skel', "damaged or cut short"),
+        ("", "damaged or cut short"),
+        ("\xff\xfe", "damaged or cut short"),
+        ("[1, 2]", "it has no 'file_name'"),
+        ("[" * 100_000, "nested too deeply.*damaged or cut short"),
+        (
+            '{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": '
+            + "[" * 60
+            + "1"
+            + "]" * 60
+            + "}",
+            "shape",
+        ),
+        (
+            '{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": '
+            + "[" * 600
+            + "1"
+            + "]" * 600
+            + "}",
+            "not a regular",
+        ),
+        (
+            '{"file_name": "a01_s01_e00_v01", "label": 1, "skeletons": ' + "1" * 5000 + "}",
+            "not JSON",
+        ),
+        ('{"people": [], "label": 1, "file_name": "x"}', "it has no 'skeletons'"),
+    ],
+)
 def test_damaged_and_foreign_json(tmp_path, text, message):
     path = tmp_path / "a01_s01_e00_v01.json"
     path.write_bytes(text.encode("latin-1"))
@@ -183,7 +223,9 @@ def test_script_on_the_real_benchmark(tmp_path, root, shared_data):
         assert set(views[packed.clips.video[packed.splits["cross_view"].test]]) == {3}
         # One clip read independently, straight from its file.
         row = packed.videos.id.tolist().index("a04_s01_e01_v01")
-        frames = json.loads((shared_data / "nucla" / "a04_s01_e01_v01.json").read_text())["skeletons"]
+        frames = json.loads((shared_data / "nucla" / "a04_s01_e01_v01.json").read_text())[
+            "skeletons"
+        ]
         keypoints, score = packed.video(row)
         np.testing.assert_array_equal(keypoints, np.float32(frames))
         assert np.argwhere(score == 0).tolist() == [[34, joint] for joint in (0, 1, 2, 4, 12, 16)]

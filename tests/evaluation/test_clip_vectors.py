@@ -1,4 +1,6 @@
-"""Vectors out of files that were made elsewhere: whatever the file holds, arrays or one sentence."""
+"""Vectors out of files that were made elsewhere: whatever the file holds, arrays or one
+sentence.
+"""
 
 import os
 import pathlib
@@ -42,20 +44,43 @@ def put_npz(path, **parts):
 def test_an_npz_as_numpy_writes_it_in_every_way(tmp_path):
     path = tmp_path / "a.npz"
     for save in (np.savez, np.savez_compressed):
-        for array in (VECTORS, np.asfortranarray(VECTORS), VECTORS.astype(">f8"), VECTORS.astype(np.int16)):
-            save(path, video=np.array(IDS), clip=CLIPS.astype(np.uint8), vector=array, more=np.ones(3))
+        for array in (
+            VECTORS,
+            np.asfortranarray(VECTORS),
+            VECTORS.astype(">f8"),
+            VECTORS.astype(np.int16),
+        ):
+            save(
+                path,
+                video=np.array(IDS),
+                clip=CLIPS.astype(np.uint8),
+                vector=array,
+                more=np.ones(3),
+            )
             ids, clip, vector = read_vectors(path)
             assert ids == IDS and clip.tolist() == [0, 1] and vector.dtype == np.float32
             np.testing.assert_array_equal(vector, array.astype(np.float32))
-    assert read_vectors(put_npz(path))[2].tolist() == VECTORS.tolist()  # by the tests' own writer too
+    # by the tests' own writer too
+    assert read_vectors(put_npz(path))[2].tolist() == VECTORS.tolist()
 
 
-@pytest.mark.parametrize("data", [
-    vectors.npy(VECTORS, shape="(1152921504606846976, 4)"), vectors.npy(VECTORS, shape="(2**60,)"),
-    vectors.npy(VECTORS, shape="(3, 3)"), vectors.npy(VECTORS, shape="(-2, -3)"), vectors.npy(VECTORS, shape="(2"),
-    vectors.npy(VECTORS, descr="'|O'"), vectors.npy(VECTORS, descr="[('a', '<f4')]"), b"", b"\x93NUMPY\x03\0",
-    b"\x93NUMPY\x02\0\xff\xff\xff\xff{", vectors.npy(VECTORS, descr="'" + "[" * 5000 + "'"),
-], ids=range(11))
+@pytest.mark.parametrize(
+    "data",
+    [
+        vectors.npy(VECTORS, shape="(1152921504606846976, 4)"),
+        vectors.npy(VECTORS, shape="(2**60,)"),
+        vectors.npy(VECTORS, shape="(3, 3)"),
+        vectors.npy(VECTORS, shape="(-2, -3)"),
+        vectors.npy(VECTORS, shape="(2"),
+        vectors.npy(VECTORS, descr="'|O'"),
+        vectors.npy(VECTORS, descr="[('a', '<f4')]"),
+        b"",
+        b"\x93NUMPY\x03\0",
+        b"\x93NUMPY\x02\0\xff\xff\xff\xff{",
+        vectors.npy(VECTORS, descr="'" + "[" * 5000 + "'"),
+    ],
+    ids=range(11),
+)
 def test_an_npz_that_declares_what_it_does_not_have(data, tmp_path):
     refused(put_npz(tmp_path / "a.npz", vector=data), "cannot be read as .npz")
 
@@ -66,7 +91,8 @@ def test_an_npz_that_is_damaged_or_encrypted(tmp_path):
     whole = path.read_bytes()
     path.write_bytes(vectors.encrypted(whole))
     refused(path, "is encrypted")
-    start = whole.find(b"vector.npy") + len("vector.npy") + 20  # behind the sizes that NumPy repeats there
+    # behind the sizes that NumPy repeats there
+    start = whole.find(b"vector.npy") + len("vector.npy") + 20
     for place in range(start, start + 60, 7):
         data = bytearray(whole)
         data[place] ^= 16
@@ -88,9 +114,9 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     data = bytearray(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
         place = data.find(b"PK\x01\x02", archive.start_dir + 100)
-    assert data[place:place + 4] == b"PK\x01\x02"
+    assert data[place : place + 4] == b"PK\x01\x02"
     last = data.rfind(b"PK\x01\x02")
-    data[last + 24:last + 28] = (2**31).to_bytes(4, "little")  # the size that its entry says
+    data[last + 24 : last + 28] = (2**31).to_bytes(4, "little")  # the size that its entry says
     path.write_bytes(data)
     refused(path, "vector.npy has 2147483648 bytes, expected at most")
 
@@ -110,35 +136,56 @@ def virtual(file):
     file.create_virtual_dataset("vector", layout)
 
 
-@pytest.mark.parametrize("put, word", [
-    (lambda file: file.__setitem__("vector", h5py.ExternalLink("other.h5", "x")), "is a link"),
-    (lambda file: file.__setitem__("vector", h5py.SoftLink("/vector")), "is a link"),
-    (lambda file: file.__setitem__("vector", h5py.SoftLink("/clip")), "is a link"),
-    (lambda file: file.create_dataset("vector", (2, 3), np.float32, external=[("/etc/passwd", 0, 24)]),
-     "keeps its data in another file"),
-    (virtual, "is a virtual dataset"),
-    (lambda file: file.create_dataset("vector", (2**40, 3), np.float32), "more than"),
-    (lambda file: file.create_dataset("vector", (2, 3), np.float32), "nothing was ever written"),
-    (lambda file: file.create_group("vector"), "is not a dataset"), (lambda file: None, "has no 'vector'"),
-    (lambda file: file.__setitem__("vector", "text"), "expected [N], [N] and [N, D]"),
-    (lambda file: file.__setitem__("vector", np.array([[b"a"], [b"b"]])), "expected whole numbers and numbers"),
-])
+@pytest.mark.parametrize(
+    "put, word",
+    [
+        (lambda file: file.__setitem__("vector", h5py.ExternalLink("other.h5", "x")), "is a link"),
+        (lambda file: file.__setitem__("vector", h5py.SoftLink("/vector")), "is a link"),
+        (lambda file: file.__setitem__("vector", h5py.SoftLink("/clip")), "is a link"),
+        (
+            lambda file: file.create_dataset(
+                "vector", (2, 3), np.float32, external=[("/etc/passwd", 0, 24)]
+            ),
+            "keeps its data in another file",
+        ),
+        (virtual, "is a virtual dataset"),
+        (lambda file: file.create_dataset("vector", (2**40, 3), np.float32), "more than"),
+        (
+            lambda file: file.create_dataset("vector", (2, 3), np.float32),
+            "nothing was ever written",
+        ),
+        (lambda file: file.create_group("vector"), "is not a dataset"),
+        (lambda file: None, "has no 'vector'"),
+        (lambda file: file.__setitem__("vector", "text"), "expected [N], [N] and [N, D]"),
+        (
+            lambda file: file.__setitem__("vector", np.array([[b"a"], [b"b"]])),
+            "expected whole numbers and numbers",
+        ),
+    ],
+)
 def test_an_hdf5_file_that_leads_elsewhere_or_has_nothing(put, word, tmp_path):
     refused(put_hdf5(tmp_path / "a.h5", put), word)
 
 
 def test_an_hdf5_file_may_be_chunked_and_compressed(tmp_path):
-    path = put_hdf5(tmp_path / "a.h5", lambda file: file.create_dataset("vector", data=VECTORS, chunks=(1, 3),
-                                                                        compression="gzip"))
+    path = put_hdf5(
+        tmp_path / "a.h5",
+        lambda file: file.create_dataset("vector", data=VECTORS, chunks=(1, 3), compression="gzip"),
+    )
     assert read_vectors(path)[2].tolist() == VECTORS.tolist()
 
 
-@pytest.mark.parametrize("line, word", [
-    ("1,%s,1" % ("9" * 5000), "line 2 holds something that is not a number"),
-    ("1,%s,1" % (10**30), "line 2 holds something that is not a number"),
-    ("1,0,%s" % ("9" * 310), "is not finite"), ("1,0,%s" % ("x" * 200_000), "cannot be read as .csv after line 1"),
-    ("1,\0,1", "line 2"), ("1,0,", "line 2 holds something that is not a number"),
-])
+@pytest.mark.parametrize(
+    "line, word",
+    [
+        ("1,%s,1" % ("9" * 5000), "line 2 holds something that is not a number"),
+        ("1,%s,1" % (10**30), "line 2 holds something that is not a number"),
+        ("1,0,%s" % ("9" * 310), "is not finite"),
+        ("1,0,%s" % ("x" * 200_000), "cannot be read as .csv after line 1"),
+        ("1,\0,1", "line 2"),
+        ("1,0,", "line 2 holds something that is not a number"),
+    ],
+)
 def test_a_table_with_strange_cells(line, word, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(f"video,clip,p0\n{line}\n")
@@ -170,5 +217,7 @@ def test_any_file_is_arrays_or_a_sentence(number):
             assert str(path) in str(error) and "\n" not in str(error)
         else:
             assert len(ids) == len(clip) == len(vector) and all(isinstance(id, str) for id in ids)
-            assert clip.dtype == np.int64 and vector.dtype == np.float32 and np.isfinite(vector).all()
+            assert (
+                clip.dtype == np.int64 and vector.dtype == np.float32 and np.isfinite(vector).all()
+            )
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KB

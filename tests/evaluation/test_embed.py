@@ -20,8 +20,13 @@ def frames():
     length = np.array([3, 9, 1, 6, 12, 5, 2, 12])
     start = np.concatenate([[0], np.cumsum(length)[:-1]])
     score = (rng.random((length.sum(), 17)) > 0.1).astype(np.float32)
-    return Frames(jnp.asarray(rng.normal(size=(length.sum(), 17, 2)), jnp.float32), jnp.asarray(score),
-                  jnp.asarray(start), jnp.asarray(length), jnp.zeros(len(length), jnp.int32))
+    return Frames(
+        jnp.asarray(rng.normal(size=(length.sum(), 17, 2)), jnp.float32),
+        jnp.asarray(score),
+        jnp.asarray(start),
+        jnp.asarray(length),
+        jnp.zeros(len(length), jnp.int32),
+    )
 
 
 def test_order_buckets_and_batches_do_not_show(frames):
@@ -38,9 +43,11 @@ def test_order_buckets_and_batches_do_not_show(frames):
 
 def test_resampled_keypoints_are_linear_in_between(frames):
     clip, points = 3, 11  # 6 frames at 11 times: every second one is a frame
-    got = resampled_keypoints(frames, [clip], Preparation(centre="none", scale="none", fill=False), COCO_17, points)
+    got = resampled_keypoints(
+        frames, [clip], Preparation(centre="none", scale="none", fill=False), COCO_17, points
+    )
     start = int(frames.start[clip])
-    x = np.asarray(jnp.where(frames.score[..., None] > 0, frames.keypoints, 0))[start:start + 6]
+    x = np.asarray(jnp.where(frames.score[..., None] > 0, frames.keypoints, 0))[start : start + 6]
     got = got.reshape(points, 17, 2)
     np.testing.assert_allclose(got[::2], x, atol=1e-6)
     np.testing.assert_allclose(got[1::2], (x[1:] + x[:-1]) / 2, atol=1e-6)

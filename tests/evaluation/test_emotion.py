@@ -1,4 +1,6 @@
-"""Emotion of videos: hand-made sequences, scikit-learn as reference, files of every form, and what is refused."""
+"""Emotion of videos: hand-made sequences, scikit-learn as reference, files of every form, and
+what is refused.
+"""
 
 import csv
 import hashlib
@@ -25,11 +27,18 @@ def write(path, videos, split=((0, 1, 2, 3, 4, 5), (6, 7, 8, 9)), of="videos"):
     layout = skeleton.get("imigue22")
     rng = np.random.default_rng(0)
     frames = sum(2 * len(labels) + 1 for _, _, labels in videos)
-    with StoreWriter(path, layout, unit="pixel", frames=frames, source="a test", labels=LABELS) as writer:
+    with StoreWriter(
+        path, layout, unit="pixel", frames=frames, source="a test", labels=LABELS
+    ) as writer:
         for i, (subject, mood, labels) in enumerate(videos):
             length = 2 * len(labels) + 1
-            writer.add_video(f"{i:04}", rng.uniform(1, 9, (length, 22, 2)), np.ones((length, 22)), subject=subject,
-                             emotion=mood)
+            writer.add_video(
+                f"{i:04}",
+                rng.uniform(1, 9, (length, 22, 2)),
+                np.ones((length, 22)),
+                subject=subject,
+                emotion=mood,
+            )
             for place in reversed(range(len(labels))):
                 writer.add_clip(f"{i:04}", 2 * place, 2, labels[place])
         writer.add_split("mine", *split, of=of)
@@ -38,7 +47,10 @@ def write(path, videos, split=((0, 1, 2, 3, 4, 5), (6, 7, 8, 9)), of="videos"):
 
 def interviews(count=10):
     """Winners wave, losers rub; everybody shrugs."""
-    return [(f"s{i // 2}", emotion.IMIGUE_EMOTIONS[i % 2], [1, 2 * (1 - i % 2)] * 2) for i in range(count)]
+    return [
+        (f"s{i // 2}", emotion.IMIGUE_EMOTIONS[i % 2], [1, 2 * (1 - i % 2)] * 2)
+        for i in range(count)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -55,14 +67,27 @@ def test_the_whole_way_on_true_labels(store):
     result = emotion.judge(store, "mine", labels_of(store), SMALL, FAST)
     rows = {row["name"]: row for row in result["rows"]}
     assert [row["name"] for row in result["rows"]] == [
-        "LSTM", "LSTM", "LSTM, mean", "LSTM, together", "bag of gestures", "majority"]
+        "LSTM",
+        "LSTM",
+        "LSTM, mean",
+        "LSTM, together",
+        "bag of gestures",
+        "majority",
+    ]
     for name in ("LSTM", "LSTM, together", "bag of gestures"):
-        assert rows[name]["accuracy"] == 1 and rows[name]["auc"] == 1 and rows[name]["confusion"] == [[2, 0], [0, 2]]
-        assert rows[name]["n"] == 4 and rows[name]["low"] == pytest.approx(0.5101, abs=1e-4)  # Wilson, 4 of 4
+        assert (
+            rows[name]["accuracy"] == 1
+            and rows[name]["auc"] == 1
+            and rows[name]["confusion"] == [[2, 0], [0, 2]]
+        )
+        # Wilson, 4 of 4
+        assert rows[name]["n"] == 4 and rows[name]["low"] == pytest.approx(0.5101, abs=1e-4)
     assert rows["majority"]["accuracy"] == 0.5 and rows["majority"]["auc"] == 0.5
     assert result["source"] == "a test" and result["split"] == "mine" and result["training"] == 6
     assert [video["emotion"] for video in result["videos"]] == ["positive", "negative"] * 2
-    assert "100.0%" in emotion.result_table(result) and "n = 4 videos judged" in emotion.result_table(result)
+    assert "100.0%" in emotion.result_table(
+        result
+    ) and "n = 4 videos judged" in emotion.result_table(result)
     again = emotion.judge(store, "mine", labels_of(store), SMALL, FAST)
     assert again == result
 
@@ -76,7 +101,10 @@ def test_order_is_that_of_time(store):
 
 def test_an_lstm_learns_an_order_that_a_bag_cannot(tmp_path):
     """Winners rub and then wave, losers wave and then rub: as often each."""
-    videos = [(f"s{i}", emotion.IMIGUE_EMOTIONS[i % 2], [0, 1, 2] if i % 2 == 0 else [2, 1, 0]) for i in range(24)]
+    videos = [
+        (f"s{i}", emotion.IMIGUE_EMOTIONS[i % 2], [0, 1, 2] if i % 2 == 0 else [2, 1, 0])
+        for i in range(24)
+    ]
     path = write(tmp_path / "order.h5", videos, (range(12), range(12, 24)))
     with Store(path) as opened:
         rows = emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)["rows"]
@@ -91,8 +119,13 @@ def test_cross_validation_judges_everybody_once_and_mixes_no_subject(store):
     for train, test in videos.trials:
         assert not set(videos.subject[train]) & set(videos.subject[test])
         assert set(videos.emotion[train]) == {0, 1}
-    result = emotion.judge(store, "all", labels_of(store), SMALL,
-                           emotion.EmotionOptions(seeds=1, folds=3, epochs=40, learning_rate=3e-2, weight_decay=0.0))
+    result = emotion.judge(
+        store,
+        "all",
+        labels_of(store),
+        SMALL,
+        emotion.EmotionOptions(seeds=1, folds=3, epochs=40, learning_rate=3e-2, weight_decay=0.0),
+    )
     assert {row["n"] for row in result["rows"]} == {10} and result["rows"][0]["accuracy"] == 1
     assert "3-fold cross-validation" in emotion.result_table(result)
 
@@ -105,7 +138,9 @@ def test_folds_are_of_like_size_and_emotion():
     counts = np.array([np.bincount(mood[fold == i], minlength=2) for i in range(5)])
     assert counts.sum() == 200 and np.ptp(counts, axis=0).max() <= 6
     assert all(len(set(fold[subject == name])) == 1 for name in set(subject))
-    assert sorted(emotion.grouped_folds(np.array([""] * 4), np.array([0, 0, 1, 1]), 2).tolist()) == [0, 0, 1, 1]
+    assert sorted(
+        emotion.grouped_folds(np.array([""] * 4), np.array([0, 0, 1, 1]), 2).tolist()
+    ) == [0, 0, 1, 1]
     with pytest.raises(InputError, match="3 folds need as many subjects"):
         emotion.grouped_folds(np.array(["a", "b", "a"]), np.array([0, 1, 0]), 3)
 
@@ -118,10 +153,14 @@ def test_logistic_regression_and_auc_equal_scikit_learn():
     truth = x @ [1, -2, 0, 0, 1] + rng.normal(size=60) > 0
     for strength in (1e-3, 1e-1, 10.0):
         ours = emotion.fit_logistic(x, truth, strength)
-        theirs = linear.LogisticRegression(C=1 / (strength * 60), tol=1e-10, max_iter=10000).fit(x, truth)
+        theirs = linear.LogisticRegression(C=1 / (strength * 60), tol=1e-10, max_iter=10000).fit(
+            x, truth
+        )
         np.testing.assert_allclose(ours, [*theirs.coef_[0], theirs.intercept_[0]], atol=2e-4)
     score = rng.integers(0, 8, 60).astype(float)  # many ties
-    assert emotion.auc(truth, score) == pytest.approx(metrics.roc_auc_score(truth, score), abs=1e-12)
+    assert emotion.auc(truth, score) == pytest.approx(
+        metrics.roc_auc_score(truth, score), abs=1e-12
+    )
     assert emotion.auc(np.ones(3, bool), np.arange(3)) is None
 
 
@@ -131,21 +170,38 @@ def test_the_test_videos_change_nothing_that_is_learnt():
     train, test = rng.normal(size=(30, 4)), rng.normal(size=(5, 4))
     truth, subject = np.arange(30) % 2 == 0, np.array([f"s{i}" for i in range(30)])
     together = emotion.bag_of_gestures(train, truth, subject, test)
-    alone = np.concatenate([emotion.bag_of_gestures(train, truth, subject, 1e6 * test[:0]),
-                            *(emotion.bag_of_gestures(train, truth, subject, row[None]) for row in test)])
+    alone = np.concatenate(
+        [
+            emotion.bag_of_gestures(train, truth, subject, 1e6 * test[:0]),
+            *(emotion.bag_of_gestures(train, truth, subject, row[None]) for row in test),
+        ]
+    )
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 def test_an_lstm_that_diverges_is_said(store):
     wild = emotion.EmotionOptions(seeds=1, epochs=40, learning_rate=1e3, weight_decay=1e6)
-    with pytest.raises(InputError, match="the LSTM of seed 0 gives probabilities that are not finite"):
+    with pytest.raises(
+        InputError, match="the LSTM of seed 0 gives probabilities that are not finite"
+    ):
         emotion.judge(store, "mine", labels_of(store), SMALL, wild)
 
 
-@pytest.mark.parametrize("field, wrong", [
-    ("learning_rate", float("nan")), ("learning_rate", float("inf")), ("learning_rate", 0.0), ("weight_decay", -1.0),
-    ("weight_decay", float("nan")), ("epochs", 0), ("epochs", 10**9), ("seeds", 0), ("folds", 1), ("folds", -1),
-])
+@pytest.mark.parametrize(
+    "field, wrong",
+    [
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("learning_rate", 0.0),
+        ("weight_decay", -1.0),
+        ("weight_decay", float("nan")),
+        ("epochs", 0),
+        ("epochs", 10**9),
+        ("seeds", 0),
+        ("folds", 1),
+        ("folds", -1),
+    ],
+)
 def test_options_that_make_no_sense(field, wrong):
     with pytest.raises(InputError, match=f"^emotion: {field} is {wrong}, expected "):
         emotion.EmotionOptions(**{field: wrong})
@@ -160,14 +216,24 @@ def test_videos_without_clips_get_the_majority_and_are_named(tmp_path):
     assert "0006" in emotion.result_table(result)
 
 
-@pytest.mark.parametrize("change, options, message", [
-    ({3: ("s1", "", [0])}, {}, "video '0003' of split 'mine' has the emotion '', expected positive or negative"),
-    ({7: ("s3", "bored", [0])}, {}, "the emotion 'bored'"),
-    ({i: (f"s{i}", "positive", [0]) for i in range(6)}, {}, "not of both emotions"),
-])
+@pytest.mark.parametrize(
+    "change, options, message",
+    [
+        (
+            {3: ("s1", "", [0])},
+            {},
+            "video '0003' of split 'mine' has the emotion '', expected positive or negative",
+        ),
+        ({7: ("s3", "bored", [0])}, {}, "the emotion 'bored'"),
+        ({i: (f"s{i}", "positive", [0]) for i in range(6)}, {}, "not of both emotions"),
+    ],
+)
 def test_videos_that_cannot_be_judged(change, options, message, tmp_path):
     videos = [change.get(i, video) for i, video in enumerate(interviews())]
-    with Store(write(tmp_path / "wrong.h5", videos)) as opened, pytest.raises(InputError, match=message):
+    with (
+        Store(write(tmp_path / "wrong.h5", videos)) as opened,
+        pytest.raises(InputError, match=message),
+    ):
         emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)
 
 
@@ -178,6 +244,7 @@ def test_a_split_of_clips_is_refused(tmp_path):
 
 
 # --- vectors made elsewhere
+
 
 def columns(store):
     video = [str(store.videos.id[row]) for row in range(len(store.videos)) for _ in range(4)]
@@ -191,7 +258,10 @@ def put(path, video, clip, vector):
         with open(path, "w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["video", "clip", "a", "b", "c"])
-            rows.writerows([id, number, *map(float, numbers)] for id, number, numbers in zip(video, clip, vector))
+            rows.writerows(
+                [id, number, *map(float, numbers)]
+                for id, number, numbers in zip(video, clip, vector)
+            )
     elif path.suffix == ".npz":
         np.savez(path, video=np.array(video), clip=np.array(clip), vector=vector)
     else:
@@ -204,22 +274,45 @@ def put(path, video, clip, vector):
 def test_vectors_from_a_file_come_to_their_clips(ending, store, tmp_path):
     video, clip, vector = columns(store)
     order = np.random.default_rng(5).permutation(len(clip))
-    path = put(tmp_path / f"other{ending}", [video[i] for i in order], [clip[i] for i in order], vector[order])
+    path = put(
+        tmp_path / f"other{ending}",
+        [video[i] for i in order],
+        [clip[i] for i in order],
+        vector[order],
+    )
     clips = np.concatenate(clip_vectors.clips_in_time(store)[2:4])
     found, what = clip_vectors.file_vectors(path, store, clips)
     np.testing.assert_array_equal(found, vector[8:16])
-    # What identifies them and does not say where they lie: the same however the file is called and made.
-    assert what == {"probabilities": hashlib.blake2b(vector[8:16].tobytes(), digest_size=16).hexdigest()}
+    # What identifies them and does not say where they lie: the same however the file is called
+    # and made.
+    assert what == {
+        "probabilities": hashlib.blake2b(vector[8:16].tobytes(), digest_size=16).hexdigest()
+    }
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda v, c, x: (v[:-1], c[:-1], x[:-1]), "clip 3 of video '0009' is missing; 40 clips are needed, 1 of them"),
-    (lambda v, c, x: ([*v, v[0]], [*c, 0], np.vstack([x, x[:1]])), "clip 0 of video '0000' is there twice"),
-    (lambda v, c, x: (["7", *v[1:]], c, x), "names video '7', which .* does not have"),
-    (lambda v, c, x: (v, [4, *c[1:]], x), "names clip 4 of video '0000', which has 4, counted from 0"),
-    (lambda v, c, x: (v, c, np.where(np.arange(3) == 1, np.nan, x)), "clip 0 of video '0000' is not finite"),
-    (lambda v, c, x: (v, c, x[:, :0]), "expected|first line"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (
+            lambda v, c, x: (v[:-1], c[:-1], x[:-1]),
+            "clip 3 of video '0009' is missing; 40 clips are needed, 1 of them",
+        ),
+        (
+            lambda v, c, x: ([*v, v[0]], [*c, 0], np.vstack([x, x[:1]])),
+            "clip 0 of video '0000' is there twice",
+        ),
+        (lambda v, c, x: (["7", *v[1:]], c, x), "names video '7', which .* does not have"),
+        (
+            lambda v, c, x: (v, [4, *c[1:]], x),
+            "names clip 4 of video '0000', which has 4, counted from 0",
+        ),
+        (
+            lambda v, c, x: (v, c, np.where(np.arange(3) == 1, np.nan, x)),
+            "clip 0 of video '0000' is not finite",
+        ),
+        (lambda v, c, x: (v, c, x[:, :0]), "expected|first line"),
+    ],
+)
 @pytest.mark.parametrize("ending", [".csv", ".npz"])
 def test_a_wrong_file_is_said(spoil, message, ending, store, tmp_path):
     path = put(tmp_path / f"wrong{ending}", *spoil(*columns(store)))
@@ -229,13 +322,18 @@ def test_a_wrong_file_is_said(spoil, message, ending, store, tmp_path):
         clip_vectors.file_vectors(path, store, np.arange(40))
 
 
-@pytest.mark.parametrize("name, content, message", [
-    ("a.txt", b"x", "is not called"), ("a.npz", b"x", "cannot be read as .npz"),
-    ("a.h5", b"x", "a.h5: not a readable HDF5 file"),
-    ("a.csv", b"clip,video,a\n", "its first line is not"), ("a.csv", b"video,clip,a\n1,0\n", "line 2 has 2 columns"),
-    ("a.csv", b"video,clip,a\n1,0,no\n", "line 2 holds something that is not a number"),
-    ("a.csv", b"video,clip,a\n\xff,0,1\n", "a.csv: not UTF-8 text; expected a CSV table"),
-])
+@pytest.mark.parametrize(
+    "name, content, message",
+    [
+        ("a.txt", b"x", "is not called"),
+        ("a.npz", b"x", "cannot be read as .npz"),
+        ("a.h5", b"x", "a.h5: not a readable HDF5 file"),
+        ("a.csv", b"clip,video,a\n", "its first line is not"),
+        ("a.csv", b"video,clip,a\n1,0\n", "line 2 has 2 columns"),
+        ("a.csv", b"video,clip,a\n1,0,no\n", "line 2 holds something that is not a number"),
+        ("a.csv", b"video,clip,a\n\xff,0,1\n", "a.csv: not UTF-8 text; expected a CSV table"),
+    ],
+)
 def test_a_file_that_cannot_be_read(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
@@ -246,13 +344,24 @@ def test_a_file_that_cannot_be_read(name, content, message, tmp_path):
 
 def test_clips_without_a_label_have_no_true_vector(tmp_path):
     path = write(tmp_path / "labels.h5", [("s0", "positive", [0, None])], ((0,), ()))
-    with Store(path) as opened, pytest.raises(InputError, match="a clip of video '0000' has no label"):
+    with (
+        Store(path) as opened,
+        pytest.raises(InputError, match="a clip of video '0000' has no label"),
+    ):
         clip_vectors.label_vectors(opened, np.arange(2))
 
 
 def test_vectors_of_a_run(store, tmp_path):
-    run = training.Run("usvae", USVAE.Config(units=4, decoder_units=4), Preparation(), Augmentation(),
-                       training.TrainOptions(epochs=1, batch_size=8), store.layout, "mine", store.labels)
+    run = training.Run(
+        "usvae",
+        USVAE.Config(units=4, decoder_units=4),
+        Preparation(),
+        Augmentation(),
+        training.TrainOptions(epochs=1, batch_size=8),
+        store.layout,
+        "mine",
+        store.labels,
+    )
     training.fit(run, store, tmp_path / "run", log=lambda line: None)
     vectors, what = clip_vectors.run_vectors(tmp_path / "run", store, np.arange(5))
     assert vectors.shape == (5, 8) and what["model"] == "usvae" and what["feature"] == "hidden"

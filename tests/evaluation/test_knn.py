@@ -9,7 +9,9 @@ from mgjax.evaluation import knn
 
 
 def sorted_distances(queries, gallery, metric):
-    """All distances in float64 and the gallery's rows by distance, equal ones in the gallery's order."""
+    """All distances in float64 and the gallery's rows by distance, equal ones in the gallery's
+    order.
+    """
     queries, gallery = queries.astype(np.float64), gallery.astype(np.float64)
     if metric == "cosine":
         unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, gallery)]
@@ -19,7 +21,8 @@ def sorted_distances(queries, gallery, metric):
     return distances, np.argsort(distances, axis=1, kind="stable")
 
 
-# Queries and gallery: one block that is larger than both; blocks that divide neither; blocks of a single chunk.
+# Queries and gallery: one block that is larger than both; blocks that divide neither; blocks of a
+# single chunk.
 BLOCKS = ((1024, 16384), (16, 96), (37, 1))
 
 
@@ -27,13 +30,22 @@ BLOCKS = ((1024, 16384), (16, 96), (37, 1))
 @pytest.mark.parametrize("metric", knn.METRICS)
 def test_neighbours_are_those_of_a_plain_sort(metric, blocks):
     rng = np.random.default_rng(0)
-    queries, gallery = rng.normal(size=(37, 6)).astype(np.float32), rng.normal(size=(333, 6)).astype(np.float32)
+    queries, gallery = (
+        rng.normal(size=(37, 6)).astype(np.float32),
+        rng.normal(size=(333, 6)).astype(np.float32),
+    )
     expected, order = sorted_distances(queries, gallery, metric)
     for k in (1, 5, len(gallery)):
         distances, rows = knn.neighbours(queries, gallery, k, metric, *blocks)
-        assert distances.shape == rows.shape == (37, k) and distances.dtype == np.float32 and rows.dtype == np.int32
+        assert (
+            distances.shape == rows.shape == (37, k)
+            and distances.dtype == np.float32
+            and rows.dtype == np.int32
+        )
         assert (np.diff(distances) >= 0).all()
-        np.testing.assert_allclose(distances, np.take_along_axis(expected, order[:, :k], 1), atol=1e-5)
+        np.testing.assert_allclose(
+            distances, np.take_along_axis(expected, order[:, :k], 1), atol=1e-5
+        )
         # Where the sort found another row, float32 cannot tell the two apart.
         np.testing.assert_allclose(np.take_along_axis(expected, rows, 1), distances, atol=1e-5)
         assert (rows != order[:, :k]).mean() < 0.01
@@ -43,8 +55,15 @@ def test_neighbours_are_those_of_a_plain_sort(metric, blocks):
 @pytest.mark.parametrize("metric", knn.METRICS)
 def test_neighbours_are_scikit_learns(metric):
     rng = np.random.default_rng(0)
-    queries, gallery = rng.normal(size=(37, 6)).astype(np.float32), rng.normal(size=(333, 6)).astype(np.float32)
-    expected, rows = NearestNeighbors(n_neighbors=5, metric=metric, algorithm="brute").fit(gallery).kneighbors(queries)
+    queries, gallery = (
+        rng.normal(size=(37, 6)).astype(np.float32),
+        rng.normal(size=(333, 6)).astype(np.float32),
+    )
+    expected, rows = (
+        NearestNeighbors(n_neighbors=5, metric=metric, algorithm="brute")
+        .fit(gallery)
+        .kneighbors(queries)
+    )
     distances, got = knn.neighbours(queries, gallery, 5, metric)
     np.testing.assert_array_equal(got, rows)
     np.testing.assert_allclose(distances, expected, atol=1e-5)
@@ -54,7 +73,8 @@ def test_neighbours_are_scikit_learns(metric):
 @pytest.mark.parametrize("metric", knn.METRICS)
 def test_ties_come_in_the_order_of_the_gallery(metric, gallery_block):
     rng = np.random.default_rng(2)
-    # Few different rows, each many times over: chunks and blocks tie as wholes too. Distances are exact in float32.
+    # Few different rows, each many times over: chunks and blocks tie as wholes too. Distances are
+    # exact in float32.
     kinds = np.concatenate([np.eye(5), -np.eye(5)]).astype(np.float32)
     kind = rng.integers(0, len(kinds), 300)
     queries, gallery = kinds[rng.integers(0, len(kinds), 20)], kinds[kind]
@@ -79,12 +99,18 @@ def test_duplicates_of_any_row_tie(metric):
 @pytest.mark.parametrize("metric", knn.METRICS)
 def test_nearest_of_every_class(metric):
     rng = np.random.default_rng(4)
-    queries, gallery = rng.normal(size=(20, 6)).astype(np.float32), rng.normal(size=(150, 6)).astype(np.float32)
-    labels = rng.choice([0, 1, 3, 4], 150, p=[0.6, 0.3, 0.06, 0.04])  # some fill several chunks; there is no class 2
+    queries, gallery = (
+        rng.normal(size=(20, 6)).astype(np.float32),
+        rng.normal(size=(150, 6)).astype(np.float32),
+    )
+    # some fill several chunks; there is no class 2
+    labels = rng.choice([0, 1, 3, 4], 150, p=[0.6, 0.3, 0.06, 0.04])
     every, order = sorted_distances(queries, gallery, metric)
     expected = np.stack([every[:, labels == i].min(1, initial=np.inf) for i in range(5)], axis=1)
     for blocks in ((256, 8192), (8, 64)):
-        distances, rows, nearest = knn.class_neighbours(queries, gallery, labels, 5, 3, metric, *blocks)
+        distances, rows, nearest = knn.class_neighbours(
+            queries, gallery, labels, 5, 3, metric, *blocks
+        )
         np.testing.assert_allclose(nearest, expected, atol=1e-5)
         np.testing.assert_array_equal(rows, order[:, :3])
         np.testing.assert_allclose(distances, np.take_along_axis(every, order[:, :3], 1), atol=1e-5)
@@ -112,7 +138,8 @@ def test_first_class_is_scikit_learns_vote(weighted):
     ranking = knn.knn_ranking(queries, gallery, labels, 3, 7, "euclidean", weighted)
     votes = model.predict_proba(queries)
     ordered = np.sort(votes, axis=1)
-    clear = ordered[:, -1] - ordered[:, -2] > 1e-4  # where votes tie, scikit-learn takes the lowest class
+    # where votes tie, scikit-learn takes the lowest class
+    clear = ordered[:, -1] - ordered[:, -2] > 1e-4
     assert clear.mean() > 0.5
     np.testing.assert_array_equal(ranking[clear, 0], model.predict(queries)[clear])
 
@@ -124,7 +151,9 @@ def test_classes_without_votes_follow_by_their_nearest_clip():
     assert ranking.tolist() == [[2, 0, 1, 3]]  # class 3 has no clip at all
     ranking = knn.knn_ranking(np.array([[0.4]], np.float32), gallery, labels, 4, 3, "euclidean")
     assert ranking.tolist() == [[0, 2, 1, 3]]  # two votes against one
-    ranking = knn.knn_ranking(np.array([[0.4]], np.float32), gallery, labels, 4, 2, "euclidean", weighted=True)
+    ranking = knn.knn_ranking(
+        np.array([[0.4]], np.float32), gallery, labels, 4, 2, "euclidean", weighted=True
+    )
     assert ranking.tolist() == [[2, 0, 1, 3]]
 
 
@@ -133,9 +162,12 @@ def test_bad_arrays_are_refused():
     infinite = good.copy()
     infinite[1, 1] = -np.inf
     for queries, gallery, k, metric, reason in (
-        (good, good, 4, "cosine", "k is 4"), (good, good, 0, "cosine", "k is 0"),
-        (good, good, 1, "manhattan", "'manhattan'"), (good * np.nan, good, 1, "cosine", "queries hold values"),
-        (good, infinite, 1, "cosine", "gallery hold values"), (good[:0], good, 1, "cosine", "queries have shape"),
+        (good, good, 4, "cosine", "k is 4"),
+        (good, good, 0, "cosine", "k is 0"),
+        (good, good, 1, "manhattan", "'manhattan'"),
+        (good * np.nan, good, 1, "cosine", "queries hold values"),
+        (good, infinite, 1, "cosine", "gallery hold values"),
+        (good[:0], good, 1, "cosine", "queries have shape"),
         (good[:, :1], good, 1, "cosine", "1 features, but the gallery has 2"),
     ):
         with pytest.raises(InputError, match=reason):

@@ -1,4 +1,6 @@
-"""The check that asks no label: what is found again, and what is said of a run that has unlearnt something."""
+"""The check that asks no label: what is found again, and what is said of a run that has unlearnt
+something.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from mgjax.transforms import Augmentation, Preparation
 def test_found_again_by_hand():
     first = np.array([[1, 0], [0, 1], [-1, 0.0]])
     second = np.array([[2, 0.1], [1, 0], [-3, 1.0]])
-    # The second row's own view points where the first row does, and so is nearer to that one than its own.
+    # The second row's own view points where the first row does, and so is nearer to that one than
+    # its own.
     assert found_again(first, second) == 1
     assert found_again(first, first) == 3
 
@@ -65,15 +68,22 @@ def store_path(tmp_path_factory):
 
 def run_of(store, **options):
     return training.Run(
-        "usvae", USVAE.Config(units=16, decoder_units=16), Preparation(frames=8, velocity=1.0),
+        "usvae",
+        USVAE.Config(units=16, decoder_units=16),
+        Preparation(frames=8, velocity=1.0),
         Augmentation(rotation=0.3, denoise=True),
         training.TrainOptions(batch_size=8, buckets=1, clip_norm=1.0, **options),
-        store.layout, "all", store.labels)
+        store.layout,
+        "all",
+        store.labels,
+    )
 
 
 def test_a_run_that_learns_is_not_worse_and_one_that_breaks_is(store_path, tmp_path):
     with Store(store_path) as store:
-        training.fit(run_of(store, epochs=40, learning_rate=1e-2), store, tmp_path / "good", log=str)
+        training.fit(
+            run_of(store, epochs=40, learning_rate=1e-2), store, tmp_path / "good", log=str
+        )
         good = check_run(tmp_path / "good", store)
         assert good.n == 24 and good.loss < good.first_loss and good.worse == []
         assert len(good.trained) == len(CHANGES)

@@ -1,4 +1,6 @@
-"""A run that is probed, drawn and embedded: what is said of it, what is left out, and that no path gets into a file."""
+"""A run that is probed, drawn and embedded: what is said of it, what is left out, and that no
+path gets into a file.
+"""
 
 import dataclasses
 import errno
@@ -26,14 +28,24 @@ PREPARATION = Preparation(centre="frame")
 
 
 def make_store(path, tests=2, y_points=None):
-    """Four training clips of ten frames and some test clips, two videos of two emotions each, after 30 frames."""
+    """Four training clips of ten frames and some test clips, two videos of two emotions each,
+    after 30 frames.
+    """
     layout, rng = skeleton.COCO_17, np.random.default_rng(0)
     how = {"y_points": y_points} if y_points else {}
     clips = 4 + tests
-    with StoreWriter(path, layout, unit="pixel", frames=4 * 100, source="a test", labels=("one", "two"), **how) as writer:
+    with StoreWriter(
+        path, layout, unit="pixel", frames=4 * 100, source="a test", labels=("one", "two"), **how
+    ) as writer:
         for i in range(4):
-            writer.add_video(f"v{i}", rng.uniform(1, 99, (100, 17, 2)), np.ones((100, 17)), subject=f"s{i}",
-                             emotion=("positive", "negative")[i % 2], fps=25)
+            writer.add_video(
+                f"v{i}",
+                rng.uniform(1, 99, (100, 17, 2)),
+                np.ones((100, 17)),
+                subject=f"s{i}",
+                emotion=("positive", "negative")[i % 2],
+                fps=25,
+            )
         for i in range(clips):
             writer.add_clip(f"v{i % 4}", 30 + 10 * (i // 4), 10, i % 2)
         writer.add_split("mine", range(4), range(4, clips))
@@ -46,8 +58,16 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("secret-place")
     make_store(folder / "store.h5")
     with Store(folder / "store.h5") as store:
-        run = training.Run("usvae", USVAE.Config(units=2, decoder_units=2), PREPARATION, Augmentation(),
-                           training.TrainOptions(epochs=2, batch_size=4), store.layout, "mine", store.labels)
+        run = training.Run(
+            "usvae",
+            USVAE.Config(units=2, decoder_units=2),
+            PREPARATION,
+            Augmentation(),
+            training.TrainOptions(epochs=2, batch_size=4),
+            store.layout,
+            "mine",
+            store.labels,
+        )
         training.fit(run, store, folder / "run", log=lambda line: None)
     return folder
 
@@ -63,17 +83,28 @@ def test_no_path_is_in_what_is_written(folder, result, tmp_path):
         embed.write_embeddings(folder / "run", store, tmp_path / "embeddings.h5")
         fingerprint = store.fingerprint
         options = emotion.EmotionOptions(seeds=1, epochs=1)
-        judged = emotion.judge(store, "videos", lambda clips: clip_vectors.run_vectors(folder / "run", store, clips),
-                               EmotionLSTM.Config(units=2, layers=1), options)
+        judged = emotion.judge(
+            store,
+            "videos",
+            lambda clips: clip_vectors.run_vectors(folder / "run", store, clips),
+            EmotionLSTM.Config(units=2, layers=1),
+            options,
+        )
     with h5py.File(tmp_path / "embeddings.h5") as file:
         attributes = dict(file.attrs)
-        assert file["embedding"].shape == (6, 4) and file["video"].asstr()[:].tolist() == ["v0", "v1", "v2", "v3"] + [
-            "v0", "v1"]
+        assert file["embedding"].shape == (6, 4) and file["video"].asstr()[:].tolist() == [
+            "v0",
+            "v1",
+            "v2",
+            "v3",
+        ] + ["v0", "v1"]
     assert set(attributes) == {"model", "step", "feature", "store", "labels"}
     assert attributes["store"] == judged["store"] == result.summary["store"] == fingerprint
     assert judged["vectors"]["model"] == result.summary["model"] == "usvae"
     assert judged["vectors"]["step"] == result.summary["step"] == attributes["step"] == 2
-    written = (tmp_path / "embeddings.h5").read_bytes() + json.dumps([judged, result.summary]).encode()
+    written = (tmp_path / "embeddings.h5").read_bytes() + json.dumps(
+        [judged, result.summary]
+    ).encode()
     for word in ("secret-place", str(folder), "store.h5", str(pathlib.Path.home())):
         assert word.encode() not in written
     assert [path.name for path in tmp_path.iterdir()] == ["embeddings.h5"]
@@ -86,7 +117,10 @@ def test_a_full_disk_leaves_no_embeddings(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(hdf5.Disk, "write", full)
     (tmp_path / "embeddings.h5").write_text("old")
-    with Store(folder / "store.h5") as store, pytest.raises(InputError, match="embeddings.h5: cannot be written .No sp"):
+    with (
+        Store(folder / "store.h5") as store,
+        pytest.raises(InputError, match="embeddings.h5: cannot be written .No sp"),
+    ):
         embed.write_embeddings(folder / "run", store, tmp_path / "embeddings.h5")
     assert (tmp_path / "embeddings.h5").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
@@ -96,20 +130,33 @@ def test_a_picture_that_cannot_be_drawn_is_left_out(folder, result, tmp_path):
     pytest.importorskip("sklearn", reason="pictures need the extra `plots`")
     said = []
     with Store(folder / "store.h5") as store:
-        drawn = probe.draw(result, folder / "run", store, "mine", tmp_path / "pictures", said.append)
+        drawn = probe.draw(
+            result, folder / "run", store, "mine", tmp_path / "pictures", said.append
+        )
     assert [path.name for path in drawn] == ["loss.png", "confusion.png", "reconstruction.gif"]
-    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == sorted(path.name for path in drawn)
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == sorted(
+        path.name for path in drawn
+    )
     (line,) = said
     assert line.startswith("no embeddings.png: ") and "at least 5" in line
-    same = dataclasses.replace(result, test_embeddings=np.ones((6, 4), np.float32), test_labels=np.zeros(6, int))
+    same = dataclasses.replace(
+        result, test_embeddings=np.ones((6, 4), np.float32), test_labels=np.zeros(6, int)
+    )
     with Store(folder / "store.h5") as store:
-        assert len(probe.draw(same, folder / "run", store, "mine", tmp_path / "pictures", said.append)) == 3
+        assert (
+            len(probe.draw(same, folder / "run", store, "mine", tmp_path / "pictures", said.append))
+            == 3
+        )
     assert "all 6 embeddings are the same" in said[-1]
 
 
-def test_frames_are_numbered_as_in_the_video_and_y_is_the_stores(folder, result, tmp_path, monkeypatch):
+def test_frames_are_numbered_as_in_the_video_and_y_is_the_stores(
+    folder, result, tmp_path, monkeypatch
+):
     seen = {}
-    monkeypatch.setattr(probe.plots, "reconstruction_gif", lambda path, *a, **how: seen.update(how) or path)
+    monkeypatch.setattr(
+        probe.plots, "reconstruction_gif", lambda path, *a, **how: seen.update(how) or path
+    )
     for name in ("loss_curves", "confusion_matrix", "embedding_map"):
         monkeypatch.setattr(probe.plots, name, lambda path, *a: path)
     with Store(folder / "store.h5") as store:
@@ -125,8 +172,13 @@ def test_frames_are_numbered_as_in_the_video_and_y_is_the_stores(folder, result,
 
 def frames(count=3):
     rng = np.random.default_rng(0)
-    return Frames(jnp.asarray(rng.normal(size=(4 * count, 17, 2)), jnp.float32), jnp.ones((4 * count, 17)),
-                  jnp.arange(count) * 4, jnp.full(count, 4), jnp.zeros(count, jnp.int32))
+    return Frames(
+        jnp.asarray(rng.normal(size=(4 * count, 17, 2)), jnp.float32),
+        jnp.ones((4 * count, 17)),
+        jnp.arange(count) * 4,
+        jnp.full(count, 4),
+        jnp.zeros(count, jnp.int32),
+    )
 
 
 class Classifier(nnx.Module):
@@ -140,7 +192,11 @@ class Classifier(nnx.Module):
 
 
 def test_a_model_without_what_is_asked_for_is_said():
-    with pytest.raises(InputError, match=r"^model Classifier has no encode\(\), which is needed here$"):
+    with pytest.raises(
+        InputError,
+        match=r"^model Classifier has no encode\(\), which is needed "
+        r"here$",
+    ):
         embed.embed_clips(Classifier(1.0), frames(), [0, 1], PREPARATION, skeleton.COCO_17)
     usvae = USVAE(USVAE.Config(units=2, decoder_units=2), skeleton.COCO_17, 2, 0, rngs=nnx.Rngs(0))
     with pytest.raises(InputError, match=r"^model USVAE has no logits\(\)"):
@@ -151,7 +207,11 @@ def test_weights_that_are_no_numbers_give_a_sentence():
     usvae = USVAE(USVAE.Config(units=2, decoder_units=2), skeleton.COCO_17, 2, 0, rngs=nnx.Rngs(0))
     graph, state = nnx.split(usvae)
     broken = nnx.merge(graph, jax.tree.map(lambda leaf: leaf * jnp.nan, state))
-    with pytest.raises(InputError, match="^model USVAE gives 3 of 3 clips values that are not finite: its weights"):
+    with pytest.raises(
+        InputError, match="^model USVAE gives 3 of 3 clips values that are not finite: its weights"
+    ):
         embed.embed_clips(broken, frames(), [0, 1, 2], PREPARATION, skeleton.COCO_17)
-    with pytest.raises(InputError, match="^model Classifier gives 2 of 2 clips values that are not finite"):
+    with pytest.raises(
+        InputError, match="^model Classifier gives 2 of 2 clips values that are not finite"
+    ):
         embed.logits_of_clips(Classifier(jnp.inf), frames(), [0, 2], PREPARATION, skeleton.COCO_17)

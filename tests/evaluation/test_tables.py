@@ -33,7 +33,9 @@ CLASSES = tuple("abcdefg")
 def make_store(path, source="nobody", split="mine"):
     """Two videos of seven clips each, one clip a class; the first trains."""
     rng = np.random.default_rng(0)
-    with StoreWriter(path, skeleton.KINECT_20, unit="metre", frames=140, source=source, labels=CLASSES) as writer:
+    with StoreWriter(
+        path, skeleton.KINECT_20, unit="metre", frames=140, source=source, labels=CLASSES
+    ) as writer:
         for video in ("one", "two"):
             writer.add_video(video, rng.normal(size=(70, 20, 3)), np.ones((70, 20)))
             for label in range(7):
@@ -51,16 +53,35 @@ def study(tmp_path):
 def a_run(study, seed=0, epochs=1, model="usvae", options=None):
     options = options or USVAE.Config(units=4, decoder_units=4)
     training = TrainOptions(epochs=epochs, seed=seed, batch_size=8, buckets=1)
-    return Run(model, options, Preparation(), Augmentation(), training, study.store.layout, "mine", CLASSES)
+    return Run(
+        model, options, Preparation(), Augmentation(), training, study.store.layout, "mine", CLASSES
+    )
 
 
 def put_result(study, folder, seed, name="knn-1-cosine.json", epochs=3, origin=None, **rows):
-    """A finished run's folder with a result; rows name what was judged to (top1, top5); controls have (0.2, 0.5)."""
+    """A finished run's folder with a result; rows name what was judged to (top1, top5); controls
+    have (0.2, 0.5).
+    """
     place = study.workdir / folder / f"seed{seed}"
     RunFolder(place).claim(a_run(study, seed))
-    rows = dict.fromkeys(("untrained", "prepared_keypoints", "raw_keypoints", "majority_class"), (0.2, 0.5)) | rows
-    (place / name).write_text(json.dumps({"origin": origin or study.origin(), "epochs": epochs, "rows": {
-        judged.replace("_", " "): {"top1": top1, "top5": top5, "n": 100} for judged, (top1, top5) in rows.items()}}))
+    rows = (
+        dict.fromkeys(
+            ("untrained", "prepared_keypoints", "raw_keypoints", "majority_class"), (0.2, 0.5)
+        )
+        | rows
+    )
+    (place / name).write_text(
+        json.dumps(
+            {
+                "origin": origin or study.origin(),
+                "epochs": epochs,
+                "rows": {
+                    judged.replace("_", " "): {"top1": top1, "top5": top5, "n": 100}
+                    for judged, (top1, top5) in rows.items()
+                },
+            }
+        )
+    )
 
 
 def row(result, key):
@@ -77,35 +98,58 @@ def test_the_registry_is_consistent():
     # Rows that share a folder are one run, and the tables agree where they publish the same thing.
     shared = {}
     for each in (row for table in TABLES.values() for row in table.rows if row.model):
-        assert shared.setdefault(each.runs, (each.model, each.changes)) == (each.model, each.changes)
+        assert shared.setdefault(each.runs, (each.model, each.changes)) == (
+            each.model,
+            each.changes,
+        )
     recognition, ablation = ({row.key: row for row in TABLES[number].rows} for number in (2, 4))
     for key in ("usvae", "predict_cluster"):
         assert recognition[key].published[IMIGUE][0] == ablation[key].published[IMIGUE][0]
     # Best published by pose in the paper, best by RGB, and the paper's own, as shares of 1.
     assert recognition["msg3d"].published[IMIGUE] == (54.91, 89.98)
     assert recognition["tsm"].published[IMIGUE] == (61.10, 91.24)
-    assert ablation["usvae"].published == {IMIGUE: (32.43,), NTU_VIEW: (64.88,), NTU_SUBJECT: (50.96,)}
+    assert ablation["usvae"].published == {
+        IMIGUE: (32.43,),
+        NTU_VIEW: (64.88,),
+        NTU_SUBJECT: (50.96,),
+    }
 
 
-@pytest.mark.parametrize("source, split, number, whose", [
-    ("iMiGUE, 359 videos", "imigue_cross_subject", 2, IMIGUE), ("iMiGUE", "imigue_cross_subject", 4, IMIGUE),
-    ("iMiGUE, 359 videos", "mine", 2, None), ("iMiGUE-3K, 3400 videos", "imigue_cross_subject", 2, None),
-    ("simulated iMiGUE, seed 0", "imigue_cross_subject", 2, None),
-    ("NTU RGB+D, Kinect v2 skeletons", "cross_view", 4, NTU_VIEW), ("NTU RGB+D", "cross_subject", 4, NTU_SUBJECT),
-    ("NTU RGB+D 120", "cross_setup", 4, None), ("Northwestern-UCLA", "cross_view", 4, None),
-])
+@pytest.mark.parametrize(
+    "source, split, number, whose",
+    [
+        ("iMiGUE, 359 videos", "imigue_cross_subject", 2, IMIGUE),
+        ("iMiGUE", "imigue_cross_subject", 4, IMIGUE),
+        ("iMiGUE, 359 videos", "mine", 2, None),
+        ("iMiGUE-3K, 3400 videos", "imigue_cross_subject", 2, None),
+        ("simulated iMiGUE, seed 0", "imigue_cross_subject", 2, None),
+        ("NTU RGB+D, Kinect v2 skeletons", "cross_view", 4, NTU_VIEW),
+        ("NTU RGB+D", "cross_subject", 4, NTU_SUBJECT),
+        ("NTU RGB+D 120", "cross_setup", 4, None),
+        ("Northwestern-UCLA", "cross_view", 4, None),
+    ],
+)
 def test_published_figures_stand_beside_their_own_data_only(tmp_path, source, split, number, whose):
     with make_store(tmp_path / "store.h5", source, split) as store:
         result = tables.read_table(TABLES[number], Study(store, tmp_path / "runs", split))
     text = tables.markdown(result)
     assert result["published"] == whose
-    assert ("published top-1" in text) == (whose is not None) == any(row["published"] for row in result["rows"])
-    assert (source in text) and ("simulated data" in result["title"]) == source.startswith("simulated")
+    assert (
+        ("published top-1" in text)
+        == (whose is not None)
+        == any(row["published"] for row in result["rows"])
+    )
+    assert (source in text) and ("simulated data" in result["title"]) == source.startswith(
+        "simulated"
+    )
     if whose is None:
         assert not any(row["note"] == "for reference" for row in result["rows"])
     else:
-        assert f"on {whose}" in text and row(result, "usvae")["published"]["top1"] == {
-            IMIGUE: 0.3243, NTU_VIEW: 0.6488, NTU_SUBJECT: 0.5096}[whose]
+        assert (
+            f"on {whose}" in text
+            and row(result, "usvae")["published"]["top1"]
+            == {IMIGUE: 0.3243, NTU_VIEW: 0.6488, NTU_SUBJECT: 0.5096}[whose]
+        )
 
 
 def test_rows_without_figures_say_why(tmp_path):
@@ -113,8 +157,11 @@ def test_rows_without_figures_say_why(tmp_path):
         result = tables.read_table(TABLES[2], Study(store, tmp_path / "runs"))
     notes = {row["key"]: row["note"] for row in result["rows"]}
     assert notes["usvae"] == notes["majority"] == "not run" and notes["tsm"] == "for reference"
-    assert {row.key: notes[row.key] for row in TABLES[2].rows if row.model not in ("", *models.MODELS)} == {
-        row.key: "not built yet" for row in TABLES[2].rows if row.model not in ("", *models.MODELS)}
+    assert {
+        row.key: notes[row.key] for row in TABLES[2].rows if row.model not in ("", *models.MODELS)
+    } == {
+        row.key: "not built yet" for row in TABLES[2].rows if row.model not in ("", *models.MODELS)
+    }
     assert all(row["measured"] is None and row["n"] is None for row in result["rows"])
     line = next(line for line in tables.markdown(result).splitlines() if "MAMP" in line)
     assert [cell.strip() for cell in line.split("|")[3:7]] == ["70.19 / –", "–", "–", "–"]
@@ -128,22 +175,35 @@ def test_figures_are_means_over_seeds(study):
     assert usvae["n"] == 100 and [one["seed"] for one in usvae["each"]] == ["0", "10"]
     assert usvae["measured"]["top5"]["mean"] == pytest.approx(0.8)
     # The score interval of 50 in 100, as textbooks have it.
-    assert usvae["measured"]["top1"] == pytest.approx({"mean": 0.5, "low": 0.4038, "high": 0.5962}, abs=1e-4)
+    assert usvae["measured"]["top1"] == pytest.approx(
+        {"mean": 0.5, "low": 0.4038, "high": 0.5962}, abs=1e-4
+    )
     assert usvae["note"] == "mean of seeds 0, 10: 40.0 / 70.0, 60.0 / 90.0; epochs: 3 to 5"
     assert row(result, "untrained")["note"] == "mean of seeds 0, 10: 30.0 / 50.0, 10.0 / 50.0"
     assert row(result, "majority")["note"] == "" and len(row(result, "majority")["each"]) == 1
-    line = next(line for line in tables.markdown(result).splitlines() if line.startswith("| U-S-VAE, Z"))
-    assert [cell.strip() for cell in line.split("|")[3:6]] == ["50.0 (40.4 – 59.6)", "80.0 (71.1 – 86.7)", "100"]
+    line = next(
+        line for line in tables.markdown(result).splitlines() if line.startswith("| U-S-VAE, Z")
+    )
+    assert [cell.strip() for cell in line.split("|")[3:6]] == [
+        "50.0 (40.4 – 59.6)",
+        "80.0 (71.1 – 86.7)",
+        "100",
+    ]
     assert json.loads(tables.to_json(result))["rows"] == result["rows"]
     # Other neighbours were not asked yet.
-    assert row(tables.read_table(TABLES[2], dataclasses.replace(study, k=5)), "usvae")["note"] == "not run"
+    assert (
+        row(tables.read_table(TABLES[2], dataclasses.replace(study, k=5)), "usvae")["note"]
+        == "not run"
+    )
 
 
 def test_few_classes_have_no_top_5(study):
     put_result(study, "usvae", 0, trained=(0.4, None))
     result = tables.read_table(TABLES[2], study)
     assert set(row(result, "usvae")["measured"]) == {"top1"}
-    line = next(line for line in tables.markdown(result).splitlines() if line.startswith("| U-S-VAE, Z"))
+    line = next(
+        line for line in tables.markdown(result).splitlines() if line.startswith("| U-S-VAE, Z")
+    )
     assert [cell.strip() for cell in line.split("|")[3:6]] == ["40.0 (30.9 – 49.8)", "–", "100"]
 
 
@@ -153,7 +213,8 @@ def test_a_result_of_another_store_is_refused_however_alike(study):
         tables.read_table(TABLES[2], study)
     origin = study.origin()
     assert origin.pop("store") == study.store.fingerprint
-    put_result(study, "usvae", 0, origin=origin, trained=(0.4, 0.7))  # of a version that knew no fingerprints
+    # of a version that knew no fingerprints
+    put_result(study, "usvae", 0, origin=origin, trained=(0.4, 0.7))
     assert row(tables.read_table(TABLES[2], study), "usvae")["n"] == 100
 
 
@@ -188,7 +249,9 @@ def test_a_number_tested_that_cannot_be_is_refused(study, number):
 
 
 def test_results_of_something_else_are_refused(study):
-    put_result(study, "usvae_2l", 0, origin=study.origin() | {"source": "somebody"}, trained=(0.4, 0.7))
+    put_result(
+        study, "usvae_2l", 0, origin=study.origin() | {"source": "somebody"}, trained=(0.4, 0.7)
+    )
     with pytest.raises(InputError, match="a result of source 'somebody', not 'nobody'"):
         tables.read_table(TABLES[4], study)
     path = study.workdir / "usvae_2l" / "seed0" / "knn-1-cosine.json"
@@ -203,10 +266,21 @@ def put_emotion(study, folder, accuracies, **changes):
     rows = [("LSTM", seed, accuracy) for seed, accuracy in enumerate(accuracies)]
     rows += [("LSTM, mean", None, 0.9), ("bag of gestures", None, 0.6), ("majority", None, 0.5)]
     (study.workdir / folder).mkdir(parents=True, exist_ok=True)
-    (study.workdir / folder / "emotion.json").write_text(json.dumps({
-        "source": "nobody", "split": "mine", "options": {"folds": 0},
-        "rows": [{"name": name, "accuracy": accuracy, "n": 100, "auc": 0.5} | ({} if seed is None else {"seed": seed})
-                 for name, seed, accuracy in rows]} | changes))
+    (study.workdir / folder / "emotion.json").write_text(
+        json.dumps(
+            {
+                "source": "nobody",
+                "split": "mine",
+                "options": {"folds": 0},
+                "rows": [
+                    {"name": name, "accuracy": accuracy, "n": 100, "auc": 0.5}
+                    | ({} if seed is None else {"seed": seed})
+                    for name, seed, accuracy in rows
+                ],
+            }
+            | changes
+        )
+    )
 
 
 def test_emotions_of_runs_and_of_vectors_from_elsewhere(study):
@@ -220,10 +294,15 @@ def test_emotions_of_runs_and_of_vectors_from_elsewhere(study):
     assert rows["usvae_lstm"]["measured"]["accuracy"]["mean"] == pytest.approx(0.55)
     assert rows["tsm_lstm"]["note"] == "seed 0" and rows["tsm_lstm"]["n"] == 100
     assert rows["bag"]["note"] == "mean of seeds 0, 1: 60.0, 60.0"
-    assert rows["majority"]["note"] == "" and rows["majority"]["measured"]["accuracy"]["mean"] == 0.5
+    assert (
+        rows["majority"]["note"] == "" and rows["majority"]["measured"]["accuracy"]["mean"] == 0.5
+    )
     assert rows["labels_lstm"]["note"] == "not imported: no labels_lstm/emotion.json"
-    for changes, words in (({"options": {"folds": 5}}, "a result of folds 5, not 0"),
-                           ({"source": "x"}, "a result of source 'x'"), ({"rows": [{"name": "LSTM"}]}, "damaged")):
+    for changes, words in (
+        ({"options": {"folds": 5}}, "a result of folds 5, not 0"),
+        ({"source": "x"}, "a result of source 'x'"),
+        ({"rows": [{"name": "LSTM"}]}, "damaged"),
+    ):
         put_emotion(study, "tsm_lstm", (0.6,), **changes)
         with pytest.raises(InputError, match=words):
             tables.read_table(TABLES[3], study)
@@ -244,7 +323,9 @@ def test_seeds_of_other_options_have_no_mean(study):
 def test_published_emotions(tmp_path):
     with make_store(tmp_path / "store.h5", "iMiGUE, 359 videos", "imigue_emotion") as store:
         result = tables.read_table(TABLES[3], Study(store, tmp_path / "runs", "all"))
-    assert row(result, "tsm_lstm")["published"] == {"accuracy": 0.6} and result["published_n"] == 100
+    assert (
+        row(result, "tsm_lstm")["published"] == {"accuracy": 0.6} and result["published_n"] == 100
+    )
     # 50 of 100: 40.4 to 59.6.
     assert "n = 100: ± 9.6 points at 95 %" in tables.markdown(result)
     with make_store(tmp_path / "other.h5", "iMiGUE, 359 videos", "imigue_cross_subject") as store:
@@ -253,7 +334,10 @@ def test_published_emotions(tmp_path):
 
 
 def test_rows_that_cannot_be_run(study):
-    for key, words in (("gpt", "table 4 has no row 'gpt'; it has: shuffle_learn"), ("luo", "'luo' .* for reference")):
+    for key, words in (
+        ("gpt", "table 4 has no row 'gpt'; it has: shuffle_learn"),
+        ("luo", "'luo' .* for reference"),
+    ):
         with pytest.raises(InputError, match=words):
             tables.run_rows(TABLES[4], study, lambda model: a_run(study), [key])
     with pytest.raises(InputError, match="'tsm_lstm' of table 3 cannot be run: not imported"):
@@ -262,7 +346,9 @@ def test_rows_that_cannot_be_run(study):
 
 def test_a_stopped_training_is_not_judged(study, monkeypatch):
     monkeypatch.setattr(tables, "fit", lambda *arguments: signal.SIGTERM)
-    assert tables.run_rows(TABLES[4], study, lambda model: a_run(study), ["usvae"]) == signal.SIGTERM
+    assert (
+        tables.run_rows(TABLES[4], study, lambda model: a_run(study), ["usvae"]) == signal.SIGTERM
+    )
     assert [path.name for path in (study.workdir / "usvae" / "seed0").iterdir()] == ["run.json"]
 
 
@@ -288,19 +374,29 @@ class MeanClassifier(nnx.Module):
 def test_a_classifier_is_judged_by_its_logits(study, monkeypatch):
     monkeypatch.setitem(models.MODELS, "stgcn", MeanClassifier)
     run = a_run(study, model="stgcn", options=MeanClassifier.Config(scale=2.0))
-    assert tables.run_rows(TABLES[2], study, lambda model: run, ["stgcn"], seeds=[4], log=lambda line: None) == 0
+    assert (
+        tables.run_rows(
+            TABLES[2], study, lambda model: run, ["stgcn"], seeds=[4], log=lambda line: None
+        )
+        == 0
+    )
     found = row(tables.read_table(TABLES[2], study), "stgcn")
-    assert found["n"] == 7 and found["each"][0]["seed"] == "4" and found["note"] == "seed 4; epochs: 1"
+    assert (
+        found["n"] == 7 and found["each"][0]["seed"] == "4" and found["note"] == "seed 4; epochs: 1"
+    )
     # The same by hand, clip by clip.
     model, run, _ = load_model(study.workdir / "stgcn" / "seed4")
     logits = []
     for clip in range(7, 14):
         keypoints, score = map(jnp.asarray, study.store.clip(clip))
         frames = Frames(keypoints, score, jnp.array([0]), jnp.array([10]), jnp.array([0]))
-        logits.append(model.logits(prepared_batch(frames, jnp.array([0]), 10, run.preparation, run.layout))[0])
+        logits.append(
+            model.logits(prepared_batch(frames, jnp.array([0]), 10, run.preparation, run.layout))[0]
+        )
     by_hand = classification(np.arange(7), np.argsort(-np.array(logits), axis=1), 7)
     assert {name: found["each"][0][name] for name in ("top1", "top5")} == {
-        name: by_hand[name] for name in ("top1", "top5")}
+        name: by_hand[name] for name in ("top1", "top5")
+    }
     # To the emotion judge it gives class probabilities.
     folder = study.workdir / "stgcn" / "seed4"
     probabilities, what = clip_vectors.run_vectors(folder, study.store, np.arange(7, 14))

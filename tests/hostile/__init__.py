@@ -16,8 +16,13 @@ import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
-MODULES = ("hostile.recordings", "hostile.benchmarks", "hostile.stores", "hostile.runs",
-           "hostile.options")
+MODULES = (
+    "hostile.recordings",
+    "hostile.benchmarks",
+    "hostile.stores",
+    "hostile.runs",
+    "hostile.options",
+)
 
 
 class Nonsense(Exception):
@@ -45,9 +50,11 @@ TARGETS: dict[str, Target] = {}
 
 def target(name: str, share: int, prepare: Callable | None = None, names_file: bool = True):
     """Add a function to the targets."""
+
     def add(run):
         TARGETS[name] = Target(run, share, prepare, names_file)
         return run
+
     return add
 
 

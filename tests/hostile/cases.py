@@ -63,8 +63,14 @@ def chance_of(target: str, seed: int, case: int) -> random.Random:
     return random.Random(f"{target} {seed} {case}")
 
 
-def run_case(target: hostile.Target, name: str, seed: int, case: int, folder: pathlib.Path,
-             good: pathlib.Path) -> Result:
+def run_case(
+    target: hostile.Target,
+    name: str,
+    seed: int,
+    case: int,
+    folder: pathlib.Path,
+    good: pathlib.Path,
+) -> Result:
     """Run one case in this process; its input stays in `folder`."""
     folder.mkdir(parents=True)
     result, began, peak = Result(name, case, "accepted"), time.monotonic(), _peak()
@@ -205,9 +211,16 @@ class _Worker:
         self.pipe.close()
 
 
-def run_cases(plan: list[tuple[str, int]], seed: int, *, modules=hostile.MODULES, workers: int = 2,
-              folder: pathlib.Path | None = None, hang: float = HANG,
-              told=lambda result: None) -> list[Result]:
+def run_cases(
+    plan: list[tuple[str, int]],
+    seed: int,
+    *,
+    modules=hostile.MODULES,
+    workers: int = 2,
+    folder: pathlib.Path | None = None,
+    hang: float = HANG,
+    told=lambda result: None,
+) -> list[Result]:
     """Run the cases of a plan in worker processes.
 
     Args:
@@ -260,8 +273,11 @@ def run_cases(plan: list[tuple[str, int]], seed: int, *, modules=hostile.MODULES
 
 def _digests(folder: pathlib.Path) -> dict[str, str]:
     """What each file in a folder holds, by its path there."""
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def _busy() -> float:

@@ -9,18 +9,27 @@ import pathlib
 import random
 import socket
 
+# fmt: off
 NUMBERS = (0, -1, 1, 2, 7, 2**31 - 1, 2**31, 2**63, -(2**63) - 1, 10**8, 10**20, 10**310, 0.5,
            -0.0, 1e-320, 1e39, 1e308,
            float("nan"), float("inf"), -float("inf"), True)
+# fmt: on
+# fmt: off
 TEXTS = ("", " ", "\0", "a\0b", "nan", "inf", "1e999", "-1", "0.5", "9" * 310, "9" * 5000,
          "\ud800", "é", "../../secret",
          "/", ".", "..", "a/b", "\u202e", "١٢", "𝟙", "1_000", "0x10", "=1+1", '"', "a,b", "a\nb",
          "a\rb", ";", "🙂" * 50,
          "x" * 70_000, "all", "train", "test", "none", "NaN", "#N/A", "True")
+# fmt: on
 # What json.dumps would not write; put in the place of its name once the rest is text.
-RAW = {"@digits@": "9" * 5000, "@deep@": "[" * 50_000 + "]" * 50_000,
-       "@objects@": '{"a":' * 50_000 + "1" + "}" * 50_000,
-       "@large@": "1e400", "@long@": "1" + "0" * 400, "@bad@": "nul"}
+RAW = {
+    "@digits@": "9" * 5000,
+    "@deep@": "[" * 50_000 + "]" * 50_000,
+    "@objects@": '{"a":' * 50_000 + "1" + "}" * 50_000,
+    "@large@": "1e400",
+    "@long@": "1" + "0" * 400,
+    "@bad@": "nul",
+}
 
 
 def number(chance: random.Random):
@@ -40,9 +49,9 @@ def value(chance: random.Random):
         return number(chance)
     if kind < 5:
         return text(chance)
-    return chance.choice((None, False, [], {}, [[]], [None], [0, 0, 0], {"a": 1}, [1, "a"],
-                          [[1, 2], [3]],
-                          *RAW))
+    return chance.choice(
+        (None, False, [], {}, [[]], [None], [0, 0, 0], {"a": 1}, [1, "a"], [[1, 2], [3]], *RAW)
+    )
 
 
 def bytes_of(chance: random.Random, data: bytes) -> bytes:
@@ -83,8 +92,13 @@ def _spoil_one(chance, container):
     key, stop = "", chance.choice((0.03, 0.2))
     while True:
         inside = container[key]
-        keys = list(inside) if isinstance(inside, dict) else range(len(inside)) if isinstance(
-            inside, list) else ()
+        keys = (
+            list(inside)
+            if isinstance(inside, dict)
+            else range(len(inside))
+            if isinstance(inside, list)
+            else ()
+        )
         if not keys or chance.random() < stop:
             break
         container, key = inside, chance.choice(keys)
@@ -149,8 +163,9 @@ def table_of(chance: random.Random, rows: list[list[str]]) -> bytes:
     separator = chance.choice((",",) * 30 + (";", "\t", ", ", ",,"))
     end = chance.choice(("\n",) * 6 + ("\r\n", "\r", "\n\n", ""))
     quoted = chance.random() < 0.1
-    cells = ([f'"{cell}"' if quoted and chance.random() < 0.5 else cell for cell in row]
-             for row in rows)
+    cells = (
+        [f'"{cell}"' if quoted and chance.random() < 0.5 else cell for cell in row] for row in rows
+    )
     data = (end.join(separator.join(row) for row in cells) + end).encode("utf-8", "surrogatepass")
     way = chance.randrange(30)
     if way < 3:

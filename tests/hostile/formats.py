@@ -20,14 +20,18 @@ import numpy as np
 
 from mgjax import protocols
 
+# fmt: off
 HUGE = [b"9" * 20, b"9" * 310, b"9" * 5000, b"1e400", b"-1e39", b"1e-320", b"nan", b"-inf", b"1_0",
         b"0x10", b"", b"-1",
         b"2147483648", b"100000000", b"0.5", b"1,5", b"\xd9\xa3", b"\xff\xfe", b"\0", b"\xa0",
         b"\x1c", b"\xe2\x80\xa8"]
+# fmt: on
+# fmt: off
 NOISE = [b"", b"\0", b"\n" * 50, b"\xff\xfe" + b"a\0" * 9, b"PK\x03\x04", b"[" * 100_000,
          b"{" * 1000, b'"' * 999, b";" * 999,
          b"x" * 200_000, b"sep=", b"sep=;\n", b"sep=\n\n", b"a\r\rb", b"\xef\xbb\xbf",
          b"-_ .:" * 30_000, b"9" * 200_000]
+# fmt: on
 
 
 def spoilt(random: chance.Random, data: bytes) -> bytes:
@@ -46,13 +50,13 @@ def flipped(random, data):
     if not data:
         return data
     at = random.randrange(len(data))
-    return data[:at] + bytes([data[at] ^ 1 << random.randrange(8)]) + data[at + 1:]
+    return data[:at] + bytes([data[at] ^ 1 << random.randrange(8)]) + data[at + 1 :]
 
 
 def cut(random, data):
     """A part is gone, perhaps all the rest."""
     at = random.randrange(len(data) + 1)
-    return data[:at] + data[at + random.choice((1, 2, 10, 1000, len(data))):]
+    return data[:at] + data[at + random.choice((1, 2, 10, 1000, len(data))) :]
 
 
 def put_in(random, data):
@@ -65,14 +69,14 @@ def put_in(random, data):
 def doubled(random, data):
     """A part is there twice."""
     at = random.randrange(len(data) + 1)
-    return data[:at] + data[at:at + random.randrange(100)] + data[at:]
+    return data[:at] + data[at : at + random.randrange(100)] + data[at:]
 
 
 def lines_doubled(random, data):
     """A line is there up to a hundred times."""
     lines = data.splitlines(keepends=True) or [b""]
     at = random.randrange(len(lines))
-    return b"".join(lines[:at] + lines[at:at + 1] * random.choice((2, 3, 100)) + lines[at + 1:])
+    return b"".join(lines[:at] + lines[at : at + 1] * random.choice((2, 3, 100)) + lines[at + 1 :])
 
 
 def line_lost(random, data):
@@ -88,7 +92,7 @@ def number_spoilt(random, data):
     if not places:
         return data
     place = random.choice(places)
-    return data[:place.start()] + random.choice(HUGE) + data[place.end():]
+    return data[: place.start()] + random.choice(HUGE) + data[place.end() :]
 
 
 def table(random, rows) -> bytes:
@@ -103,10 +107,15 @@ def table(random, rows) -> bytes:
 
 def videos(random) -> bytes:
     """A table of videos: id, subject, emotion, split_mine."""
-    return table(random, [
-        ["id", "subject", "emotion", "split_mine"], [7, 2, "positive", "train"],
-        [9, "", "", "test"], [187, 72, "negative", ""],
-    ])
+    return table(
+        random,
+        [
+            ["id", "subject", "emotion", "split_mine"],
+            [7, 2, "positive", "train"],
+            [9, "", "", "test"],
+            [187, 72, "negative", ""],
+        ],
+    )
 
 
 def frames(random) -> bytes:
@@ -162,8 +171,9 @@ def skeleton_file(random) -> bytes:
 
 def nucla_file(random) -> bytes:
     """A clip of Northwestern-UCLA called a01_s01_e00_v01."""
-    skeletons = [[[round(random.uniform(-2, 2), 3) for _ in range(3)] for _ in range(20)]
-                 for _ in range(2)]
+    skeletons = [
+        [[round(random.uniform(-2, 2), 3) for _ in range(3)] for _ in range(20)] for _ in range(2)
+    ]
     clip = {"file_name": "a01_s01_e00_v01", "skeletons": skeletons, "label": 1}
     return spoilt(random, json.dumps(clip).encode())
 
@@ -175,14 +185,16 @@ def sheet(cells: bytes) -> bytes:
     office = f"{schemas}/officeDocument/2006/relationships"
 
     def relation(kind, target):
-        return (f'<Relationships xmlns="{package}/relationships"><Relationship Id="rId1" '
-                f'Type="{office}/{kind}" Target="{target}"/></Relationships>')
+        return (
+            f'<Relationships xmlns="{package}/relationships"><Relationship Id="rId1" '
+            f'Type="{office}/{kind}" Target="{target}"/></Relationships>'
+        )
 
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{package}/content-types"/>',
         "_rels/.rels": relation("officeDocument", "xl/workbook.xml"),
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
-                           '<sheet name="a" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        '<sheet name="a" sheetId="1" r:id="rId1"/></sheets></workbook>',
         "xl/_rels/workbook.xml.rels": relation("worksheet", "worksheets/sheet1.xml"),
     }
     before, after = f'<worksheet xmlns="{main}"><sheetData>', "</sheetData></worksheet>"
@@ -204,10 +216,15 @@ def column(number: int) -> str:
 
 def sheet_file(random) -> bytes:
     """Keypoints of iMiGUE as .xlsx, two frames; spoilt inside or outside of the zip file."""
-    rows = "".join(f'<row r="{row}">' + "".join(
-        f'<c r="{column(place)}{row}"><v>{random.uniform(0, 700):.1f}</v></c>\n'
-        for place in range(411)) + "</row>\n"
-        for row in (1, 2)).encode()
+    rows = "".join(
+        f'<row r="{row}">'
+        + "".join(
+            f'<c r="{column(place)}{row}"><v>{random.uniform(0, 700):.1f}</v></c>\n'
+            for place in range(411)
+        )
+        + "</row>\n"
+        for row in (1, 2)
+    ).encode()
     return sheet(spoilt(random, rows)) if random.random() < 0.7 else spoilt(random, sheet(rows))
 
 
@@ -218,13 +235,22 @@ def annotations(random) -> dict:
     found = []
     for number, frames in enumerate((3, 1, 2)):
         shape = random.choice((1, 1, 2)), frames, joints
-        found.append({
-            "frame_dir": f"v{number}", "label": number, "total_frames": frames,
-            "img_shape": (720, 1280),
-            "keypoint": numbers.uniform(1, 700, (*shape, dimensions)).astype(random.choice("efd")),
-            **({"keypoint_score": numbers.uniform(0.1, 1,
-                                                  shape).astype("f")} if dimensions == 2 else {}),
-        })
+        found.append(
+            {
+                "frame_dir": f"v{number}",
+                "label": number,
+                "total_frames": frames,
+                "img_shape": (720, 1280),
+                "keypoint": numbers.uniform(1, 700, (*shape, dimensions)).astype(
+                    random.choice("efd")
+                ),
+                **(
+                    {"keypoint_score": numbers.uniform(0.1, 1, shape).astype("f")}
+                    if dimensions == 2
+                    else {}
+                ),
+            }
+        )
     return {"split": {"x_train": ["v0", "v1"], "x_val": ["v2"]}, "annotations": found}
 
 
@@ -234,20 +260,59 @@ def odd_value(random):
     for _ in range(60):
         pile = [pile, pile]
     good = np.zeros((1, 3, 17, 2))
-    return random.choice((
-        None, True, -1, 10**8, 10**30, float("nan"), 1j, "", "a\0", "\ud800", "x" * 5000, b"x",
-        [], [[1], [1, 2]], {}, {"a": 1}, {1}, range(9), slice(1), pile, tuple(pile),
-        np.float32(1), np.float16([1]), np.zeros(()), np.zeros((1,) * 20), good[:0], good[:, :0],
-        good[:, :, :0], good.astype("U3"), good.astype("M8[s]"), good.astype(object),
-        good.astype(bool), good + np.nan, good + 1e300, np.ma.zeros(3), np.random.default_rng))
+    return random.choice(
+        (
+            None,
+            True,
+            -1,
+            10**8,
+            10**30,
+            float("nan"),
+            1j,
+            "",
+            "a\0",
+            "\ud800",
+            "x" * 5000,
+            b"x",
+            [],
+            [[1], [1, 2]],
+            {},
+            {"a": 1},
+            {1},
+            range(9),
+            slice(1),
+            pile,
+            tuple(pile),
+            np.float32(1),
+            np.float16([1]),
+            np.zeros(()),
+            np.zeros((1,) * 20),
+            good[:0],
+            good[:, :0],
+            good[:, :, :0],
+            good.astype("U3"),
+            good.astype("M8[s]"),
+            good.astype(object),
+            good.astype(bool),
+            good + np.nan,
+            good + 1e300,
+            np.ma.zeros(3),
+            np.random.default_rng,
+        )
+    )
 
 
 def operations(random) -> bytes:
     """A program of operations at random, with names that the reader knows among them."""
     known = [
-        ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"), ("os", "system"),
-        ("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
-        ("numpy._core.numeric", "_frombuffer"), ("collections", "OrderedDict"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("_codecs", "encode"),
+        ("os", "system"),
+        ("numpy._core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "scalar"),
+        ("numpy._core.numeric", "_frombuffer"),
+        ("collections", "OrderedDict"),
         *(("builtins", name) for name in ("bytearray", "list", "set", "bytes")),
     ]
     codes = b"(.0120NI\x88\x89]})lt\x85\x86\x87dsuaeRbo\x81\x92\x93\x94\x8f\x90\x91Qi"
@@ -256,10 +321,27 @@ def operations(random) -> bytes:
     pieces += [b"K" + bytes([number]) for number in range(5)]
     pieces += [b"J" + struct.pack("<i", number) for number in (-1, 10**7, 2**31 - 1)]
     pieces += [
-        b"X\2\0\0\0f4", b"X\1\0\0\0C", b"C\4abcd", b"U\2ab", b"V\xc3\xa4\n", b"S'a'\n",
-        b"q\0", b"h\0", b"h\1", b"p7\n", b"g7\n", b"r\xff\xff\xff\xff",
-        b"I12\n", b"L5L\n", b"F1e9\n", b"G?\xf0\0\0\0\0\0\0", b"B\xff\xff\xff\x7f", b"\x8b\xff\xff\xff\x7f",
-        b"\x8a\x09" + b"\xff" * 9, b"\x95" + b"\xff" * 8, b"\x8e" + b"\x7f" * 8,
+        b"X\2\0\0\0f4",
+        b"X\1\0\0\0C",
+        b"C\4abcd",
+        b"U\2ab",
+        b"V\xc3\xa4\n",
+        b"S'a'\n",
+        b"q\0",
+        b"h\0",
+        b"h\1",
+        b"p7\n",
+        b"g7\n",
+        b"r\xff\xff\xff\xff",
+        b"I12\n",
+        b"L5L\n",
+        b"F1e9\n",
+        b"G?\xf0\0\0\0\0\0\0",
+        b"B\xff\xff\xff\x7f",
+        b"\x8b\xff\xff\xff\x7f",
+        b"\x8a\x09" + b"\xff" * 9,
+        b"\x95" + b"\xff" * 8,
+        b"\x8e" + b"\x7f" * 8,
         b"\x96" + b"\x7f" * 8,
     ]
     return b"\x80\4" + b"".join(random.choices(pieces, k=random.randrange(60))) + b"."
@@ -285,8 +367,15 @@ def pyskl_file(random) -> bytes:
 
 
 CASES = {
-    "videos": videos, "frames": frames, "clips": clips, "labels": labels, "points": points,
+    "videos": videos,
+    "frames": frames,
+    "clips": clips,
+    "labels": labels,
+    "points": points,
     "class_names": class_names,
-    "samples": samples, "skeleton": skeleton_file, "nucla": nucla_file, "sheet": sheet_file,
+    "samples": samples,
+    "skeleton": skeleton_file,
+    "nucla": nucla_file,
+    "sheet": sheet_file,
     "pyskl": pyskl_file,
 }

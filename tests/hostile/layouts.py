@@ -4,13 +4,21 @@ import json
 import random
 
 FIELDS = {
-    "name": "arm", "joints": ["Neck", "RShoulder", "LShoulder", "Nose"],
-    "bones": [["Neck", "RShoulder"], ["Neck", "LShoulder"], ["Neck", "Nose"]], "root": ["Neck"],
-    "scale": ["RShoulder", "LShoulder"], "across": ["RShoulder", "LShoulder"], "up": ["Neck", "Nose"],
-    "dimensions": 2, "parts": {"head": ["Nose"]}, "mirror": [["LShoulder", "RShoulder"]],
+    "name": "arm",
+    "joints": ["Neck", "RShoulder", "LShoulder", "Nose"],
+    "bones": [["Neck", "RShoulder"], ["Neck", "LShoulder"], ["Neck", "Nose"]],
+    "root": ["Neck"],
+    "scale": ["RShoulder", "LShoulder"],
+    "across": ["RShoulder", "LShoulder"],
+    "up": ["Neck", "Nose"],
+    "dimensions": 2,
+    "parts": {"head": ["Nose"]},
+    "mirror": [["LShoulder", "RShoulder"]],
 }
 _NUMBERS = 0, 1, 2, 3, -1, 2.0, 1e308, float("nan"), float("inf"), 10**400, True, None
+# fmt: off
 _TEXTS = "", "Neck", "Nose", "LShoulder", "left", "a\0b", "\ud800", "x" * 5000, "é\u202e", "/", "..", "1"
+# fmt: on
 
 
 def value(random: random.Random, depth: int = 3):
@@ -35,7 +43,9 @@ def fields(random: random.Random) -> dict:
         elif change == 2 and isinstance(found.get(name), list) and found[name]:
             found[name].append(random.choice(found[name]))
         elif change == 3 and name in ("bones", "mirror"):
-            found[name] = [random.choices(FIELDS["joints"], k=2) for _ in range(random.randrange(5))]
+            found[name] = [
+                random.choices(FIELDS["joints"], k=2) for _ in range(random.randrange(5))
+            ]
         else:
             found[name] = value(random)
     return found
@@ -57,7 +67,7 @@ def text(random: random.Random) -> bytes:
     if kind == 4:
         written[random.randrange(len(written))] ^= 1 << random.randrange(8)
     elif kind == 5:
-        del written[random.randrange(len(written)):]
+        del written[random.randrange(len(written)) :]
     elif kind == 6:
         return bytes(written[:-1]) + b', "bones": []}'
     return bytes(written)

@@ -19,9 +19,16 @@ from mgjax.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRIPTS = {
-    "data_prep": ("agreement", "inspect_store", "pack_imigue", "pack_ntu", "pack_nucla",
-                  "pack_openpose", "pack_pyskl",
-                  "simulate"),
+    "data_prep": (
+        "agreement",
+        "inspect_store",
+        "pack_imigue",
+        "pack_ntu",
+        "pack_nucla",
+        "pack_openpose",
+        "pack_pyskl",
+        "simulate",
+    ),
     "launch": ("embed", "emotion", "probe", "tables", "train"),
 }
 LIGHT = ("pack_nucla", "pack_ntu", "pack_openpose", "pack_imigue")  # they import no JAX
@@ -41,9 +48,25 @@ def _module(place, name):
 
 
 def _value(chance) -> str:
-    return str(damage.value(chance)) if chance.random() < 0.5 else chance.choice(
-        ("1", "0", "3", "0.5", "true", "mine", "usvae", "cosine", "body25", "all", *damage.TEXTS))[
-            :200_000]
+    return (
+        str(damage.value(chance))
+        if chance.random() < 0.5
+        else chance.choice(
+            (
+                "1",
+                "0",
+                "3",
+                "0.5",
+                "true",
+                "mine",
+                "usvae",
+                "cosine",
+                "body25",
+                "all",
+                *damage.TEXTS,
+            )
+        )[:200_000]
+    )
 
 
 def _arguments(chance, folder, names) -> list[str]:
@@ -56,13 +79,17 @@ def _arguments(chance, folder, names) -> list[str]:
         elif way == 9:
             arguments += [f"--{name}", _value(chance)]
         elif way == 10:
-            arguments.append(chance.choice(
-                (f"--no{name}", f"--{name}", f"-{name}=1", f"--{name[:-1]}=2", "--", "-", "")))
+            arguments.append(
+                chance.choice(
+                    (f"--no{name}", f"--{name}", f"-{name}=1", f"--{name[:-1]}=2", "--", "-", "")
+                )
+            )
         elif way == 11:
             arguments.append(_value(chance))
         elif way == 12:
-            arguments.append(chance.choice(
-                ("--help", "--helpfull", "--undefok=x", "--flagfile=", "--helpxml")))
+            arguments.append(
+                chance.choice(("--help", "--helpfull", "--undefok=x", "--flagfile=", "--helpxml"))
+            )
         else:
             lines = "\n".join(f"--{chance.choice(names)}={_value(chance)}" for _ in range(3)) + "\n"
             data = lines.encode("utf-8", "surrogatepass")
@@ -107,10 +134,19 @@ def _parse(chance, folder):
         arguments = ["script.py", *_arguments(chance, folder, own)]
         # What is required is mostly there, so that more than its absence is looked at.
         if chance.random() < 0.8:
-            for name in ("input", "output", "store", "split", "workdir", "table", "first",
-                         "second"):
-                if name in own and not any(argument.startswith(f"--{name}")
-                                           for argument in arguments):
+            for name in (
+                "input",
+                "output",
+                "store",
+                "split",
+                "workdir",
+                "table",
+                "first",
+                "second",
+            ):
+                if name in own and not any(
+                    argument.startswith(f"--{name}") for argument in arguments
+                ):
                     arguments.append(f"--{name}={2 if name == 'table' else folder / name}")
         _run(module, arguments)
     finally:
@@ -147,12 +183,18 @@ def _parser():
 def _command(chance, folder):
     """A script as a process: exit code 1 or 2 and a sentence, or 0; never a traceback."""
     name = chance.choice(LIGHT)
-    arguments = [os.fsencode(argument.encode("utf-8", "replace").decode())
-                 for argument in _arguments(chance, folder, ["input", "output", "layout", "videos"])
-                 if "\0" not in argument and len(argument) < 100_000]
+    arguments = [
+        os.fsencode(argument.encode("utf-8", "replace").decode())
+        for argument in _arguments(chance, folder, ["input", "output", "layout", "videos"])
+        if "\0" not in argument and len(argument) < 100_000
+    ]
     ended = subprocess.run(
-        [sys.executable, str(ROOT / "data_prep" / f"{name}.py"), *arguments], cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=subprocess.DEVNULL, capture_output=True)
+        [sys.executable, str(ROOT / "data_prep" / f"{name}.py"), *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
     said = ended.stderr.decode(errors="replace")
     about = f"{name} {arguments}"[:150]
     sound.need("Traceback" not in said, f"{about}: {said.strip().splitlines()[-1:]}")

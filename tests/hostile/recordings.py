@@ -17,17 +17,28 @@ from hostile import damage, formats, made, sound, target
 from mgjax import skeleton
 from mgjax.errors import InputError
 
-SOURCES = [openpose.source_of(skeleton.get(name), model) for name, model in (
-    ("body25", None), ("body25b", None), ("coco18", None), ("body25_hands", None),
-    ("imigue22", "body25"))]
+SOURCES = [
+    openpose.source_of(skeleton.get(name), model)
+    for name, model in (
+        ("body25", None),
+        ("body25b", None),
+        ("coco18", None),
+        ("body25_hands", None),
+        ("imigue22", "body25"),
+    )
+]
 HANDS = ("hand_left_keypoints_2d", "hand_right_keypoints_2d")
 
 
 def _people(chance, joints=25, count=None):
     """A sound frame of one to three people."""
+
     def part(size):
-        return [round(chance.uniform(0, 700), 3) if i % 3 < 2 else round(chance.random(), 3)
-                for i in range(3 * size)]
+        return [
+            round(chance.uniform(0, 700), 3) if i % 3 < 2 else round(chance.random(), 3)
+            for i in range(3 * size)
+        ]
+
     people = []
     for _ in range(count or chance.choice((1, 1, 2, 3))):
         person = {"person_id": [-1], "pose_keypoints_2d": part(joints), "face_keypoints_2d": []}
@@ -42,8 +53,11 @@ def openpose_frame(chance, folder, good):
         _recording(chance, folder)
         return
     source = chance.choice(SOURCES)
-    path = damage.place(chance, folder / "cam_000000000007_keypoints.json",
-                        damage.json_of(chance, _people(chance, len(source.model))))
+    path = damage.place(
+        chance,
+        folder / "cam_000000000007_keypoints.json",
+        damage.json_of(chance, _people(chance, len(source.model))),
+    )
     readers = [None] if openpose.msgspec is None else [openpose.msgspec, None]
     found = []
     for reader in readers:
@@ -58,20 +72,27 @@ def openpose_frame(chance, folder, good):
         # A damaged frame is tolerated by the packers, which put its path before the reason.
         raise found[0] if isinstance(found[0], InputError) else InputError(f"{path}: {found[0]}")
     points = found[0]
-    sound.need(all(np.array_equal(one, points) for one in found),
-               "the two readers read different numbers")
+    sound.need(
+        all(np.array_equal(one, points) for one in found), "the two readers read different numbers"
+    )
     width = len(source.model) + sum(count for _, count in source.parts)
-    sound.need(points.dtype == np.float32 and points.ndim == 3 and points.shape[1:] == (width, 3),
-               f"{points.shape}")
-    sound.need(np.isfinite(points).all() and (points[..., 2] >= 0).all(),
-               "a number that is negative or not finite")
+    sound.need(
+        points.dtype == np.float32 and points.ndim == 3 and points.shape[1:] == (width, 3),
+        f"{points.shape}",
+    )
+    sound.need(
+        np.isfinite(points).all() and (points[..., 2] >= 0).all(),
+        "a number that is negative or not finite",
+    )
 
 
+# fmt: off
 NAMES = ("cam_{n}_keypoints.json", "cam_{n}_keypoints.JSON", ".cam_{n}.json", "{n}.json",
          "cam.json", "cam_{n}.txt",
          "cam_{n}_keypoints.json.partial", "0{n}.json", "cam_99999999999999999999_keypoints.json",
          "9{n}.json",
          "cam_" + "9" * 200 + ".json", "cam_٣_keypoints.json", "n\n{n}.json", "-{n}.json")
+# fmt: on
 
 
 def _recording(chance, folder):
@@ -93,15 +114,23 @@ def _recording(chance, folder):
             if not os.path.lexists(path):
                 damage.place(chance, path, data)
     person = chance.choice(("largest", "1", "leftmost", "rightmost"))
-    sound.packed(folder / "out.h5", lambda out: pack_openpose.pack(
-        root, out, chance.choice(("body25", "imigue22", "body25_hands")),
-        model_pose=chance.choice(("body25", None)),
-        person=person, max_damaged=chance.choice((0.05, 0.5, 1))))
+    sound.packed(
+        folder / "out.h5",
+        lambda out: pack_openpose.pack(
+            root,
+            out,
+            chance.choice(("body25", "imigue22", "body25_hands")),
+            model_pose=chance.choice(("body25", None)),
+            person=person,
+            max_damaged=chance.choice((0.05, 0.5, 1)),
+        ),
+    )
 
 
 def _good_frames(good):
     """Two videos of six frames each, and their tables."""
     import random
+
     chance = random.Random(1)
 
     def write(folder):
@@ -110,15 +139,22 @@ def _good_frames(good):
             for number in range(6):
                 path = folder / video / f"cam_{number:012}_keypoints.json"
                 path.write_text(json.dumps(_people(chance, count=1)))
+
     made(good / "frames", write)
 
 
-VIDEOS = [["id", "subject", "emotion", "fps", "width", "height", "split_mine"],
-          ["a", "s1", "positive", "25", "1280", "720", "train"],
-          ["b", "s2", "negative", "29.97", "1280", "720", "test"]]
-CLIPS = [["video", "start", "stop", "label"], ["a", "0", "3", "rubbing"],
-         ["a", "3", "6", "folding"],
-         ["b", "1", "5", "rubbing"], ["b", "2", "6", ""]]
+VIDEOS = [
+    ["id", "subject", "emotion", "fps", "width", "height", "split_mine"],
+    ["a", "s1", "positive", "25", "1280", "720", "train"],
+    ["b", "s2", "negative", "29.97", "1280", "720", "test"],
+]
+CLIPS = [
+    ["video", "start", "stop", "label"],
+    ["a", "0", "3", "rubbing"],
+    ["a", "3", "6", "folding"],
+    ["b", "1", "5", "rubbing"],
+    ["b", "2", "6", ""],
+]
 LENGTHS = [["id", "frames"], ["a", "6"], ["b", "6"]]
 
 
@@ -133,8 +169,9 @@ def tables_of_videos_and_clips(chance, folder, good):
     for name, rows in (("videos", VIDEOS), ("clips", CLIPS)):
         data = damage.table_of(chance, rows) if name == spoilt else _csv(rows)
         paths[name] = damage.place(chance, folder / f"{name}.csv", data)
-    sound.packed(folder / "out.h5",
-                 lambda out: pack_openpose.pack(good / "frames", out, "body25", **paths))
+    sound.packed(
+        folder / "out.h5", lambda out: pack_openpose.pack(good / "frames", out, "body25", **paths)
+    )
 
 
 def _csv(rows) -> bytes:
@@ -152,10 +189,14 @@ def _agreement(chance, folder):
     first, second = (agreement.read_annotation(paths[name]) for name in ("first", "second"))
     lengths = agreement.read_lengths(paths["lengths"])
     for video, gestures in (*first.items(), *second.items()):
-        sound.need(all(0 <= start < stop and label for start, stop, label in gestures),
-                   f"gestures of {video!r}")
-    sound.need(all(type(frames) is int and frames >= 0 for frames in lengths.values()),
-               "a number of frames")
+        sound.need(
+            all(0 <= start < stop and label for start, stop, label in gestures),
+            f"gestures of {video!r}",
+        )
+    sound.need(
+        all(type(frames) is int and frames >= 0 for frames in lengths.values()),
+        "a number of frames",
+    )
     try:
         json.dumps(agreement.agreement(first, second, lengths=lengths), allow_nan=False)
     except InputError as error:  # two annotations that are sound, but do not fit together
@@ -166,9 +207,14 @@ def _agreement(chance, folder):
 
 
 def _imigue_rows(chance, frames, skipped=1, joints=35):
-    return [[str(number)] * skipped + [f"{chance.uniform(0, 700):.2f}" if i % 3 < 2
-                                       else f"{chance.random():.3f}"
-                                       for i in range(3 * joints)] for number in range(frames)]
+    return [
+        [str(number)] * skipped
+        + [
+            f"{chance.uniform(0, 700):.2f}" if i % 3 < 2 else f"{chance.random():.3f}"
+            for i in range(3 * joints)
+        ]
+        for number in range(frames)
+    ]
 
 
 LABELS = [["1", "0", "1"], ["99", "1", "2"], ["", "0", "2"]]
@@ -194,8 +240,9 @@ def imigue_files(chance, folder, good):
         about = formats.videos if theirs else _spoilt(ABOUT)
         data = about(chance) if spoilt == "videos" else _csv(ABOUT)
         videos = damage.place(chance, folder / "videos.csv", data)
-    sound.packed(folder / "out.h5",
-                 lambda out: pack_imigue.pack(root, out, videos=videos, form=form))
+    sound.packed(
+        folder / "out.h5", lambda out: pack_imigue.pack(root, out, videos=videos, form=form)
+    )
 
 
 def _spoilt(rows):
@@ -232,16 +279,16 @@ def _sheets() -> bool:
 def _sheet(chance, frames) -> bytes:
     """A workbook of some frames."""
     import openpyxl
+
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
     for row in _imigue_rows(chance, frames, 0, 137):
         cells = [float(cell) for cell in row]
         if chance.random() < 0.3:
             cells[chance.randrange(len(cells))] = chance.choice(
-                ("", "text", "=1/0", -1, 1e300, True, None, "#N/A"))
+                ("", "text", "=1/0", -1, 1e300, True, None, "#N/A")
+            )
         sheet.append(cells)
     written = io.BytesIO()
     book.save(written)
     return written.getvalue()
-
-

@@ -9,8 +9,17 @@ from rich.table import Table
 
 def table(results: list):
     """A row a target."""
-    rows = Table("target", "cases", "accepted", "refused", "escapes", "hangs", "slowest, s",
-                 "mean, s", "memory, MB")
+    rows = Table(
+        "target",
+        "cases",
+        "accepted",
+        "refused",
+        "escapes",
+        "hangs",
+        "slowest, s",
+        "mean, s",
+        "memory, MB",
+    )
     by_target = collections.defaultdict(list)
     for result in results:
         by_target[result.target].append(result)
@@ -19,9 +28,16 @@ def table(results: list):
         slowest = max((result.seconds for result in some), default=0)
         mean = sum(result.seconds for result in some) / max(len(some), 1)
         grown = max((result.grown for result in some), default=0) / 2**20
-        rows.add_row(name, *map(str, (len(some), count["accepted"], count["refused"],
-                                      count["escape"], count["hang"])),
-                     f"{slowest:.2f}", f"{mean:.3f}", f"{grown:.0f}")
+        rows.add_row(
+            name,
+            *map(
+                str,
+                (len(some), count["accepted"], count["refused"], count["escape"], count["hang"]),
+            ),
+            f"{slowest:.2f}",
+            f"{mean:.3f}",
+            f"{grown:.0f}",
+        )
     return rows
 
 
@@ -31,8 +47,12 @@ def findings(results: list) -> list[str]:
     for result in results:
         if result.found:
             kind = result.detail.split(":")[0] if result.place else result.detail
-            kinds[result.target, result.outcome, kind if result.outcome == "escape" else "",
-                  result.place].append(result)
+            kinds[
+                result.target,
+                result.outcome,
+                kind if result.outcome == "escape" else "",
+                result.place,
+            ].append(result)
     lines = []
     for (name, outcome, _, place), some in sorted(kinds.items()):
         first = min(some, key=lambda result: result.case)

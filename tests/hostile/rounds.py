@@ -23,33 +23,51 @@ import numpy as np
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOKEN = "MGJAX_CAMPAIGN"  # an environment variable by which the processes of a round are known
 PATIENCE = 120.0  # seconds that a process may take, on a busy machine
-TINY = ["--usvae.units=4", "--usvae.decoder_units=4", "--usvae.latent=4", "--train.batch_size=8",
-        "--train.buckets=1",
-        "--prepare.centre=frame", "--train.checkpoint_seconds=0"]
+TINY = [
+    "--usvae.units=4",
+    "--usvae.decoder_units=4",
+    "--usvae.latent=4",
+    "--train.batch_size=8",
+    "--train.buckets=1",
+    "--prepare.centre=frame",
+    "--train.checkpoint_seconds=0",
+]
 
 
 def add_options(parser):
     """A flag for every round."""
-    parser.add_argument("--training_kills", type=int, default=0,
-                        help="kill a training so often, and resume it")
-    parser.add_argument("--packing_kills", type=int, default=0,
-                        help="kill packing and simulating so often")
-    parser.add_argument("--race_seconds", type=float, default=0,
-                        help="two writers and a reader of one store, so long")
+    parser.add_argument(
+        "--training_kills", type=int, default=0, help="kill a training so often, and resume it"
+    )
+    parser.add_argument(
+        "--packing_kills", type=int, default=0, help="kill packing and simulating so often"
+    )
+    parser.add_argument(
+        "--race_seconds",
+        type=float,
+        default=0,
+        help="two writers and a reader of one store, so long",
+    )
     parser.add_argument("--full_disk", action="store_true", help="let the disk be full")
     parser.add_argument("--pipes", action="store_true", help="closed and full streams, and signals")
 
 
 def run(options, log) -> list[str]:
     """The rounds that are asked for."""
-    asked = ((training_kills, options.training_kills), (packing_kills, options.packing_kills),
-             (race, options.race_seconds), (full_disk, options.full_disk), (pipes, options.pipes))
+    asked = (
+        (training_kills, options.training_kills),
+        (packing_kills, options.packing_kills),
+        (race, options.race_seconds),
+        (full_disk, options.full_disk),
+        (pipes, options.pipes),
+    )
     found = []
     for function, count in asked:
         if count:
             began = time.monotonic()
-            with tempfile.TemporaryDirectory(prefix="campaign-",
-                                             ignore_cleanup_errors=True) as folder:
+            with tempfile.TemporaryDirectory(
+                prefix="campaign-", ignore_cleanup_errors=True
+            ) as folder:
                 bad, said = function(count, options.seed, pathlib.Path(folder))
             name, seconds = function.__name__, time.monotonic() - began
             log(f"{name}: {said}; findings {len(bad)}, {seconds:.0f} s")
@@ -63,9 +81,16 @@ def run(options, log) -> list[str]:
 def start(script, *arguments, token="", environment=(), **how) -> subprocess.Popen:
     """Start a script of the project, on the CPU, in a session of its own; its output is kept."""
     command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-    return subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, start_new_session=True,
-                            env=_environment(token) | dict(environment), **how)
+    return subprocess.Popen(
+        command,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=_environment(token) | dict(environment),
+        **how,
+    )
 
 
 def _environment(token) -> dict[str, str]:
@@ -102,27 +127,49 @@ def content(path) -> dict:
     """All of a store but when and how it was made."""
     found = {}
     with h5py.File(path) as file:
+
         def look(name, item):
             if isinstance(item, h5py.Dataset):
                 found[name] = item[()].tolist()
-            found[name + "@"] = {key: np.asarray(value).tolist() for key,
-                                 value in item.attrs.items()}
+            found[name + "@"] = {
+                key: np.asarray(value).tolist() for key, value in item.attrs.items()
+            }
+
         file.visititems(look)
-        found["@"] = {key: np.asarray(value).tolist() for key, value in file.attrs.items()
-                      if key not in ("created", "command")}
+        found["@"] = {
+            key: np.asarray(value).tolist()
+            for key, value in file.attrs.items()
+            if key not in ("created", "command")
+        }
     return found
 
 
 def _simulate(*flags) -> tuple:
-    return ("data_prep/simulate.py", "--videos=4", "--subjects=4", "--clips_per_video=6",
-            "--seed=1", *flags)
+    return (
+        "data_prep/simulate.py",
+        "--videos=4",
+        "--subjects=4",
+        "--clips_per_video=6",
+        "--seed=1",
+        *flags,
+    )
 
 
 def _pack(folder, output, *flags) -> tuple:
     tables = folder / "interviews"
-    return ("data_prep/pack_openpose.py", "--input", tables / "openpose", "--layout=imigue22",
-            "--output", output,
-            "--videos", tables / "videos.csv", "--clips", tables / "clips.csv", *flags)
+    return (
+        "data_prep/pack_openpose.py",
+        "--input",
+        tables / "openpose",
+        "--layout=imigue22",
+        "--output",
+        output,
+        "--videos",
+        tables / "videos.csv",
+        "--clips",
+        tables / "clips.csv",
+        *flags,
+    )
 
 
 def _interviews(folder):
@@ -145,20 +192,32 @@ def _sentence(code, said) -> str:
 def training_kills(count, seed, folder):
     """A training that is killed at random moments ends as one that is not, to the bit."""
     from hostile import stores
+
     stores.write_store(folder / "store.h5", frames=9)
     program = ROOT / "tests" / "training" / "kill_and_resume.py"
     few = count <= 5  # a short run, compiled once
     code, said, errors = ended(
-        start(program, folder / "store.h5", folder / "runs", count, seed, 21 if few else 121,
-              environment=_cache(folder) if few else ()), 120 + 40 * count)
+        start(
+            program,
+            folder / "store.h5",
+            folder / "runs",
+            count,
+            seed,
+            21 if few else 121,
+            environment=_cache(folder) if few else (),
+        ),
+        120 + 40 * count,
+    )
     return ([f"{errors.strip()[-500:]}"] if code else []), said.strip()[-300:] or "it failed"
 
 
 def _cache(folder) -> dict[str, str]:
     """Where JAX keeps what it has compiled."""
-    return {"JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def packing_kills(count, seed, folder):
@@ -167,8 +226,10 @@ def packing_kills(count, seed, folder):
     chance, bad, killed, number = random.Random(f"kills {seed}"), [], 0, 0
     _interviews(folder)
     whole, seconds = {}, {}
-    ways = {"pack": lambda output: _pack(folder, output, "--workers=2"),
-            "simulate": lambda output: _simulate("--store", output, "--workers=2")}
+    ways = {
+        "pack": lambda output: _pack(folder, output, "--workers=2"),
+        "simulate": lambda output: _simulate("--store", output, "--workers=2"),
+    }
     for name, command in ways.items():
         began = time.monotonic()
         code, _, said = ended(start(*command(folder / f"{name}.h5")))
@@ -249,6 +310,7 @@ print(read, len(other), other[:1])
 def race(seconds, seed, folder):
     """Two writers of one path and a reader: every read is of one of the two stores, whole."""
     from hostile import stores
+
     for number in range(2):
         stores.write_store(folder / f"{number}.h5", seed=number, frames=40)
     path = shutil.copy(folder / "0.h5", folder / "race.h5")
@@ -280,9 +342,13 @@ def _small_disk(folder):
     where no disk can be had."""
     disk = folder / "disk"
     disk.mkdir()
-    mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)],
-        capture_output=True).returncode == 0
+    mounted = (
+        shutil.which("mount")
+        and subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(disk)], capture_output=True
+        ).returncode
+        == 0
+    )
     if not mounted:
         yield disk, None
         return
@@ -294,6 +360,7 @@ def _small_disk(folder):
             free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
             with open(filler, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, free - size)
+
     try:
         yield disk, leave
     finally:
@@ -312,28 +379,50 @@ def full_disk(_, seed, folder):
     with _small_disk(folder) as (disk, leave):
         commands = {
             "pack": (_pack(folder, disk / "out.h5", "--workers=2"), (0, 10_000, 200_000)),
-            "simulate": (_simulate("--store", disk / "out.h5", "--workers=2"),
-                         (0, 10_000, 200_000)),
+            "simulate": (
+                _simulate("--store", disk / "out.h5", "--workers=2"),
+                (0, 10_000, 200_000),
+            ),
             "simulate openpose": (_simulate("--output", disk / "out", "--workers=2"), (0, 100_000)),
             "train": (_train(store, disk / "out"), (0, 20_000, 60_000)),
-            "embed": (("launch/embed.py", "--workdir", folder / "run", "--store", store,
-                       "--output", disk / "out.h5"),
-                      (0, 4_096)),
+            "embed": (
+                (
+                    "launch/embed.py",
+                    "--workdir",
+                    folder / "run",
+                    "--store",
+                    store,
+                    "--output",
+                    disk / "out.h5",
+                ),
+                (0, 4_096),
+            ),
         }
         for name, (command, sizes) in commands.items():
             for size in sizes:
                 tried += 1
-                bad += [f"{name}, {size} bytes free: {line}"
-                        for line in _on_full_disk(command, disk, leave, size)]
+                bad += [
+                    f"{name}, {size} bytes free: {line}"
+                    for line in _on_full_disk(command, disk, leave, size)
+                ]
                 for path in disk.iterdir():
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return bad, f"{tried} commands, " + ("on a small disk" if leave
-                                         else "by limited files, for no disk can be mounted")
+    return bad, f"{tried} commands, " + (
+        "on a small disk" if leave else "by limited files, for no disk can be mounted"
+    )
 
 
 def _train(store, workdir):
-    return ("launch/train.py", "--store", store, "--split=cross_subject", "--workdir", workdir,
-            "--train.epochs=2", *TINY)
+    return (
+        "launch/train.py",
+        "--store",
+        store,
+        "--split=cross_subject",
+        "--workdir",
+        workdir,
+        "--train.epochs=2",
+        *TINY,
+    )
 
 
 def _need(command):
@@ -347,17 +436,21 @@ def _on_full_disk(command, disk, leave, size):
         leave(size)
         code, _, said = ended(start(*command))
     else:
+
         def limit():
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
         code, _, said = ended(start(*command, preexec_fn=limit))
     if code == 0:
         return []  # it was enough
     bad = [_sentence(code, said)]
     # A run's folder may stay, to go on with; anything else is gone.
-    left = [path.name for path in disk.rglob("*") if path.name != "filler"
-            and "train" not in command[0]
-            and path.is_file()] + [path.name for path in disk.rglob("*.partial")]
+    left = [
+        path.name
+        for path in disk.rglob("*")
+        if path.name != "filler" and "train" not in command[0] and path.is_file()
+    ] + [path.name for path in disk.rglob("*.partial")]
     if left:
         bad.append(f"left behind: {sorted(set(left))[:5]}")
     if leave:
@@ -379,28 +472,47 @@ def pipes(_, seed, folder):
     _need(_pack(folder, store, "--workers=1"))
     _need(_train(store, folder / "run"))
     chance, bad, tried = random.Random(f"pipes {seed}"), [], 0
-    streams = {"stdout closed": ">&-", "stderr closed": "2>&-", "both closed": ">&- 2>&-",
-               "stdin closed": "<&-",
-               "stdout full": "> /dev/full", "stderr full": "2> /dev/full", "head": "| head -1",
-               "gone": "| true"}
-    commands = {"pack": lambda: _pack(folder, folder / "out" / "out.h5", "--workers=2"),
-                "simulate": lambda: _simulate("--store", folder / "out" / "out.h5", "--workers=2"),
-                "inspect": lambda: ("data_prep/inspect_store.py", "--store", store),
-                "train": lambda: _train(store, folder / "out" / "run"),
-                "embed": lambda: ("launch/embed.py", "--workdir", folder / "run", "--store", store,
-                                  "--output", folder / "out" / "out.h5")}
+    streams = {
+        "stdout closed": ">&-",
+        "stderr closed": "2>&-",
+        "both closed": ">&- 2>&-",
+        "stdin closed": "<&-",
+        "stdout full": "> /dev/full",
+        "stderr full": "2> /dev/full",
+        "head": "| head -1",
+        "gone": "| true",
+    }
+    commands = {
+        "pack": lambda: _pack(folder, folder / "out" / "out.h5", "--workers=2"),
+        "simulate": lambda: _simulate("--store", folder / "out" / "out.h5", "--workers=2"),
+        "inspect": lambda: ("data_prep/inspect_store.py", "--store", store),
+        "train": lambda: _train(store, folder / "out" / "run"),
+        "embed": lambda: (
+            "launch/embed.py",
+            "--workdir",
+            folder / "run",
+            "--store",
+            store,
+            "--output",
+            folder / "out" / "out.h5",
+        ),
+    }
     for name, command in commands.items():
         for what, how in streams.items():
             tried += 1
-            bad += [f"{name}, {what}: {line}"
-                    for line in _with_streams(name, command(), how, folder, str(tried))]
+            bad += [
+                f"{name}, {what}: {line}"
+                for line in _with_streams(name, command(), how, folder, str(tried))
+            ]
         for number in (signal.SIGTERM, signal.SIGHUP):
             for _ in range(2 if name != "inspect" else 0):
                 tried += 1
                 slow = name in ("train", "embed")  # they import JAX first
                 after = chance.uniform(2, 8) if slow else chance.uniform(0.3, 1.5)
-                bad += [f"{name}, {number.name} after {after:.1f} s: {line}"
-                        for line in _signalled(name, command(), number, after, folder, str(tried))]
+                bad += [
+                    f"{name}, {number.name} after {after:.1f} s: {line}"
+                    for line in _signalled(name, command(), number, after, folder, str(tried))
+                ]
     return bad, f"{tried} commands"
 
 
@@ -416,10 +528,14 @@ def _with_streams(name, command, how, folder, token):
     with open(folder / "said", "w+") as said:
         error = "" if "2>" in how else "2>&3"
         process = subprocess.Popen(
-            ["bash", "-c", f"set -o pipefail; exec 3>&2; {line} {error} {how}"], text=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
-                                   start_new_session=True,
-                                   env=_environment(token))
+            ["bash", "-c", f"set -o pipefail; exec 3>&2; {line} {error} {how}"],
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            start_new_session=True,
+            env=_environment(token),
+        )
         code, _, _ = ended(process)
         said.seek(0)
         text = said.read()

@@ -26,12 +26,24 @@ EPOCHS = 2
 
 def small_run(store, **options) -> Run:
     """A run that takes a moment."""
-    options = {"epochs": EPOCHS, "batch_size": 2, "learning_rate": 1e-2, "buckets": 1,
-               "together": 1,
-               "checkpoint_seconds": 0.0} | options
-    return Run("usvae", USVAE.Config(units=2, decoder_units=2, latent=2), Preparation(),
-               Augmentation(),
-               training.TrainOptions(**options), store.layout, "mine", store.labels)
+    options = {
+        "epochs": EPOCHS,
+        "batch_size": 2,
+        "learning_rate": 1e-2,
+        "buckets": 1,
+        "together": 1,
+        "checkpoint_seconds": 0.0,
+    } | options
+    return Run(
+        "usvae",
+        USVAE.Config(units=2, decoder_units=2, latent=2),
+        Preparation(),
+        Augmentation(),
+        training.TrainOptions(**options),
+        store.layout,
+        "mine",
+        store.labels,
+    )
 
 
 def prepare(good):
@@ -65,8 +77,10 @@ def _load(good, folder) -> int:
     model, _, step = training.load_model(folder)
     known = weights_by_step(good)
     sound.need(step in known, f"the checkpoint of step {step}, which there never was")
-    same = [np.array_equal(one, other) and one.dtype == other.dtype
-            for one, other in zip(_weights(model), known[step], strict=True)]
+    same = [
+        np.array_equal(one, other) and one.dtype == other.dtype
+        for one, other in zip(_weights(model), known[step], strict=True)
+    ]
     sound.need(all(same), f"step {step} loads as other weights")
     return step
 
@@ -80,8 +94,11 @@ def checkpoint_bits(chance, folder, good):
     """One flipped bit in the newest checkpoint: refused, or the same weights or those before."""
     run = folder / "run"
     shutil.copytree(good / "run", run)
-    files = [path for path in _files(run / "checkpoints" / str(max(weights_by_step(good))))
-             if path.stat().st_size]
+    files = [
+        path
+        for path in _files(run / "checkpoints" / str(max(weights_by_step(good))))
+        if path.stat().st_size
+    ]
     sizes = [path.stat().st_size for path in files]
     path = chance.choices(files, sizes)[0] if chance.random() < 0.5 else chance.choice(files)
     data = bytearray(path.read_bytes())
@@ -103,9 +120,10 @@ def run_folder(chance, folder, good):
         for group in (loaded.options, loaded.training, loaded.preparation, loaded.augmentation):
             sound.options(group)
         sound.layout(loaded.layout)
-        sound.need(isinstance(loaded.split, str)
-                   and all(isinstance(name, str) for name in loaded.classes),
-                   "a split or class whose name is no text")
+        sound.need(
+            isinstance(loaded.split, str) and all(isinstance(name, str) for name in loaded.classes),
+            "a split or class whose name is no text",
+        )
         sound.need(Run.from_dict(loaded.to_dict()) == loaded, "it does not say itself again")
     elif way < 8:
         _metrics(chance, run, good)
@@ -135,8 +153,10 @@ def _metrics(chance, run, good):
     for record in kept:
         for name in ("epoch", "step", "loss"):
             number = record.get(name)
-            sound.need(type(number) in (int, float) and math.isfinite(number),
-                       f"{name} of {str(number)[:60]}")
+            sound.need(
+                type(number) in (int, float) and math.isfinite(number),
+                f"{name} of {str(number)[:60]}",
+            )
     sound.need(RunFolder(run).metrics() == kept, "the records that were kept are read as others")
 
 
@@ -153,7 +173,8 @@ def _spoil_checkpoint(chance, run):
         shutil.rmtree(chance.choice([path for path in checkpoints.rglob("*") if path.is_dir()]))
     else:
         place = checkpoints / chance.choice(
-            ("7", "x", "99999999999999999999", "-1", "3.orbax-checkpoint-tmp-0", "٣"))
+            ("7", "x", "99999999999999999999", "-1", "3.orbax-checkpoint-tmp-0", "٣")
+        )
         chance.choice((place.mkdir, place.touch))()
 
 
@@ -172,11 +193,22 @@ def _write_results(good, path):
         figures = {"top1": 0.5, "top5": 1.0, "mean_class_accuracy": 0.5, "macro_f1": 0.4, "n": 2}
         names = ("trained", "untrained", "prepared keypoints", "raw keypoints", "majority class")
         clips = {"origin": study.origin(), "epochs": EPOCHS, "rows": dict.fromkeys(names, figures)}
-        row = {"name": "LSTM", "seed": 0, "accuracy": 0.5, "n": 1, "low": 0.1, "high": 0.9,
-               "auc": None,
-               "confusion": [[1, 0], [0, 0]]}
-        videos = {"source": store.attributes["source"], "split": "videos", "options": {"folds": 0},
-                  "rows": [row, row | {"name": "bag of gestures"}, row | {"name": "majority"}]}
+        row = {
+            "name": "LSTM",
+            "seed": 0,
+            "accuracy": 0.5,
+            "n": 1,
+            "low": 0.1,
+            "high": 0.9,
+            "auc": None,
+            "confusion": [[1, 0], [0, 0]],
+        }
+        videos = {
+            "source": store.attributes["source"],
+            "split": "videos",
+            "options": {"folds": 0},
+            "rows": [row, row | {"name": "bag of gestures"}, row | {"name": "majority"}],
+        }
         videos |= {name: value for name, value in study.origin().items() if name not in videos}
     (path / "knn-1-cosine.json").write_text(json.dumps(clips))
     (path / "emotion.json").write_text(json.dumps(videos))
@@ -217,15 +249,24 @@ def results(chance, folder, good):
     json.loads(tables.to_json(result), parse_constant=_not_json)
     for row in result["rows"]:
         for figure, measured in (row["measured"] or {}).items():
-            sound.need(all(0 <= measured[part] <= 1 for part in ("mean", "low", "high")),
-                       f"{figure} of {measured}")
+            sound.need(
+                all(0 <= measured[part] <= 1 for part in ("mean", "low", "high")),
+                f"{figure} of {measured}",
+            )
 
 
 def option_classes():
     """Every dataclass of options."""
     from mgjax.evaluation.emotion import EmotionOptions
     from mgjax.models.emotion import EmotionLSTM
-    kinds = (training.TrainOptions, Preparation, Augmentation, USVAE.Config, EmotionOptions,
-             EmotionLSTM.Config)
+
+    kinds = (
+        training.TrainOptions,
+        Preparation,
+        Augmentation,
+        USVAE.Config,
+        EmotionOptions,
+        EmotionLSTM.Config,
+    )
     assert all(map(dataclasses.is_dataclass, kinds))
     return kinds

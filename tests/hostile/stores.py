@@ -23,14 +23,21 @@ SECRET = b"nobody may read this " * 200
 def write_store(path, seed=0, frames=6, classes=("rubbing", "folding")):
     """A small store that has something of everything: two videos, four clips, two splits."""
     rng, layout = np.random.default_rng(seed), skeleton.get("imigue22")
-    with StoreWriter(path, layout, unit="pixel", frames=2 * frames,
-                     source="random numbers") as writer:
+    with StoreWriter(
+        path, layout, unit="pixel", frames=2 * frames, source="random numbers"
+    ) as writer:
         for video in ("a", "b"):
             keypoints = rng.uniform(1, 700, (frames, 22, 2)).astype(np.float32)
-            writer.add_video(video, keypoints, rng.uniform(0.1, 1, (frames, 22)), fps=25,
-                             width=1280, height=720,
-                             subject=f"s{video}", emotion="positive" if video == "a"
-                             else "negative")
+            writer.add_video(
+                video,
+                keypoints,
+                rng.uniform(0.1, 1, (frames, 22)),
+                fps=25,
+                width=1280,
+                height=720,
+                subject=f"s{video}",
+                emotion="positive" if video == "a" else "negative",
+            )
             writer.add_clip(video, 0, frames, classes[0])
             writer.add_clip(video, 1, frames - 1, classes[-1])
         writer.add_split("mine", train=[0, 2], test=[1, 3])
@@ -91,8 +98,9 @@ def _paths(file):
 
 
 def _dataset(chance, file, *names):
-    return chance.choice(names or [path for path in _paths(file)
-                                   if isinstance(file[path], h5py.Dataset)])
+    return chance.choice(
+        names or [path for path in _paths(file) if isinstance(file[path], h5py.Dataset)]
+    )
 
 
 def _replace(file, name, **how):
@@ -105,14 +113,16 @@ def _soft(chance, file, folder):
     name = chance.choice(_paths(file))
     del file[name]
     file[name] = h5py.SoftLink(
-        chance.choice(("/nowhere", f"/{name}", "/frames/score", "/", "/videos/id")))
+        chance.choice(("/nowhere", f"/{name}", "/frames/score", "/", "/videos/id"))
+    )
 
 
 def _external(chance, file, folder):
     name = chance.choice(_paths(file))
     del file[name]
-    other = chance.choice((folder / "other.h5", folder / "absent.h5", folder / "secret.bin",
-                           "/dev/zero"))
+    other = chance.choice(
+        (folder / "other.h5", folder / "absent.h5", folder / "secret.bin", "/dev/zero")
+    )
     file[name] = h5py.ExternalLink(str(other), chance.choice((f"/{name}", "/", "/nowhere")))
 
 
@@ -122,12 +132,14 @@ def _hard(chance, file, folder):
 
 
 def _raw(chance, file, folder):
-    name = chance.choice(("frames/keypoints", "frames/score", "clips/label", "videos/fps",
-                          "splits/mine/train"))
+    name = chance.choice(
+        ("frames/keypoints", "frames/score", "clips/label", "videos/fps", "splits/mine/train")
+    )
     shape, kind = file[name].shape, file[name].dtype
     size = int(np.prod(shape)) * kind.itemsize
-    other = chance.choice((folder / "secret.bin", folder / "absent.bin", folder / "pipe",
-                           "/dev/zero"))
+    other = chance.choice(
+        (folder / "secret.bin", folder / "absent.bin", folder / "pipe", "/dev/zero")
+    )
     _replace(file, name, shape=shape, dtype=kind, external=[(str(other), 0, size)])
 
 
@@ -146,8 +158,14 @@ def _huge(chance, file, folder):
     data = file[name]
     kind = h5py.string_dtype() if data.dtype == object else data.dtype
     rows = chance.choice((2**20, 2**31, 2**40, 2**62))
-    _replace(file, name, shape=(rows, *data.shape[1:]), dtype=kind, chunks=(64, *data.shape[1:]),
-             maxshape=(None, *data.shape[1:]))
+    _replace(
+        file,
+        name,
+        shape=(rows, *data.shape[1:]),
+        dtype=kind,
+        chunks=(64, *data.shape[1:]),
+        maxshape=(None, *data.shape[1:]),
+    )
     if chance.random() < 0.5:  # so that the frames agree with what the videos say
         for table, column in (("videos", "start"), ("videos", "length")):
             _here(file, f"{table}/{column}")[1] = chance.choice((rows, rows - 6, 2**63 - 1))
@@ -156,10 +174,29 @@ def _huge(chance, file, folder):
 def _kind(chance, file, folder):
     name = _dataset(chance, file)
     shape = file[name].shape
-    kind = chance.choice(("f8", "f2", "i8", "u8", "i1", ">f4", ">i8", "c8", "?", "S3", "V7",
-                          "(3,)i4", "f4,i4", h5py.ref_dtype,
-                          h5py.regionref_dtype, h5py.string_dtype(), h5py.string_dtype("ascii", 4),
-                          h5py.vlen_dtype(np.int32), h5py.enum_dtype({"a": 0, "b": 1})))
+    kind = chance.choice(
+        (
+            "f8",
+            "f2",
+            "i8",
+            "u8",
+            "i1",
+            ">f4",
+            ">i8",
+            "c8",
+            "?",
+            "S3",
+            "V7",
+            "(3,)i4",
+            "f4,i4",
+            h5py.ref_dtype,
+            h5py.regionref_dtype,
+            h5py.string_dtype(),
+            h5py.string_dtype("ascii", 4),
+            h5py.vlen_dtype(np.int32),
+            h5py.enum_dtype({"a": 0, "b": 1}),
+        )
+    )
     _replace(file, name, shape=shape, dtype=kind)
 
 
@@ -182,11 +219,23 @@ def _shape(chance, file, folder):
 
 
 def _number(chance, file, folder):
-    name = _dataset(chance, file, "frames/keypoints", "frames/score", "videos/fps", "videos/width",
-                    "videos/height",
-                    "videos/start", "videos/length", "clips/video", "clips/start", "clips/length",
-                    "clips/label",
-                    "splits/mine/train", "splits/videos/test")
+    name = _dataset(
+        chance,
+        file,
+        "frames/keypoints",
+        "frames/score",
+        "videos/fps",
+        "videos/width",
+        "videos/height",
+        "videos/start",
+        "videos/length",
+        "clips/video",
+        "clips/start",
+        "clips/length",
+        "clips/label",
+        "splits/mine/train",
+        "splits/videos/test",
+    )
     values = _here(file, name)[:]
     with np.errstate(all="ignore"):
         while True:
@@ -195,7 +244,8 @@ def _number(chance, file, folder):
                 break
             except (OverflowError, ValueError):
                 values.flat[0] = chance.choice(
-                    (np.iinfo(values.dtype).min, np.iinfo(values.dtype).max))
+                    (np.iinfo(values.dtype).min, np.iinfo(values.dtype).max)
+                )
                 break
     file[name][...] = values
 
@@ -203,26 +253,35 @@ def _number(chance, file, folder):
 def _overflow(chance, file, folder):
     name = chance.choice(("clips/start", "clips/length", "videos/start", "videos/length"))
     _here(file, name)[chance.choice((0, 1, -1))] = chance.choice(
-        (2**63 - 1, -(2**63), 2**63 - 6, 2**32, 2**31 - 1))
+        (2**63 - 1, -(2**63), 2**63 - 6, 2**32, 2**31 - 1)
+    )
     if chance.random() < 0.5:
-        other = name.replace("start",
-                             "length") if "start" in name else name.replace("length", "start")
+        other = (
+            name.replace("start", "length") if "start" in name else name.replace("length", "start")
+        )
         _here(file, other)[chance.choice((0, 1, -1))] = chance.choice((2**63 - 1, 2**62, -(2**63)))
 
 
 def _text(chance, file, folder):
     name = chance.choice(("videos/id", "videos/subject", "videos/emotion", "labels"))
-    values = [value.decode() if isinstance(value, bytes) else value
-              for value in _here(file, name)[:].tolist()]
-    new = chance.choice((b"\xff\xfe", b"\xed\xa0\x80", "a\0b", "", values[0], "x" * 100_000,
-                         "\ud800", "../x", "\n"))
+    values = [
+        value.decode() if isinstance(value, bytes) else value
+        for value in _here(file, name)[:].tolist()
+    ]
+    new = chance.choice(
+        (b"\xff\xfe", b"\xed\xa0\x80", "a\0b", "", values[0], "x" * 100_000, "\ud800", "../x", "\n")
+    )
     new = new.encode("utf-8", "surrogatepass") if isinstance(new, str) else new
     data = [value.encode() for value in values]
     data[-1] = new
     fixed = chance.random() < 0.3
     try:
-        _replace(file, name, data=np.array(data, f"S{max(1, *map(len, data))}") if fixed else data,
-                 dtype=None if fixed else h5py.string_dtype())
+        _replace(
+            file,
+            name,
+            data=np.array(data, f"S{max(1, *map(len, data))}") if fixed else data,
+            dtype=None if fixed else h5py.string_dtype(),
+        )
     except ValueError:  # h5py itself writes no NUL in a text
         _replace(file, name, data=np.array(data), dtype=f"S{max(1, *map(len, data))}")
 
@@ -231,10 +290,30 @@ def _attribute(chance, file, folder):
     holder = chance.choice((file, file, file["splits/mine"]))
     name = chance.choice(list(holder.attrs))
     del holder.attrs[name]
-    new = chance.choice(("", "x", "mgjax-store", 0, 1, 2, -1, 1.5, np.nan, [1, 2], ["a", "b"],
-                         b"\xff\xfe", np.zeros((3, 3)),
-                         h5py.Empty("f4"), True, 2**63 - 1, np.bytes_(b"pixel"), file.ref, "metre",
-                         None))
+    new = chance.choice(
+        (
+            "",
+            "x",
+            "mgjax-store",
+            0,
+            1,
+            2,
+            -1,
+            1.5,
+            np.nan,
+            [1, 2],
+            ["a", "b"],
+            b"\xff\xfe",
+            np.zeros((3, 3)),
+            h5py.Empty("f4"),
+            True,
+            2**63 - 1,
+            np.bytes_(b"pixel"),
+            file.ref,
+            "metre",
+            None,
+        )
+    )
     if new is not None:
         holder.attrs[name] = new
 
@@ -267,8 +346,9 @@ def _split(chance, file, folder):
     group = file["splits"].require_group(name) if name != "." else file["splits"]
     group.attrs["of"] = chance.choice(("clips", "videos", "frames", np.bytes_(b"clips"), 3))
     for side in ("train", "test"):
-        rows = chance.choice(([0], [], [0, 1], [0.5], [2**63 - 1], [-1], [[0]], ["a"], 3,
-                              [True, False]))
+        rows = chance.choice(
+            ([0], [], [0, 1], [0.5], [2**63 - 1], [-1], [[0]], ["a"], 3, [True, False])
+        )
         if side not in group:
             group[side] = rows
 
@@ -277,19 +357,28 @@ def _chunk(chance, file, folder):
     """A compressed dataset whose chunk is not what its filters say."""
     name = chance.choice(("frames/keypoints", "frames/score", "clips/start", "videos/length"))
     values = _here(file, name)[:]
-    how = chance.choice(({"compression": "gzip"}, {"fletcher32": True}, {"scaleoffset": 2},
-                         {"compression": "lzf"},
-                         {"shuffle": True}))
+    how = chance.choice(
+        (
+            {"compression": "gzip"},
+            {"fletcher32": True},
+            {"scaleoffset": 2},
+            {"compression": "lzf"},
+            {"shuffle": True},
+        )
+    )
     data = _replace(file, name, shape=values.shape, dtype=values.dtype, chunks=values.shape, **how)
     noise = chance.choice((chance.randbytes(40), b"", b"\0" * 1000, values.tobytes()))
-    data.id.write_direct_chunk((0,) * values.ndim, noise,
-                               filter_mask=chance.choice((0, 1, 2**32 - 1)))
+    data.id.write_direct_chunk(
+        (0,) * values.ndim, noise, filter_mask=chance.choice((0, 1, 2**32 - 1))
+    )
 
 
+# fmt: off
 CHANGES = (_soft, _external, _hard, _raw, _virtual, _huge, _kind, _kind, _shape, _shape, _number,
            _number, _number,
            _overflow, _text, _text, _attribute, _attribute, _skeleton, _swap, _missing, _split,
            _chunk)
+# fmt: on
 
 
 @target("hdf5_structure", 9, prepare=prepare)
@@ -306,8 +395,15 @@ def store_structure(chance, folder, good):
             change = chance.choice(CHANGES)
             try:
                 change(chance, file, folder)
-            except (KeyError, ValueError, TypeError, OSError, RuntimeError, AttributeError,
-                    IndexError):
+            except (
+                KeyError,
+                ValueError,
+                TypeError,
+                OSError,
+                RuntimeError,
+                AttributeError,
+                IndexError,
+            ):
                 pass  # HDF5 writes no such file, or the first change took away what is changed here
     use(chance, path, folder)
 
@@ -323,8 +419,9 @@ def layout(chance, folder, good):
     path = damage.place(chance, folder / "mine.json", spoilt)
     accepted = skeleton.get(str(path))
     sound.layout(accepted)
-    sound.need(skeleton.Layout.from_json(accepted.to_json()) == accepted,
-               "it does not say itself again")
+    sound.need(
+        skeleton.Layout.from_json(accepted.to_json()) == accepted, "it does not say itself again"
+    )
     hash(accepted)
     accepted.adjacency()
     store = folder / "out.h5"
@@ -332,8 +429,9 @@ def layout(chance, folder, good):
         shape = 2, len(accepted)
         writer.add_video("a", np.zeros((*shape, accepted.dimensions)), np.zeros(shape))
     with Store(store) as opened:
-        sound.need(opened.layout == accepted,
-                   "a store says another layout than it was written with")
+        sound.need(
+            opened.layout == accepted, "a store says another layout than it was written with"
+        )
 
 
 # Vectors of clips
@@ -356,36 +454,61 @@ def _vectors(ending) -> bytes:
 
 
 def _vector_rows(video, clip, vector):
-    return [["video", "clip", "p0", "p1", "p2"],
-            *([id, str(number), *map(str, row)] for id, number,
-              row in zip(video, clip, vector.tolist()))]
+    return [
+        ["video", "clip", "p0", "p1", "p2"],
+        *(
+            [id, str(number), *map(str, row)]
+            for id, number, row in zip(video, clip, vector.tolist())
+        ),
+    ]
 
 
 def _odd_arrays(chance) -> dict:
     """The three arrays, one of them of another kind, shape or value."""
-    arrays = {"video": np.array(["a", "a", "b", "b"]), "clip": np.array([0, 1, 0, 1]),
-              "vector": np.eye(4, 3)}
+    arrays = {
+        "video": np.array(["a", "a", "b", "b"]),
+        "clip": np.array([0, 1, 0, 1]),
+        "vector": np.eye(4, 3),
+    }
     name = chance.choice(list(arrays))
-    arrays[name] = chance.choice((
-        np.zeros((4, 3), "M8[s]"), np.full((4, 3), np.nan), np.full((4, 3), 1e300),
-        np.zeros((4, 0)), np.zeros((0, 3)),
-        np.zeros(4), np.zeros(()), np.array([0, 1, 0, 2**63 - 1]), np.array([0, 1, 0, -1]),
-        np.array([0, 0, 0, 0]),
-        np.array([0.0, 1, 0, 1]), np.array(["0", "1", "0", "1"]),
-        np.array([b"a", b"a", b"b", b"\xff"]),
-        np.array(["a", None, "b", 3], dtype=object), np.zeros((4, 3), bool),
-        np.zeros((4, 3), complex),
-        np.zeros(4, "f4,i4"), np.zeros((1,) * 20), np.zeros((4, 3), "f2")))
+    arrays[name] = chance.choice(
+        (
+            np.zeros((4, 3), "M8[s]"),
+            np.full((4, 3), np.nan),
+            np.full((4, 3), 1e300),
+            np.zeros((4, 0)),
+            np.zeros((0, 3)),
+            np.zeros(4),
+            np.zeros(()),
+            np.array([0, 1, 0, 2**63 - 1]),
+            np.array([0, 1, 0, -1]),
+            np.array([0, 0, 0, 0]),
+            np.array([0.0, 1, 0, 1]),
+            np.array(["0", "1", "0", "1"]),
+            np.array([b"a", b"a", b"b", b"\xff"]),
+            np.array(["a", None, "b", 3], dtype=object),
+            np.zeros((4, 3), bool),
+            np.zeros((4, 3), complex),
+            np.zeros(4, "f4,i4"),
+            np.zeros((1,) * 20),
+            np.zeros((4, 3), "f2"),
+        )
+    )
     return arrays
 
 
 def _hostile_zip(chance) -> bytes:
     """An npz whose arrays say that they are larger than they are, or whose members are odd."""
     import zipfile
+
     shape = chance.choice(((10**9, 10**3), (2**62,), (4, 2**40), (-1,), (10**30,)))
-    header = str({"descr": chance.choice(("<f4", "|O", "<U1", "<f8", "[('a', '<f4')]")),
-                  "fortran_order": False,
-                  "shape": shape}).encode()
+    header = str(
+        {
+            "descr": chance.choice(("<f4", "|O", "<U1", "<f8", "[('a', '<f4')]")),
+            "fortran_order": False,
+            "shape": shape,
+        }
+    ).encode()
     member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 100
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as file:
@@ -421,8 +544,11 @@ def vectors_of_clips(chance, folder, good):
     path = damage.place(chance, folder / f"vectors{ending}", data)
     with Store(good / "store.h5") as store:
         vectors, what = clip_vectors.file_vectors(path, store, np.arange(len(store.clips)))
-    sound.need(vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == 4,
-               f"vectors {vectors.shape}")
-    sound.need(vectors.shape[1] > 0 and np.isfinite(vectors).all(),
-               "a vector that is empty or not finite")
+    sound.need(
+        vectors.dtype == np.float32 and vectors.ndim == 2 and len(vectors) == 4,
+        f"vectors {vectors.shape}",
+    )
+    sound.need(
+        vectors.shape[1] > 0 and np.isfinite(vectors).all(), "a vector that is empty or not finite"
+    )
     json.dumps(what)

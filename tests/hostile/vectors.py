@@ -1,4 +1,6 @@
-"""Files of clips' vectors as no honest program writes them: plain functions of a `random.Random`."""
+"""Files of clips' vectors as no honest program writes them: plain functions of a
+`random.Random`.
+"""
 
 import csv
 import io
@@ -18,13 +20,21 @@ def columns(random: random.Random) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Sound ids, clips' numbers and vectors of a few clips."""
     count, width = random.randrange(1, 6), random.randrange(1, 4)
     values = [[random.random() for _ in range(width)] for _ in range(count)]
-    return [f"{i // 2:04}" for i in range(count)], np.arange(count) % 2, np.array(values, np.float32)
+    return (
+        [f"{i // 2:04}" for i in range(count)],
+        np.arange(count) % 2,
+        np.array(values, np.float32),
+    )
 
 
 def npy(array: np.ndarray, shape: str | None = None, descr: str | None = None) -> bytes:
     """An array as .npy, with a false shape or type where one is given."""
     file = io.BytesIO()
-    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    header = {
+        "descr": np.lib.format.dtype_to_descr(array.dtype),
+        "fortran_order": False,
+        "shape": array.shape,
+    }
     np.lib.format.write_array_header_1_0(file, header)
     written = file.getvalue()
     if shape or descr:
@@ -42,11 +52,39 @@ def npz(random: random.Random) -> bytes:
     array = {"video": np.array(ids), "clip": clip, "vector": vector}[name]
     kind = random.randrange(9)
     if kind == 0:
-        parts[name] = npy(array, shape=random.choice(["(2**60,)", "(1152921504606846976, 4)", "(-1,)", "(10**30,)", "()",
-                                                      "(3", "[" * 3000, "(True,)", "(0, 5)"]))
+        parts[name] = npy(
+            array,
+            shape=random.choice(
+                [
+                    "(2**60,)",
+                    "(1152921504606846976, 4)",
+                    "(-1,)",
+                    "(10**30,)",
+                    "()",
+                    "(3",
+                    "[" * 3000,
+                    "(True,)",
+                    "(0, 5)",
+                ]
+            ),
+        )
     elif kind == 1:
-        parts[name] = npy(array, descr=random.choice(["'|O'", "'<V8'", "[('a', '<f4')]", "'<U0'", "'>f8'", "'<m8[s]'",
-                                                      "'x'", "'<c8'", "'|b1'"]))
+        parts[name] = npy(
+            array,
+            descr=random.choice(
+                [
+                    "'|O'",
+                    "'<V8'",
+                    "[('a', '<f4')]",
+                    "'<U0'",
+                    "'>f8'",
+                    "'<m8[s]'",
+                    "'x'",
+                    "'<c8'",
+                    "'|b1'",
+                ]
+            ),
+        )
     elif kind == 2:
         file = io.BytesIO()
         np.save(file, np.array([{"a": 1}], object), allow_pickle=True)
@@ -56,7 +94,9 @@ def npz(random: random.Random) -> bytes:
     elif kind == 4:
         parts[name] = random.randbytes(random.randrange(200))
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+    with zipfile.ZipFile(
+        file, "w", random.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+    ) as archive:
         for part, data in parts.items():
             archive.writestr(f"{part}.npy", data)
     return damaged(random, file.getvalue()) if kind > 5 else file.getvalue()
@@ -77,7 +117,7 @@ def damaged(random: random.Random, data: bytes) -> bytes:
     """The bytes with some bits turned, or cut short, or encrypted by word only."""
     kind = random.randrange(4)
     if kind == 0:
-        return data[:random.randrange(len(data))]
+        return data[: random.randrange(len(data))]
     if kind == 1:
         return encrypted(data)
     data = bytearray(data)
@@ -90,15 +130,36 @@ def table(random: random.Random) -> bytes:
     """A CSV table with something strange in it."""
     ids, clip, vector = columns(random)
     rows = [["video", "clip", *(f"p{i}" for i in range(vector.shape[1]))]]
-    rows += [[id, number, *numbers] for id, number, numbers in zip(ids, clip.tolist(), vector.tolist())]
+    rows += [
+        [id, number, *numbers] for id, number, numbers in zip(ids, clip.tolist(), vector.tolist())
+    ]
     row = random.choice(rows)
     row[random.randrange(len(row))] = random.choice(
-        ["", "\0", "1" * 5000, "9" * 310, "-1", "1e400", "nan", "inf", "x" * 200_000, "1,5", '"', "\n", "1_0", "é", "0x1"])
+        [
+            "",
+            "\0",
+            "1" * 5000,
+            "9" * 310,
+            "-1",
+            "1e400",
+            "nan",
+            "inf",
+            "x" * 200_000,
+            "1,5",
+            '"',
+            "\n",
+            "1_0",
+            "é",
+            "0x1",
+        ]
+    )
     if random.random() < 0.3:
         row.append("more")
     text = io.StringIO()
     csv.writer(text, delimiter=random.choice(",,,;\t")).writerows(rows)
-    data = text.getvalue().encode(random.choice(["utf-8", "utf-8-sig", "utf-16", "latin1"]), "replace")
+    data = text.getvalue().encode(
+        random.choice(["utf-8", "utf-8-sig", "utf-16", "latin1"]), "replace"
+    )
     return damaged(random, data) if random.random() < 0.3 else data
 
 
@@ -123,7 +184,9 @@ def hdf5(random: random.Random, path: pathlib.Path):
             layout[:] = h5py.VirtualSource("/nowhere.h5", "x", (4,))
             file.create_virtual_dataset(name, layout)
         elif kind == 4:
-            file.create_dataset(name, random.choice([(2**40,), (2**20, 2**20), (7,), ()]), np.float32)
+            file.create_dataset(
+                name, random.choice([(2**40,), (2**20, 2**20), (7,), ()]), np.float32
+            )
         elif kind == 5:
             file.create_dataset(name, (2**36,), np.float32, chunks=(2**10,), compression="gzip")
         elif kind == 6:
@@ -152,10 +215,16 @@ def results(random: random.Random, sound: dict) -> bytes:
     found = json.loads(json.dumps(sound))
     place = found
     while isinstance(place, (dict, list)) and place:
-        key = random.choice(list(place)) if isinstance(place, dict) else random.randrange(len(place))
+        key = (
+            random.choice(list(place)) if isinstance(place, dict) else random.randrange(len(place))
+        )
         if random.random() < 0.4 or not isinstance(place[key], (dict, list)):
-            place[key] = random.choice([None, -1, 2.5, "x", [], {}, float("nan"), True, 10**400, [1]])
+            place[key] = random.choice(
+                [None, -1, 2.5, "x", [], {}, float("nan"), True, 10**400, [1]]
+            )
             break
         place = place[key]
     data = json.dumps(found).encode()
-    return random.choice([data, data, data[:-3], b"[" * 100_000, b"\xff" + data, data.replace(b"1", b"1" * 5000, 1)])
+    return random.choice(
+        [data, data, data[:-3], b"[" * 100_000, b"\xff" + data, data.replace(b"1", b"1" * 5000, 1)]
+    )

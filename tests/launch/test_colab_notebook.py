@@ -1,4 +1,6 @@
-"""The Colab notebook: a clean file, and its cells do what they say, run one after the other as plain Python."""
+"""The Colab notebook: a clean file, and its cells do what they say, run one after the other as
+plain Python.
+"""
 
 import dataclasses
 import json
@@ -15,7 +17,8 @@ from mgjax import models
 from mgjax.training import TrainOptions
 from mgjax.transforms import Augmentation, Preparation
 
-# Runs the code cells whose numbers are given, in one namespace, as a kernel does. What precedes may replace things.
+# Runs the code cells whose numbers are given, in one namespace, as a kernel does. What precedes
+# may replace things.
 DRIVER = """
 import json, sys
 {before}
@@ -30,7 +33,8 @@ for number in {numbers!r}:
     print(f"== code cell {{number}} done", flush=True)
 """
 
-# pip stands still, and h5py seems not to be there until it was called; what it was called with is printed.
+# pip stands still, and h5py seems not to be there until it was called; what it was called with is
+# printed.
 WITHOUT_H5PY = """
 import subprocess
 from importlib import metadata
@@ -53,18 +57,36 @@ def notebook(root):
 
 
 def execute(root, folder, numbers, before="", replaced=None):
-    """Run code cells in a process of its own, in a folder, the checkout found by nothing but the notebook itself."""
-    driver = DRIVER.format(path=str(root / "launch" / "colab_tpu.ipynb"), numbers=list(numbers), before=before,
-                           replaced=replaced or {})
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "REPOSITORY")}
+    """Run code cells in a process of its own, in a folder, the checkout found by nothing but the
+    notebook itself.
+    """
+    driver = DRIVER.format(
+        path=str(root / "launch" / "colab_tpu.ipynb"),
+        numbers=list(numbers),
+        before=before,
+        replaced=replaced or {},
+    )
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "REPOSITORY")
+    }
     environment |= {"MGJAX_NOTEBOOK_SMALL": "1", "JAX_PLATFORMS": "cpu"}
-    return subprocess.run([sys.executable, "-c", driver], cwd=folder, env=environment, capture_output=True, text=True,
-                          timeout=300)
+    return subprocess.run(
+        [sys.executable, "-c", driver],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 @pytest.fixture(scope="module")
 def executed(root, notebook, tmp_path_factory):
-    """All cells run in a new folder with the checkout beside, and the training cell once more; folder and result."""
+    """All cells run in a new folder with the checkout beside, and the training cell once more;
+    folder and result.
+    """
     folder = tmp_path_factory.mktemp("colab")
     (folder / "mgjax").symlink_to(root)
     count = sum(cell["cell_type"] == "code" for cell in notebook["cells"])
@@ -80,7 +102,9 @@ def test_the_file_is_a_clean_notebook_for_a_tpu(notebook):
     assert metadata["kernelspec"]["name"] == "python3" and metadata["kernelspec"]["display_name"]
     for cell in notebook["cells"]:
         assert cell["cell_type"] in ("code", "markdown")
-        assert isinstance(cell["metadata"], dict) and all(isinstance(line, str) for line in cell["source"])
+        assert isinstance(cell["metadata"], dict) and all(
+            isinstance(line, str) for line in cell["source"]
+        )
         if cell["cell_type"] == "code":
             assert cell["outputs"] == [] and cell["execution_count"] is None
             compile("".join(cell["source"]), "cell", "exec")  # pure Python: no ! and no %
@@ -90,22 +114,37 @@ def test_the_file_is_a_clean_notebook_for_a_tpu(notebook):
 
 def test_a_trained_run_a_table_and_pictures(executed):
     work, said = executed
-    metrics = [json.loads(line) for line in (work / "run" / "metrics.jsonl").read_text().splitlines()]
+    metrics = [
+        json.loads(line) for line in (work / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [record["epoch"] for record in metrics] == [0, 1]
     assert (work / "run" / "checkpoints" / str(metrics[-1]["step"])).is_dir()
     table = json.loads((work / "probe.json").read_text())
     assert table["n_train"] + table["n_test"] == 24 and table["step"] == metrics[-1]["step"]
     assert table["ci95"][0] <= table["top1"] <= table["ci95"][1]
-    for words in ("95 % interval", "untrained", "raw keypoints", "majority class", f"n = {table['n_test']} test clips"):
+    for words in (
+        "95 % interval",
+        "untrained",
+        "raw keypoints",
+        "majority class",
+        f"n = {table['n_test']} test clips",
+    ):
         assert words in said, words
-    heads = {"loss.png": b"\x89PNG", "confusion.png": b"\x89PNG", "embeddings.png": b"\x89PNG",
-             "reconstruction.gif": b"GIF8"}
+    heads = {
+        "loss.png": b"\x89PNG",
+        "confusion.png": b"\x89PNG",
+        "embeddings.png": b"\x89PNG",
+        "reconstruction.gif": b"GIF8",
+    }
     assert {path.name: path.read_bytes()[:4] for path in (work / "pictures").iterdir()} == heads
 
 
 def test_it_says_which_jax_and_device_it_uses_and_cells_can_be_run_again(executed):
     _, said = executed
-    assert f"jax {jax.__version__}" in said and "No TPU is here: the cells below run on the cpu." in said
+    assert (
+        f"jax {jax.__version__}" in said
+        and "No TPU is here: the cells below run on the cpu." in said
+    )
     again = said.split("== code cell 5 done")[1]
     assert "resuming at step" in again and "epoch " not in again
 
@@ -113,8 +152,12 @@ def test_it_says_which_jax_and_device_it_uses_and_cells_can_be_run_again(execute
 def test_the_options_are_the_quickstart_recipe(root, executed):
     options = json.loads((executed[0] / "run" / "run.json").read_text())
     assert options["model"] == "usvae" and options["split"] == "cross_subject"
-    groups = {"usvae": (models.get("usvae").Config, "options"), "prepare": (Preparation, "preparation"),
-              "augment": (Augmentation, "augmentation"), "train": (TrainOptions, "training")}
+    groups = {
+        "usvae": (models.get("usvae").Config, "options"),
+        "prepare": (Preparation, "preparation"),
+        "augment": (Augmentation, "augmentation"),
+        "train": (TrainOptions, "training"),
+    }
     expected = {group: dataclasses.asdict(kind()) for group, (kind, _) in groups.items()}
     recipe = (root / "launch" / "recipes" / "quickstart.flags").read_text()
     for flag in shlex.split(recipe, comments=True):
@@ -136,13 +179,19 @@ def test_pip_gets_the_installed_versions_as_constraints(root, tmp_path):
     constraints = tmp_path / "quickstart" / "small" / "constraints.txt"
     assert command[command.index("--constraint") + 1] == str(constraints)
     lines = constraints.read_text().splitlines()
-    assert f"jax=={jax.__version__}" in lines and {"jaxlib", "flax", "numpy"} <= {each.split("==")[0] for each in lines}
+    assert f"jax=={jax.__version__}" in lines and {"jaxlib", "flax", "numpy"} <= {
+        each.split("==")[0] for each in lines
+    }
 
 
-@pytest.mark.parametrize("code, drifted, words", [
-    (1, "", "pip could not install mgjax's packages beside jax=="),
-    (0, "99.0", "and is now 99.0: delete this runtime and begin again"),
-], ids=["pip fails", "a version changed"])
+@pytest.mark.parametrize(
+    "code, drifted, words",
+    [
+        (1, "", "pip could not install mgjax's packages beside jax=="),
+        (0, "99.0", "and is now 99.0: delete this runtime and begin again"),
+    ],
+    ids=["pip fails", "a version changed"],
+)
 def test_a_bad_installation_ends_in_one_sentence(root, tmp_path, code, drifted, words):
     (tmp_path / "mgjax").symlink_to(root)
     result = execute(root, tmp_path, [0, 1], WITHOUT_H5PY.format(code=code, drifted=drifted))
@@ -154,7 +203,9 @@ def test_the_code_is_cloned_or_unpacked_or_asked_for(root, tmp_path):
     nowhere = tmp_path / "nowhere"
     nowhere.mkdir()
     missing = execute(root, nowhere, [0])
-    assert missing.returncode == 1 and "no checkout of mgjax is here; set REPOSITORY" in missing.stderr
+    assert (
+        missing.returncode == 1 and "no checkout of mgjax is here; set REPOSITORY" in missing.stderr
+    )
     assert len(missing.stderr.splitlines()) == 1 and not list(nowhere.iterdir())
 
     origin = tmp_path / "origin"
@@ -167,7 +218,9 @@ def test_the_code_is_cloned_or_unpacked_or_asked_for(root, tmp_path):
     shutil.copytree(origin, tmp_path / "packed" / "mgjax-main")
     shutil.make_archive(str(zipped / "mgjax"), "zip", tmp_path / "packed")
     unpacked = execute(root, zipped, [0])
-    assert unpacked.returncode == 0 and f"code: {zipped / 'mgjax-main'}" in unpacked.stdout, unpacked.stderr
+    assert unpacked.returncode == 0 and f"code: {zipped / 'mgjax-main'}" in unpacked.stdout, (
+        unpacked.stderr
+    )
 
     if not shutil.which("git"):
         pytest.skip("git is not here: cloning is not tested")
@@ -178,5 +231,14 @@ def test_the_code_is_cloned_or_unpacked_or_asked_for(root, tmp_path):
     assert cloned.returncode == 0 and f"code: {nowhere / 'mgjax'}" in cloned.stdout, cloned.stderr
     shutil.rmtree(nowhere)
     nowhere.mkdir()
-    failed = execute(root, nowhere, [0], replaced={'REPOSITORY = ""': f"REPOSITORY = {(tmp_path / 'no').as_uri()!r}"})
-    assert failed.returncode == 1 and "no: cannot be cloned (" in failed.stderr and "Traceback" not in failed.stderr
+    failed = execute(
+        root,
+        nowhere,
+        [0],
+        replaced={'REPOSITORY = ""': f"REPOSITORY = {(tmp_path / 'no').as_uri()!r}"},
+    )
+    assert (
+        failed.returncode == 1
+        and "no: cannot be cloned (" in failed.stderr
+        and "Traceback" not in failed.stderr
+    )

@@ -1,4 +1,6 @@
-"""The scripts as a user runs them: the whole way on tiny data, and bad input ending in one sentence."""
+"""The scripts as a user runs them: the whole way on tiny data, and bad input ending in one
+sentence.
+"""
 
 import json
 import pathlib
@@ -12,28 +14,68 @@ import pytest
 
 from data_prep import pack_openpose, simulate
 
-TINY = ["--usvae.units=8", "--usvae.decoder_units=8", "--usvae.latent=8", "--train.epochs=2", "--train.batch_size=16",
-        "--train.buckets=2", "--prepare.centre=frame", "--prepare.velocity=2"]
+TINY = [
+    "--usvae.units=8",
+    "--usvae.decoder_units=8",
+    "--usvae.latent=8",
+    "--train.epochs=2",
+    "--train.batch_size=16",
+    "--train.buckets=2",
+    "--prepare.centre=frame",
+    "--prepare.velocity=2",
+]
 
 
 def run(root, script, *arguments, cwd=None):
-    return subprocess.run([sys.executable, str(root / script), *map(str, arguments)], capture_output=True, text=True,
-                          timeout=300, cwd=cwd)
+    return subprocess.run(
+        [sys.executable, str(root / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=cwd,
+    )
 
 
 @pytest.fixture(scope="module")
 def way(root, tmp_path_factory):
     """A folder with a simulated store and a finished run on it, made by the scripts."""
     folder = tmp_path_factory.mktemp("way")
-    made = run(root, "data_prep/simulate.py", "--output", folder / "interviews", "--videos=4", "--subjects=4",
-               "--clips_per_video=6", "--seed=1")
+    made = run(
+        root,
+        "data_prep/simulate.py",
+        "--output",
+        folder / "interviews",
+        "--videos=4",
+        "--subjects=4",
+        "--clips_per_video=6",
+        "--seed=1",
+    )
     assert made.returncode == 0, made.stderr
-    packed = run(root, "data_prep/pack_openpose.py", "--input", folder / "interviews" / "openpose", "--output",
-                 folder / "store.h5", "--layout=imigue22", "--workers=1",
-                 "--videos", folder / "interviews" / "videos.csv", "--clips", folder / "interviews" / "clips.csv")
+    packed = run(
+        root,
+        "data_prep/pack_openpose.py",
+        "--input",
+        folder / "interviews" / "openpose",
+        "--output",
+        folder / "store.h5",
+        "--layout=imigue22",
+        "--workers=1",
+        "--videos",
+        folder / "interviews" / "videos.csv",
+        "--clips",
+        folder / "interviews" / "clips.csv",
+    )
     assert packed.returncode == 0, packed.stderr
-    trained = run(root, "launch/train.py", "--store", folder / "store.h5", "--split=cross_subject", "--workdir",
-                  folder / "run", *TINY)
+    trained = run(
+        root,
+        "launch/train.py",
+        "--store",
+        folder / "store.h5",
+        "--split=cross_subject",
+        "--workdir",
+        folder / "run",
+        *TINY,
+    )
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.count("epoch ") == 2 and "I0" not in trained.stderr
     assert "found again, changed a lot: trained" in trained.stdout
@@ -46,68 +88,214 @@ def test_the_whole_way(root, way):
     (way / "pictures").mkdir()
     for old in (output, way / "pictures" / "loss.png", way / "embeddings.h5"):
         old.write_text("old")
-    probed = run(root, "launch/probe.py", "--workdir", way / "run", "--store", way / "store.h5",
-                 "--split=cross_subject", "--output", output, "--pictures", way / "pictures")
+    probed = run(
+        root,
+        "launch/probe.py",
+        "--workdir",
+        way / "run",
+        "--store",
+        way / "store.h5",
+        "--split=cross_subject",
+        "--output",
+        output,
+        "--pictures",
+        way / "pictures",
+    )
     assert probed.returncode == 0, probed.stderr
     for old in ("probe.json", "pictures/loss.png"):
         assert f"note: {way / old} is there and will be replaced" in probed.stderr
     result = json.loads(output.read_text())
-    for key in ("top1", "top5", "mean_class_accuracy", "macro_f1", "k", "metric", "n_train", "n_test", "ci95",
-                "feature", "step", "untrained_top1"):
+    for key in (
+        "top1",
+        "top5",
+        "mean_class_accuracy",
+        "macro_f1",
+        "k",
+        "metric",
+        "n_train",
+        "n_test",
+        "ci95",
+        "feature",
+        "step",
+        "untrained_top1",
+    ):
         assert key in result, key
     assert result["n_train"] + result["n_test"] == 24
     assert result["ci95"][0] <= result["top1"] <= result["ci95"][1]
-    for word in ("trained", "untrained", "prepared keypoints", "raw keypoints", "majority class",
-                 f"n = {result['n_test']}"):
+    for word in (
+        "trained",
+        "untrained",
+        "prepared keypoints",
+        "raw keypoints",
+        "majority class",
+        f"n = {result['n_test']}",
+    ):
         assert word in probed.stdout
     assert {path.name for path in (way / "pictures").iterdir()} == {
-        "loss.png", "confusion.png", "embeddings.png", "reconstruction.gif"}
-    embedded = run(root, "launch/embed.py", "--workdir", way / "run", "--store", way / "store.h5",
-                   "--output", way / "embeddings.h5")
+        "loss.png",
+        "confusion.png",
+        "embeddings.png",
+        "reconstruction.gif",
+    }
+    embedded = run(
+        root,
+        "launch/embed.py",
+        "--workdir",
+        way / "run",
+        "--store",
+        way / "store.h5",
+        "--output",
+        way / "embeddings.h5",
+    )
     assert embedded.returncode == 0, embedded.stderr
     assert "embeddings.h5 is there and will be replaced" in embedded.stderr
     with h5py.File(way / "embeddings.h5") as file:
         assert file["embedding"].shape == (24, 16) and np.isfinite(file["embedding"][:]).all()
         assert len(file["video"]) == 24 and file.attrs["model"] == "usvae"
-    again = run(root, "launch/train.py", "--store", way / "store.h5", "--split=cross_subject",
-                "--workdir", way / "run", "--nocheck", *TINY)
-    assert again.returncode == 0 and "resuming at step" in again.stdout and "epoch " not in again.stdout
+    again = run(
+        root,
+        "launch/train.py",
+        "--store",
+        way / "store.h5",
+        "--split=cross_subject",
+        "--workdir",
+        way / "run",
+        "--nocheck",
+        *TINY,
+    )
+    assert (
+        again.returncode == 0
+        and "resuming at step" in again.stdout
+        and "epoch " not in again.stdout
+    )
     assert "found again" not in again.stdout
 
 
-# What is changed, the script, its flags (folder/ stands for the prepared folder) and words of the sentence.
+# What is changed, the script, its flags (folder/ stands for the prepared folder) and words of the
+# sentence. fmt: off
 BAD = {
     "unknown flag": ("train", ["--epochs=3"], "Unknown command line flag 'epochs'"),
     "no workdir": ("train", ["--store=folder/store.h5", "--split=cross_subject"], "workdir"),
-    "a stray argument": ("train", ["stray", "--store=folder/store.h5", "--split=a", "--workdir=folder/x"], "'stray'"),
-    "no such store": ("train", ["--store=folder/none.h5", "--split=a", "--workdir=folder/x"], "none.h5: no such store"),
-    "a store cut short": ("train", ["--store=folder/cut.h5", "--split=a", "--workdir=folder/x"],
-                          "cut.h5: not a readable"),
-    "unknown split": ("train", ["--store=folder/store.h5", "--split=mine", "--workdir=folder/x"],
-                      "no split 'mine'; this store has: all, cross_subject"),
-    "unknown model": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--model=gpt",
-                                "--workdir=folder/x"], "unknown model 'gpt'"),
-    "3D option on 2D data": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--prepare.axes=all",
-                                       "--workdir=folder/x"], "needs 3D keypoints"),
-    "impossible option": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--train.epochs=0",
-                                    "--workdir=folder/x"], "epochs is 0"),
-    "another run's folder": ("train", ["--store=folder/store.h5", "--split=cross_subject", "--workdir=folder/run"],
-                             "holds a run with"),
-    "no run": ("probe", ["--workdir=folder/interviews", "--store=folder/store.h5", "--split=cross_subject",
-                         "--output=folder/p.json"], "interviews: holds no run"),
-    "no such step": ("probe", ["--workdir=folder/run", "--store=folder/store.h5", "--split=cross_subject", "--step=1",
-                               "--output=folder/p.json"], "no checkpoint of step 1"),
-    "no output folder": ("probe", ["--workdir=folder/run", "--store=folder/store.h5", "--split=cross_subject",
-                                   "--output=folder/none/p.json"], "no such folder to write p.json"),
-    "another layout": ("probe", ["--workdir=folder/run", "--store=folder/other.h5", "--split=cross_subject",
-                                 "--output=folder/p.json"], "layout 'body25'"),
-    "too many neighbours": ("probe", ["--workdir=folder/run", "--store=folder/store.h5", "--split=cross_subject",
-                                      "--k=1000", "--output=folder/p.json"], "k is 1000"),
-    "unknown feature": ("probe", ["--workdir=folder/run", "--store=folder/store.h5", "--split=cross_subject",
-                                  "--feature=soul", "--output=folder/p.json"], "soul"),
-    "damaged checkpoint": ("embed", ["--workdir=folder/spoilt", "--store=folder/store.h5", "--output=folder/e.h5"],
-                           "damaged: "),
+    "a stray argument": (
+        "train",
+        ["stray", "--store=folder/store.h5", "--split=a", "--workdir=folder/x"],
+        "'stray'",
+    ),
+    "no such store": (
+        "train",
+        ["--store=folder/none.h5", "--split=a", "--workdir=folder/x"],
+        "none.h5: no such store",
+    ),
+    "a store cut short": (
+        "train",
+        ["--store=folder/cut.h5", "--split=a", "--workdir=folder/x"],
+        "cut.h5: not a readable",
+    ),
+    "unknown split": (
+        "train",
+        ["--store=folder/store.h5", "--split=mine", "--workdir=folder/x"],
+        "no split 'mine'; this store has: all, cross_subject",
+    ),
+    "unknown model": (
+        "train",
+        ["--store=folder/store.h5", "--split=cross_subject", "--model=gpt", "--workdir=folder/x"],
+        "unknown model 'gpt'",
+    ),
+    "3D option on 2D data": (
+        "train",
+        [
+            "--store=folder/store.h5",
+            "--split=cross_subject",
+            "--prepare.axes=all",
+            "--workdir=folder/x",
+        ],
+        "needs 3D keypoints",
+    ),
+    "impossible option": (
+        "train",
+        [
+            "--store=folder/store.h5",
+            "--split=cross_subject",
+            "--train.epochs=0",
+            "--workdir=folder/x",
+        ],
+        "epochs is 0",
+    ),
+    "another run's folder": (
+        "train",
+        ["--store=folder/store.h5", "--split=cross_subject", "--workdir=folder/run"],
+        "holds a run with",
+    ),
+    "no run": (
+        "probe",
+        [
+            "--workdir=folder/interviews",
+            "--store=folder/store.h5",
+            "--split=cross_subject",
+            "--output=folder/p.json",
+        ],
+        "interviews: holds no run",
+    ),
+    "no such step": (
+        "probe",
+        [
+            "--workdir=folder/run",
+            "--store=folder/store.h5",
+            "--split=cross_subject",
+            "--step=1",
+            "--output=folder/p.json",
+        ],
+        "no checkpoint of step 1",
+    ),
+    "no output folder": (
+        "probe",
+        [
+            "--workdir=folder/run",
+            "--store=folder/store.h5",
+            "--split=cross_subject",
+            "--output=folder/none/p.json",
+        ],
+        "no such folder to write p.json",
+    ),
+    "another layout": (
+        "probe",
+        [
+            "--workdir=folder/run",
+            "--store=folder/other.h5",
+            "--split=cross_subject",
+            "--output=folder/p.json",
+        ],
+        "layout 'body25'",
+    ),
+    "too many neighbours": (
+        "probe",
+        [
+            "--workdir=folder/run",
+            "--store=folder/store.h5",
+            "--split=cross_subject",
+            "--k=1000",
+            "--output=folder/p.json",
+        ],
+        "k is 1000",
+    ),
+    "unknown feature": (
+        "probe",
+        [
+            "--workdir=folder/run",
+            "--store=folder/store.h5",
+            "--split=cross_subject",
+            "--feature=soul",
+            "--output=folder/p.json",
+        ],
+        "soul",
+    ),
+    "damaged checkpoint": (
+        "embed",
+        ["--workdir=folder/spoilt", "--store=folder/store.h5", "--output=folder/e.h5"],
+        "damaged: ",
+    ),
 }
+# fmt: on
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +305,13 @@ def bad_way(way, tmp_path_factory):
     (way / "cut.h5").write_bytes(whole[: len(whole) // 3])
     other = simulate.simulate(0, videos=2, subjects=2, clips_per_video=2)
     simulate.write_openpose(other, way / "other")
-    pack_openpose.pack(way / "other" / "openpose", way / "other.h5", "body25", videos=way / "other" / "videos.csv",
-                       clips=way / "other" / "clips.csv")
+    pack_openpose.pack(
+        way / "other" / "openpose",
+        way / "other.h5",
+        "body25",
+        videos=way / "other" / "videos.csv",
+        clips=way / "other" / "clips.csv",
+    )
     shutil.copytree(way / "run", way / "spoilt")
     for path in (way / "spoilt" / "checkpoints").rglob("d/*"):
         path.write_bytes(b"")

@@ -36,7 +36,10 @@ def test_it_equals_a_plain_loop(model, vectors):
                 hidden = sigmoid(o) * np.tanh(cell)
                 outputs.append(hidden)
             sequence = outputs
-        return hidden @ np.asarray(model.readout.kernel[...])[:, 0] + np.asarray(model.readout.bias[...])[0]
+        return (
+            hidden @ np.asarray(model.readout.kernel[...])[:, 0]
+            + np.asarray(model.readout.bias[...])[0]
+        )
 
     expected = [one(np.asarray(vectors[row, :count])) for row, count in enumerate(LENGTH)]
     np.testing.assert_allclose(model(vectors, LENGTH), expected, atol=1e-5)
@@ -44,19 +47,33 @@ def test_it_equals_a_plain_loop(model, vectors):
 
 def test_what_lies_past_the_end_counts_for_nothing(model, vectors):
     there = (jnp.arange(7) < LENGTH[:, None])[..., None]
-    np.testing.assert_array_equal(model(jnp.where(there, vectors, 9.0), LENGTH), model(vectors, LENGTH))
+    np.testing.assert_array_equal(
+        model(jnp.where(there, vectors, 9.0), LENGTH), model(vectors, LENGTH)
+    )
     longer = jnp.pad(vectors, ((0, 0), (0, 5), (0, 0)))
     np.testing.assert_allclose(model(longer, LENGTH), model(vectors, LENGTH), atol=1e-6)
 
 
 def test_dropping_is_random_and_only_with_a_key(model, vectors):
     one, two = (model(vectors, LENGTH, jax.random.key(seed)) for seed in (0, 1))
-    assert not np.allclose(one, two) and np.array_equal(model(vectors, LENGTH, jax.random.key(0)), one)
+    assert not np.allclose(one, two) and np.array_equal(
+        model(vectors, LENGTH, jax.random.key(0)), one
+    )
     np.testing.assert_array_equal(model(vectors, LENGTH), model(vectors, LENGTH))
 
 
-@pytest.mark.parametrize("wrong", [{"units": 0}, {"layers": 0}, {"dropout": 1.0}, {"clip_dropout": -0.1},
-                                   {"dropout": float("nan")}, {"units": float("inf")}, {"layers": 10**9}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"units": 0},
+        {"layers": 0},
+        {"dropout": 1.0},
+        {"clip_dropout": -0.1},
+        {"dropout": float("nan")},
+        {"units": float("inf")},
+        {"layers": 10**9},
+    ],
+)
 def test_options_out_of_range(wrong):
     with pytest.raises(InputError, match=f"emotion: {next(iter(wrong))} is"):
         EmotionLSTM.Config(**wrong)

@@ -25,8 +25,13 @@ def batch_of(lengths, steps, weight=None, seed=0):
     for row, length in enumerate(lengths):
         inputs[row, :length] = np.random.default_rng([seed, row]).normal(size=(length, 17, 2))
     weight = np.ones(len(lengths), np.float32) if weight is None else np.asarray(weight, np.float32)
-    return Batch(jnp.asarray(inputs), jnp.asarray(inputs), jnp.asarray(lengths), jnp.zeros(len(lengths), jnp.int32),
-                 jnp.asarray(weight))
+    return Batch(
+        jnp.asarray(inputs),
+        jnp.asarray(inputs),
+        jnp.asarray(lengths),
+        jnp.zeros(len(lengths), jnp.int32),
+        jnp.asarray(weight),
+    )
 
 
 def test_the_loss_is_equation_2():
@@ -36,7 +41,10 @@ def test_the_loss_is_equation_2():
     mean, log_variance = np.asarray(model.mean(hidden)), np.asarray(model.log_variance(hidden))
     latent = mean + np.exp(log_variance / 2) * np.asarray(jax.random.normal(rng, mean.shape))
     again = np.asarray(model.decode(jnp.asarray(latent), batch.length, 7))
-    errors = [((again[i, :n] - np.asarray(batch.target)[i, :n]) ** 2).mean() for i, n in enumerate([5, 2, 7])]
+    errors = [
+        ((again[i, :n] - np.asarray(batch.target)[i, :n]) ** 2).mean()
+        for i, n in enumerate([5, 2, 7])
+    ]
     divergence = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).mean()
     assert parts["reconstruction"] == pytest.approx(np.mean(errors), rel=1e-5)
     assert parts["kl"] == pytest.approx(divergence, rel=1e-5)
@@ -44,7 +52,10 @@ def test_the_loss_is_equation_2():
 
 
 def test_absolute_error_and_no_divergence():
-    model, batch = make(USVAE.Config(units=6, decoder_units=5, latent=4, kl=0, loss="absolute")), batch_of([3, 6], 6)
+    model, batch = (
+        make(USVAE.Config(units=6, decoder_units=5, latent=4, kl=0, loss="absolute")),
+        batch_of([3, 6], 6),
+    )
     loss, parts = model.loss(batch, jax.random.key(0))
     again, target = np.asarray(model.reconstruct(batch)), np.asarray(batch.target)
     each = np.abs(again[0, :3] - target[0, :3]).mean(), np.abs(again[1] - target[1]).mean()
@@ -85,7 +96,9 @@ def test_features():
     hidden, cell = model.states(batch)
     outputs, _ = model.encoder(batch.inputs.reshape(2, 4, -1), batch.length)
     # Z_T: the forward direction after its last valid frame, the backward one after its first.
-    np.testing.assert_allclose(hidden[1], np.concatenate([outputs[1, 1, :6], outputs[1, 0, 6:]]), atol=1e-6)
+    np.testing.assert_allclose(
+        hidden[1], np.concatenate([outputs[1, 1, :6], outputs[1, 0, 6:]]), atol=1e-6
+    )
     assert model.encode(batch).shape == (2, 12) and model.encode(batch, "mean").shape == (2, 4)
     np.testing.assert_array_equal(model.encode(batch, "cell"), cell)
 
@@ -97,15 +110,29 @@ def test_symmetric_features_are_those_of_the_mirror_image():
     image = batch._replace(inputs=mirror(batch.inputs, COCO_17))
     plain = make(USVAE.Config(units=6, decoder_units=5))
     for feature in FEATURES:
-        np.testing.assert_allclose(model.encode(batch, feature), model.encode(image, feature), atol=1e-6)
+        np.testing.assert_allclose(
+            model.encode(batch, feature), model.encode(image, feature), atol=1e-6
+        )
         both = (plain.encode(batch, feature) + plain.encode(image, feature)) / 2
         np.testing.assert_allclose(model.encode(batch, feature), both, atol=1e-6)
     assert np.abs(plain.encode(batch) - plain.encode(image)).max() > 1e-3
 
 
 def test_impossible_options_are_refused():
-    for options in ({"loss": "cubic"}, {"feature": "output"}, {"units": 0}, {"latent": -1}, {"kl": -1.0},
-                    {"kl": math.nan}, {"kl": math.inf}, {"forget_bias": math.nan}, {"forget_bias": -math.inf},
-                    {"units": 10**12}, {"layers": 10**6}, {"decoder_units": math.nan}, {"latent": math.inf}):
+    for options in (
+        {"loss": "cubic"},
+        {"feature": "output"},
+        {"units": 0},
+        {"latent": -1},
+        {"kl": -1.0},
+        {"kl": math.nan},
+        {"kl": math.inf},
+        {"forget_bias": math.nan},
+        {"forget_bias": -math.inf},
+        {"units": 10**12},
+        {"layers": 10**6},
+        {"decoder_units": math.nan},
+        {"latent": math.inf},
+    ):
         with pytest.raises(InputError):
             USVAE.Config(**options)

@@ -1,6 +1,8 @@
-"""cuDNN's LSTM without a GPU: JAX's reference of the same weight layout stands in for the two calls into cuDNN.
+"""cuDNN's LSTM without a GPU: JAX's reference of the same weight layout stands in for the two
+calls into cuDNN.
 
-Everything around those calls is as it would be on a GPU: packing, masking, and JAX's own rule of differentiation.
+Everything around those calls is as it would be on a GPU: packing, masking, and JAX's own rule of
+differentiation.
 """
 
 import types
@@ -24,19 +26,43 @@ def normal(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
-def reference(x, hidden, cell, packed, length, *, cudnn_allow_tf32, input_size, hidden_size, num_layers, dropout,
-              bidirectional):
+def reference(
+    x,
+    hidden,
+    cell,
+    packed,
+    length,
+    *,
+    cudnn_allow_tf32,
+    input_size,
+    hidden_size,
+    num_layers,
+    dropout,
+    bidirectional,
+):
     """JAX's reference, as unkind to empty sequences as cuDNN: whatever depends on one is NaN."""
     assert not cudnn_allow_tf32
     sizes = input_size, hidden_size, num_layers, bidirectional
     assert packed.shape == (rnn.get_num_params_in_lstm(*sizes),)
     weights = rnn.unpack_lstm_weights(packed, *sizes)
-    results = rnn.lstm_ref(x, hidden, cell, *weights, length, input_size, hidden_size, num_layers, dropout,
-                           bidirectional)
+    results = rnn.lstm_ref(
+        x,
+        hidden,
+        cell,
+        *weights,
+        length,
+        input_size,
+        hidden_size,
+        num_layers,
+        dropout,
+        bidirectional,
+    )
     return jax.tree.map(lambda a: jnp.where((length > 0).all(), a, jnp.nan), results)
 
 
-def reference_back(d_outputs, d_hidden, d_cell, x, hidden, cell, packed, outputs, reserve, length, **how):
+def reference_back(
+    d_outputs, d_hidden, d_cell, x, hidden, cell, packed, outputs, reserve, length, **how
+):
     """Its gradients; those of padding are NaN, as nobody says that cuDNN writes any."""
     _, back = jax.vjp(lambda *primals: reference(*primals, length, **how), x, hidden, cell, packed)
     d_x, *others = back((d_outputs, d_hidden, d_cell))
@@ -45,7 +71,9 @@ def reference_back(d_outputs, d_hidden, d_cell, x, hidden, cell, packed, outputs
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A machine that seems to have an NVIDIA GPU; the list gets the shape of every input that cuDNN is given."""
+    """A machine that seems to have an NVIDIA GPU; the list gets the shape of every input that
+    cuDNN is given.
+    """
     calls = []
 
     def run(*operands, **how):
@@ -60,10 +88,15 @@ def gpu(monkeypatch):
 
 
 def judged(run, *arguments):
-    """Results of `run`, and gradients of a sum in which every one of them has a weight of its own."""
+    """Results of `run`, and gradients of a sum in which every one of them has a weight of its
+    own.
+    """
+
     def loss(*arguments):
         results = run(*arguments)
-        return sum((normal(i, *a.shape) * a).sum() / 10 for i, a in enumerate(jax.tree.leaves(results))), results
+        return sum(
+            (normal(i, *a.shape) * a).sum() / 10 for i, a in enumerate(jax.tree.leaves(results))
+        ), results
 
     return jax.jit(jax.grad(loss, tuple(range(len(arguments))), has_aux=True))(*arguments)
 
@@ -75,21 +108,39 @@ def assert_close(a, b):
 
 def both_kernels(layers, bidirectional, *given):
     """Gradients and results of the same stack by cuDNN and by the loop."""
+
     def run(kernel):
-        stack = LSTM(FEATURES, UNITS, layers=layers, bidirectional=bidirectional, kernel=kernel, rngs=nnx.Rngs(0))
+        stack = LSTM(
+            FEATURES,
+            UNITS,
+            layers=layers,
+            bidirectional=bidirectional,
+            kernel=kernel,
+            rngs=nnx.Rngs(0),
+        )
         graph, params = nnx.split(stack)
-        gradients, results = judged(lambda params, *given: nnx.merge(graph, params)(given[0], LENGTHS, *given[1:]),
-                                    params, *given)
+        gradients, results = judged(
+            lambda params, *given: nnx.merge(graph, params)(given[0], LENGTHS, *given[1:]),
+            params,
+            *given,
+        )
         return [nnx.to_pure_dict(gradients[0]), *gradients[1:]], results
 
     return run("cudnn"), run("xla")
 
 
-@pytest.mark.parametrize("layers, bidirectional", [(1, False), (3, False), (1, True), (2, True), (3, True)])
+@pytest.mark.parametrize(
+    "layers, bidirectional", [(1, False), (3, False), (1, True), (2, True), (3, True)]
+)
 def test_equals_the_loop_with_its_gradients_for_every_length(gpu, layers, bidirectional):
     rows = len(LENGTHS)
-    initial = [tuple(State(*normal([layer, direction], 2, rows, UNITS)) for direction in range(1 + bidirectional))
-               for layer in range(layers)]
+    initial = [
+        tuple(
+            State(*normal([layer, direction], 2, rows, UNITS))
+            for direction in range(1 + bidirectional)
+        )
+        for layer in range(layers)
+    ]
     ours, loop = both_kernels(layers, bidirectional, normal(0, rows, STEPS, FEATURES), initial)
     assert gpu == [(rows, STEPS, FEATURES)]
     assert_close(ours, loop)
@@ -108,13 +159,21 @@ def lstm_weights(seed):
 
 @pytest.mark.parametrize("steps", [STEPS, 1])
 def test_a_first_input_followed_by_zeros(gpu, steps):
-    """As any input that is zero after its first frame; and cuDNN is given one zero a step, not a whole input."""
+    """As any input that is zero after its first frame; and cuDNN is given one zero a step, not a
+    whole input.
+    """
     rows, length = len(LENGTHS), np.minimum(LENGTHS, steps)
     first, initial = normal(1, rows, FEATURES), State(*normal(2, 2, rows, UNITS))
-    ours = judged(lambda first, w, s: unroll_first_input(first, length, steps, w, s, kernel="cudnn"),
-                  first, lstm_weights(3), initial)
+    ours = judged(
+        lambda first, w, s: unroll_first_input(first, length, steps, w, s, kernel="cudnn"),
+        first,
+        lstm_weights(3),
+        initial,
+    )
     padded = lambda first: jnp.zeros((rows, steps, FEATURES)).at[:, 0].set(first)
-    loop = judged(lambda first, w, s: unroll(padded(first), length, w, s), first, lstm_weights(3), initial)
+    loop = judged(
+        lambda first, w, s: unroll(padded(first), length, w, s), first, lstm_weights(3), initial
+    )
     assert gpu == [(rows, steps - 1, 1)] * (steps > 1)
     assert_close(ours, loop)
 
@@ -127,9 +186,14 @@ def test_auto_is_cudnn_for_float32_on_one_nvidia_gpu(gpu, monkeypatch):
     assert not cudnn.taken("auto", jnp.float32)
 
 
-@pytest.mark.parametrize("backend, version, expected", [
-    ("gpu", "PJRT C API\ncuda 12090", True), ("gpu", "PJRT C API\nrocm 60300", False), ("cpu", "cpu", False),
-])
+@pytest.mark.parametrize(
+    "backend, version, expected",
+    [
+        ("gpu", "PJRT C API\ncuda 12090", True),
+        ("gpu", "PJRT C API\nrocm 60300", False),
+        ("cpu", "cpu", False),
+    ],
+)
 def test_tells_nvidia_from_others(monkeypatch, backend, version, expected):
     device = types.SimpleNamespace(client=types.SimpleNamespace(platform_version=version))
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
@@ -145,12 +209,16 @@ def test_the_default_never_takes_it(gpu):
 
 def test_says_why_it_cannot_run(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    call = lambda **how: LSTM(FEATURES, UNITS, **how, rngs=nnx.Rngs(0))(jnp.zeros((1, 2, FEATURES)), jnp.array([2]))
+    call = lambda **how: LSTM(FEATURES, UNITS, **how, rngs=nnx.Rngs(0))(
+        jnp.zeros((1, 2, FEATURES)), jnp.array([2])
+    )
     with pytest.raises(InputError, match="'cudnn' needs an NVIDIA GPU, but JAX runs on tpu here"):
         call(kernel="cudnn")
     with pytest.raises(InputError, match="kernel is 'cuda', expected one of xla, cudnn, auto"):
         call(kernel="cuda")
-    gru = GRUWeights(*(jnp.zeros(s) for s in ((FEATURES, 3 * UNITS), (UNITS, 3 * UNITS), 3 * UNITS, UNITS)))
+    gru = GRUWeights(
+        *(jnp.zeros(s) for s in ((FEATURES, 3 * UNITS), (UNITS, 3 * UNITS), 3 * UNITS, UNITS))
+    )
     with pytest.raises(InputError, match="GRU: kernel is 'cudnn', expected 'xla'"):
         unroll_first_input(jnp.zeros((1, FEATURES)), jnp.array([2]), 2, gru, kernel="cudnn")
     monkeypatch.setattr(cudnn, "nvidia", lambda: True)

@@ -1,9 +1,10 @@
-"""Trains the same run twice, once unbroken and once killed at random moments and resumed; compares every bit.
+"""Trains the same run twice, once unbroken and once killed at random moments and resumed;
+compares every bit.
 
     python kill_and_resume.py STORE FOLDER KILLS [SEED [STEPS]]
 
-Kills are spread over the whole run. A third of them come at any moment, a third inside a save, a third
-right after one, before the checkpoint has its digests.
+Kills are spread over the whole run. A third of them come at any moment, a third inside a save, a
+third right after one, before the checkpoint has its digests.
 
 A program of its own, because it forks: every try is a child of this process, which has imported
 everything but never touched a device.
@@ -33,11 +34,21 @@ HANGS = 300  # seconds
 def train(store_path, folder):
     with Store(store_path) as store:
         run = training.Run(
-            "usvae", USVAE.Config(units=8, decoder_units=8, latent=8), Preparation(velocity=2.0),
+            "usvae",
+            USVAE.Config(units=8, decoder_units=8, latent=8),
+            Preparation(velocity=2.0),
             Augmentation(rotation=0.3, speed=0.2, drop=0.1, denoise=True),
-            training.TrainOptions(epochs=0, steps=STEPS, batch_size=8, learning_rate=1e-2,
-                                  buckets=1, checkpoint_seconds=0),
-            store.layout, "all", store.labels,
+            training.TrainOptions(
+                epochs=0,
+                steps=STEPS,
+                batch_size=8,
+                learning_rate=1e-2,
+                buckets=1,
+                checkpoint_seconds=0,
+            ),
+            store.layout,
+            "all",
+            store.labels,
         )
         training.fit(run, store, folder, log=lambda line: None)
 
@@ -55,7 +66,9 @@ def child(store_path, folder):
 
 
 def saved(folder):
-    """Steps of finished checkpoints, and whether one is being written, and whether one has no digests yet."""
+    """Steps of finished checkpoints, and whether one is being written, and whether one has no
+    digests yet.
+    """
     checkpoints = folder / "checkpoints"
     names = os.listdir(checkpoints) if checkpoints.is_dir() else []
     steps = sorted(int(name) for name in names if name.isdecimal())
@@ -78,7 +91,9 @@ def checkpoint(folder):
 
     with RunFolder(folder).checkpoints() as manager:
         restored = manager.restore(manager.latest_step())
-    leaves = jax.tree_util.tree_leaves_with_path({"model": restored.model, "training": restored.training})
+    leaves = jax.tree_util.tree_leaves_with_path(
+        {"model": restored.model, "training": restored.training}
+    )
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
@@ -87,7 +102,10 @@ def main():
     chance = random.Random(int(sys.argv[4]) if len(sys.argv) > 4 else 0)
     _, status = os.waitpid(child(store_path, folder / "unbroken"), 0)
     assert status == 0, f"the unbroken run ended with status {status}"
-    broken, hits = folder / "broken", {"any moment": [], "inside a save": [], "before its digests": []}
+    broken, hits = (
+        folder / "broken",
+        {"any moment": [], "inside a save": [], "before its digests": []},
+    )
     ways = list(itertools.islice(itertools.cycle(hits), kills))
     chance.shuffle(ways)
     for number, way in enumerate(ways):
@@ -103,19 +121,35 @@ def main():
         _, status = os.waitpid(pid, 0)
         assert os.WIFSIGNALED(status), "the run was over before it could be killed"
         steps, writing, unsealed = saved(broken)
-        hits["inside a save" if writing else "before its digests" if unsealed else "any moment"] += steps[-1:] or [0]
+        hits[
+            "inside a save" if writing else "before its digests" if unsealed else "any moment"
+        ] += steps[-1:] or [0]
     pid, status = os.waitpid(child(store_path, folder / "broken"), 0)
     assert status == 0, f"the last resume ended with status {status}"
     one, other = checkpoint(folder / "unbroken"), checkpoint(folder / "broken")
     assert one.keys() == other.keys() and len(one) > 20
     for name in one:
         np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-    records = [[{name: value for name, value in record.items() if name not in ("seconds", "frames_per_second")}
-                for record in RunFolder(folder / which).metrics()] for which in ("unbroken", "broken")]
+    records = [
+        [
+            {
+                name: value
+                for name, value in record.items()
+                if name not in ("seconds", "frames_per_second")
+            }
+            for record in RunFolder(folder / which).metrics()
+        ]
+        for which in ("unbroken", "broken")
+    ]
     assert records[0] == records[1] and records[0][-1]["step"] == STEPS
     assert [record["epoch"] for record in records[0]] == list(range(len(records[0])))
-    found = "; ".join(f"{way}: after steps {', '.join(map(str, steps)) or 'none'}" for way, steps in hits.items())
-    print(f"killed {kills} times ({found}); {len(one)} arrays and {len(records[0])} records are the same to the bit")
+    found = "; ".join(
+        f"{way}: after steps {', '.join(map(str, steps)) or 'none'}" for way, steps in hits.items()
+    )
+    print(
+        f"killed {kills} times ({found}); {len(one)} arrays and {len(records[0])} records are "
+        "the same to the bit"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ import sys
 store_path, folder, epochs, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 distributed = len(sys.argv) > 5
 os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count // 2 if distributed else count}"
+os.environ["XLA_FLAGS"] = (
+    f"--xla_force_host_platform_device_count={count // 2 if distributed else count}"
+)
 
 import jax  # noqa: E402
 
@@ -37,22 +39,36 @@ class CountingStore(Store):
 
 with CountingStore(store_path) as store:
     run = training.Run(
-        "usvae", USVAE.Config(units=8, decoder_units=8), Preparation(), Augmentation(rotation=0.3),
-        training.TrainOptions(epochs=4, batch_size=16, learning_rate=1e-2, buckets=2, longest_whole=12, together=2),
-        store.layout, "all", store.labels,
+        "usvae",
+        USVAE.Config(units=8, decoder_units=8),
+        Preparation(),
+        Augmentation(rotation=0.3),
+        training.TrainOptions(
+            epochs=4, batch_size=16, learning_rate=1e-2, buckets=2, longest_whole=12, together=2
+        ),
+        store.layout,
+        "all",
+        store.labels,
     )
     lines = []
 
     def log(line):
-        # Stopped like a user would, once so many epochs are done: the loop looks for a signal after every call.
+        # Stopped like a user would, once so many epochs are done: the loop looks for a signal
+        # after every call.
         lines.append(line)
-        if "epoch " in line and sum("epoch " in each for each in lines[1:]) == epochs < run.training.epochs:
+        if (
+            "epoch " in line
+            and sum("epoch " in each for each in lines[1:]) == epochs < run.training.epochs
+        ):
             os.kill(os.getpid(), 15)
 
     assert len(jax.devices()) == count
     training.fit(run, store, folder, log=log)
     # One block, read once, each process its share.
     share = -(-store.frame_count // count) * count // jax.process_count()
-    assert sum(read) == min(share, store.frame_count - share * jax.process_index()), (read, store.frame_count)
+    assert sum(read) == min(share, store.frame_count - share * jax.process_index()), (
+        read,
+        store.frame_count,
+    )
 if jax.process_index() == 0:
     print(json.dumps([record["loss"] for record in RunFolder(folder).metrics()]))

@@ -1,4 +1,6 @@
-"""What is read of a checkpoint is what was written; what cannot be written or read is said in a sentence."""
+"""What is read of a checkpoint is what was written; what cannot be written or read is said in a
+sentence.
+"""
 
 import errno
 import os
@@ -32,8 +34,14 @@ def same(one, other):
 
 def flip_a_bit(checkpoint, chance):
     """Flip one bit somewhere in a checkpoint's files; returns where."""
-    path = chance.choice(sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.stat().st_size))
-    data, byte, bit = bytearray(path.read_bytes()), chance.randrange(path.stat().st_size), chance.randrange(8)
+    path = chance.choice(
+        sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.stat().st_size)
+    )
+    data, byte, bit = (
+        bytearray(path.read_bytes()),
+        chance.randrange(path.stat().st_size),
+        chance.randrange(8),
+    )
     data[byte] ^= 1 << bit
     path.write_bytes(data)
     return f"bit {bit} of byte {byte} of {path.relative_to(checkpoint)}"
@@ -69,7 +77,11 @@ def test_a_flipped_bit_never_loads_as_other_weights(trained, tmp_path, capsys):
         assert same(weights, known[step]), where
         if step == 4:
             told = capsys.readouterr().err
-            assert told.count("\n") == 1 and "the checkpoint of step 4 is used" in told and "Traceback" not in told
+            assert (
+                told.count("\n") == 1
+                and "the checkpoint of step 4 is used" in told
+                and "Traceback" not in told
+            )
             with pytest.raises(InputError, match="6: damaged"):
                 training.load_model(folder, 6)
 
@@ -91,7 +103,9 @@ def test_a_flipped_bit_of_every_file_is_noticed(copied):
 def test_where_every_checkpoint_is_damaged_nothing_is_loaded(trained, copied):
     for step in ("4", "6"):
         (copied / "checkpoints" / step / "model" / "_METADATA").write_text("{")
-    with pytest.raises(InputError, match="4: damaged: model/_METADATA is not as it was written; there is no other"):
+    with pytest.raises(
+        InputError, match="4: damaged: model/_METADATA is not as it was written; there is no other"
+    ):
         training.load_model(copied)
     before = sorted(copied.rglob("*"))
     with Store(trained / "tiny.h5") as store:
@@ -100,7 +114,9 @@ def test_where_every_checkpoint_is_damaged_nothing_is_loaded(trained, copied):
     assert sorted(copied.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["7", "99999999999999999999", "x", "-1", "3.orbax-checkpoint-tmp-0", "٣"])
+@pytest.mark.parametrize(
+    "name", ["7", "99999999999999999999", "x", "-1", "3.orbax-checkpoint-tmp-0", "٣"]
+)
 def test_what_else_lies_among_the_checkpoints_does_not_stop_it(trained, copied, name):
     (copied / "checkpoints" / name).mkdir()
     assert weights_of(copied)[0] == 6
@@ -149,25 +165,35 @@ def test_an_update_that_is_not_finite_is_not_saved(trained, tmp_path):
     """The loss of the only step is that of the weights before its update."""
     with Store(trained / "tiny.h5") as store:
         run = run_of(store, epochs=0, steps=1, learning_rate=1e30, weight_decay=1e30)
-        with pytest.raises(training.Diverged, match="no longer finite after step 0; nothing was saved"):
+        with pytest.raises(
+            training.Diverged, match="no longer finite after step 0; nothing was saved"
+        ):
             training.fit(run, store, tmp_path / "run", log=quiet)
     with pytest.raises(InputError, match="no checkpoint"):
         training.load_model(tmp_path / "run")
 
 
-def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_from_before(trained, tmp_path, monkeypatch):
+def test_a_full_disk_ends_in_a_sentence_and_the_run_goes_on_from_before(
+    trained, tmp_path, monkeypatch
+):
     save = ocp.CheckpointManager.save
 
     def full(manager, step, args):
         if step == 4:
             (manager.directory / "4.orbax-checkpoint-tmp-1").mkdir()
-            raise ValueError(f"RESOURCE_EXHAUSTED: Error writing: {os.strerror(errno.ENOSPC)} [tensorstore...]")
+            raise ValueError(
+                f"RESOURCE_EXHAUSTED: Error writing: {os.strerror(errno.ENOSPC)} [tensorstore...]"
+            )
         return save(manager, step, args=args)
 
     with Store(trained / "tiny.h5") as store:
         with monkeypatch.context() as patched:
             patched.setattr(ocp.CheckpointManager, "save", full)
-            with pytest.raises(InputError, match=r"step 4 cannot be written \(No space left on device\).* of step 2"):
+            with pytest.raises(
+                InputError,
+                match=r"step 4 cannot be written \(No space left on "
+                r"device\).* of step 2",
+            ):
                 training.fit(run_of(store), store, tmp_path / "run", log=quiet)
         assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["2"]
         assert training.fit(run_of(store), store, tmp_path / "run", log=quiet) == 0
@@ -180,7 +206,9 @@ def test_metrics_that_cannot_be_written_are_said(tmp_path):
     record = {"epoch": 0, "step": 2, "loss": 0.5}
     folder.add_metrics(record)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(tmp_path / "metrics.jsonl") + 8, limits[1]))
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (os.path.getsize(tmp_path / "metrics.jsonl") + 8, limits[1])
+    )
     try:
         with pytest.raises(InputError, match="metrics.jsonl: cannot be written .*last checkpoint"):
             folder.add_metrics({"epoch": 1, "step": 4, "loss": 0.25})

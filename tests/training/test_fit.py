@@ -1,4 +1,6 @@
-"""The training loop end to end: it learns, resumes to the bit, stops when told, and says what is wrong."""
+"""The training loop end to end: it learns, resumes to the bit, stops when told, and says what is
+wrong.
+"""
 
 import dataclasses
 import json
@@ -29,10 +31,16 @@ def write_store(path, clips=16, poison=None):
     """Random sways of a body, one clip a video, every one training in the split "all"."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(4, 13, clips)
-    with StoreWriter(path, COCO_17, unit="pixel", frames=int(lengths.sum()), source="test") as writer:
+    with StoreWriter(
+        path, COCO_17, unit="pixel", frames=int(lengths.sum()), source="test"
+    ) as writer:
         body = rng.uniform(100, 500, (17, 2))
         for i, length in enumerate(lengths):
-            sway = 50 * np.sin(np.arange(length) * rng.uniform(0.2, 1))[:, None, None] * rng.normal(size=(17, 2))
+            sway = (
+                50
+                * np.sin(np.arange(length) * rng.uniform(0.2, 1))[:, None, None]
+                * rng.normal(size=(17, 2))
+            )
             keypoints = (body + sway) * (1e25 if i == poison else 1)
             writer.add_video(f"v{i}", keypoints, np.ones((length, 17)))
             writer.add_clip(f"v{i}", 0, int(length), f"class {i % 2}")
@@ -47,8 +55,16 @@ def store_path(tmp_path_factory):
 
 def make_run(store, split="all", **options):
     options = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "buckets": 1} | options
-    return training.Run("usvae", USVAE.Config(units=8, decoder_units=8, latent=8), Preparation(velocity=2.0),
-                        Augmentation(rotation=0.2), training.TrainOptions(**options), store.layout, split, store.labels)
+    return training.Run(
+        "usvae",
+        USVAE.Config(units=8, decoder_units=8, latent=8),
+        Preparation(velocity=2.0),
+        Augmentation(rotation=0.2),
+        training.TrainOptions(**options),
+        store.layout,
+        split,
+        store.labels,
+    )
 
 
 def quiet(_):
@@ -62,11 +78,16 @@ def test_it_learns_and_leaves_a_run_that_loads(store_path, tmp_path):
     records = RunFolder(tmp_path / "run").metrics()
     assert [record["epoch"] for record in records] == list(range(12)) and records[-1]["step"] == 24
     assert records[-1]["loss"] < 0.8 * records[0]["loss"]
-    assert records[0]["loss"] == pytest.approx(records[0]["reconstruction"] + 1e-3 * records[0]["kl"], rel=1e-4)
+    assert records[0]["loss"] == pytest.approx(
+        records[0]["reconstruction"] + 1e-3 * records[0]["kl"], rel=1e-4
+    )
     model, loaded, step = training.load_model(tmp_path / "run")
     assert loaded == run and step == 24
     trained, untrained = nnx.state(model), nnx.state(training.build_model(run))
-    assert max(jax.tree.leaves(jax.tree.map(lambda a, b: float(abs(a - b).max()), trained, untrained))) > 1e-2
+    assert (
+        max(jax.tree.leaves(jax.tree.map(lambda a, b: float(abs(a - b).max()), trained, untrained)))
+        > 1e-2
+    )
     with Store(store_path) as store:  # complete: nothing more happens
         training.fit(run, store, tmp_path / "run", log=quiet)
     assert RunFolder(tmp_path / "run").metrics() == records
@@ -75,7 +96,9 @@ def test_it_learns_and_leaves_a_run_that_loads(store_path, tmp_path):
 @pytest.mark.slow
 def test_ten_kills_change_no_bit(store_path, tmp_path):
     program = os.path.join(os.path.dirname(__file__), "kill_and_resume.py")
-    result = subprocess.run([sys.executable, program, store_path, tmp_path, "10"], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, program, store_path, tmp_path, "10"], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr[-3000:]
     assert "killed 10 times" in result.stdout
 
@@ -96,16 +119,24 @@ def test_a_signal_saves_and_the_next_call_goes_on(store_path, tmp_path, number):
         assert "goes on from here" in lines[-1]
         _, _, step = training.load_model(tmp_path / "run")
         assert 0 < step < 800
-        shorter = dataclasses.replace(run, training=dataclasses.replace(run.training, checkpoint_seconds=5.0))
+        shorter = dataclasses.replace(
+            run, training=dataclasses.replace(run.training, checkpoint_seconds=5.0)
+        )
         trainer = Trainer(shorter, store)
         assert trainer.steps_per_epoch == 2
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_clips(tmp_path):
-    with Store(write_store(tmp_path / "bad.h5", poison=3)) as store:
-        with pytest.raises(training.Diverged, match=r"at step \d+ .*\b3\b.*nothing was saved") as caught:
-            run = dataclasses.replace(make_run(store), preparation=Preparation(scale="none"))
-            training.fit(run, store, tmp_path / "run", log=quiet)
+    with (
+        Store(write_store(tmp_path / "bad.h5", poison=3)) as store,
+        pytest.raises(
+            training.Diverged,
+            match=r"at step \d+ .*\b3\b.*nothing was "
+            r"saved",
+        ) as caught,
+    ):
+        run = dataclasses.replace(make_run(store), preparation=Preparation(scale="none"))
+        training.fit(run, store, tmp_path / "run", log=quiet)
     assert "Traceback" not in str(caught.value)
     assert RunFolder(tmp_path / "run").metrics() == []
 
@@ -147,12 +178,20 @@ def test_a_metrics_line_cut_short_is_forgotten(tmp_path):
 
 
 def test_schedules():
-    rate = learning_rate(training.TrainOptions(learning_rate=2e-4, schedule="steps"), steps_per_epoch=7)
+    rate = learning_rate(
+        training.TrainOptions(learning_rate=2e-4, schedule="steps"), steps_per_epoch=7
+    )
     assert rate(0) == pytest.approx(2e-4) and rate(34) == pytest.approx(2e-4)
     assert rate(35) == pytest.approx(2e-4 * 0.999) and rate(70) == pytest.approx(2e-4 * 0.999**2)
-    rate = learning_rate(training.TrainOptions(epochs=10, learning_rate=1.0, schedule="cosine", warmup_epochs=1), 4)
+    rate = learning_rate(
+        training.TrainOptions(epochs=10, learning_rate=1.0, schedule="cosine", warmup_epochs=1), 4
+    )
     assert [float(rate(i)) for i in range(4)] == pytest.approx([0.25, 0.4375, 0.625, 0.8125])
-    assert rate(4) == pytest.approx(1) and rate(40) == pytest.approx(0, abs=1e-6) and rate(22) == pytest.approx(0.5)
+    assert (
+        rate(4) == pytest.approx(1)
+        and rate(40) == pytest.approx(0, abs=1e-6)
+        and rate(22) == pytest.approx(0.5)
+    )
     constant = learning_rate(training.TrainOptions(learning_rate=0.1, schedule="constant"), 4)
     assert constant(1000) == pytest.approx(0.1)
 
@@ -165,12 +204,23 @@ def arrays_of(folder):
 
 
 def assert_same_run(one, other):
-    """Two folders' last checkpoints have the same bits, and their records too, but for the time they took."""
+    """Two folders' last checkpoints have the same bits, and their records too, but for the time
+    they took.
+    """
     (step, arrays), (other_step, others) = arrays_of(one), arrays_of(other)
     assert step == other_step and len(jax.tree.leaves(arrays)) > 20
     jax.tree.map(np.testing.assert_array_equal, arrays, others)
-    records = [[{name: value for name, value in record.items() if name not in ("seconds", "frames_per_second")}
-                for record in RunFolder(folder).metrics()] for folder in (one, other)]
+    records = [
+        [
+            {
+                name: value
+                for name, value in record.items()
+                if name not in ("seconds", "frames_per_second")
+            }
+            for record in RunFolder(folder).metrics()
+        ]
+        for folder in (one, other)
+    ]
     assert records[0] == records[1]
 
 
@@ -186,9 +236,15 @@ def test_steps_are_epochs_said_otherwise(tmp_path):
 
 
 def test_training_may_end_in_the_middle_of_an_epoch_and_go_on_from_there(tmp_path):
-    """Its last record is of the steps there were; given more steps, it is the longer run, to the bit."""
-    with Store(write_store(tmp_path / "clips.h5", clips=20)) as store:  # three steps an epoch, in one call
-        runs = {steps: make_run(store, epochs=0, steps=steps, schedule="constant") for steps in (5, 7, 9)}
+    """Its last record is of the steps there were; given more steps, it is the longer run, to the
+    bit.
+    """
+    # three steps an epoch, in one call
+    with Store(write_store(tmp_path / "clips.h5", clips=20)) as store:
+        runs = {
+            steps: make_run(store, epochs=0, steps=steps, schedule="constant")
+            for steps in (5, 7, 9)
+        }
         for steps in (5, 9):
             lines = []
             assert training.fit(runs[steps], store, tmp_path / str(steps), log=lines.append) == 0
@@ -196,7 +252,9 @@ def test_training_may_end_in_the_middle_of_an_epoch_and_go_on_from_there(tmp_pat
             assert len([line for line in lines if line.startswith("step ")]) == -(-steps // 3)
         five, nine = (RunFolder(tmp_path / str(steps)).metrics() for steps in (5, 9))
         assert [record["step"] for record in five] == [3, 5] and five[1]["epoch"] == 1
-        assert [record["step"] for record in nine] == [3, 6, 9] and five[1]["loss"] != nine[1]["loss"]
+        assert [record["step"] for record in nine] == [3, 6, 9] and five[1]["loss"] != nine[1][
+            "loss"
+        ]
         assert training.load_model(tmp_path / "5")[2] == 5
 
         lines = []
@@ -211,21 +269,32 @@ def test_training_may_end_in_the_middle_of_an_epoch_and_go_on_from_there(tmp_pat
 
 def test_dispatches_are_cut_where_asked():
     rng = np.random.default_rng(0)
-    dispatches = [batching.Dispatch(0, 8, count, rng.integers(1, 9, (4, 1, 2)), np.ones((4, 1, 2), np.float32))
-                  for count in (4, 1, 3)]
-    rows = lambda cut: [dispatch.clips[i].tolist() for dispatch in cut for i in range(dispatch.count)]
+    dispatches = [
+        batching.Dispatch(
+            0, 8, count, rng.integers(1, 9, (4, 1, 2)), np.ones((4, 1, 2), np.float32)
+        )
+        for count in (4, 1, 3)
+    ]
+    rows = lambda cut: [
+        dispatch.clips[i].tolist() for dispatch in cut for i in range(dispatch.count)
+    ]
     for first in range(9):
         for last in range(first, 9):
             cut = list(between(dispatches, first, last))
             assert rows(cut) == rows(dispatches)[first:last]
             for dispatch in cut:
                 assert dispatch.clips.shape == (4, 1, 2) and dispatch.count
-                assert not dispatch.weight[dispatch.count:].any() or dispatch in dispatches
+                assert not dispatch.weight[dispatch.count :].any() or dispatch in dispatches
 
 
 def test_what_says_how_long_to_train_must_not_contradict_itself():
-    for options in ({"epochs": 40, "steps": 100}, {"epochs": 0}, {"steps": -1}, {"warmup_steps": -1},
-                    {"warmup_steps": 5, "warmup_epochs": 1.0}):
+    for options in (
+        {"epochs": 40, "steps": 100},
+        {"epochs": 0},
+        {"steps": -1},
+        {"warmup_steps": -1},
+        {"warmup_steps": 5, "warmup_epochs": 1.0},
+    ):
         with pytest.raises(InputError, match="training: .*(epochs|steps)"):
             training.TrainOptions(**options)
     assert training.TrainOptions(steps=100).length(7) == 100
@@ -233,7 +302,12 @@ def test_what_says_how_long_to_train_must_not_contradict_itself():
 
 
 def test_impossible_options_are_refused():
-    for options in ({"epochs": 0}, {"schedule": "rising"}, {"learning_rate": 0.0}, {"weight_decay": -1.0}):
+    for options in (
+        {"epochs": 0},
+        {"schedule": "rising"},
+        {"learning_rate": 0.0},
+        {"weight_decay": -1.0},
+    ):
         with pytest.raises(InputError):
             training.TrainOptions(**options)
 
@@ -244,19 +318,24 @@ def test_one_step_is_plain_adam_on_the_mean_loss(store_path):
         run = make_run(store)
         trainer = Trainer(run, store)
         batch = trainer.order(0)[0]
-        (_, frames), = trainer.stream([batch])
+        ((_, frames),) = trainer.stream([batch])
     state = trainer.initial_state()
     before = jax.tree.map(np.asarray, state.model)
     key = jax.random.fold_in(jax.random.key(run.training.seed), 0)
-    loss = lambda model: trainer._loss(model, frames, batch.clips[0, 0], batch.weight[0, 0], key, batch.steps)[0]
+    loss = lambda model: trainer._loss(
+        model, frames, batch.clips[0, 0], batch.weight[0, 0], key, batch.steps
+    )[0]
     gradients = jax.jit(jax.grad(loss))(before)
     adam = optax.adam(1e-2)
     updates, _ = adam.update(gradients, adam.init(before))
     expected = optax.apply_updates(before, updates)
     after, losses = trainer.advance(state, frames, batch._replace(count=1))
     assert losses[0] == pytest.approx(float(loss(before)), rel=1e-5)
-    # Adam's first step is lr · sign(gradient), so entries whose gradient is rounding noise may differ in sign.
-    for want, got, gradient in zip(*(jax.tree.leaves(tree) for tree in (expected, after.model, gradients))):
+    # Adam's first step is lr · sign(gradient), so entries whose gradient is rounding noise may
+    # differ in sign.
+    for want, got, gradient in zip(
+        *(jax.tree.leaves(tree) for tree in (expected, after.model, gradients))
+    ):
         clear = np.abs(gradient) > 1e-6
         np.testing.assert_allclose(np.asarray(got)[clear], np.asarray(want)[clear], atol=1e-4)
 
@@ -267,14 +346,23 @@ def losses_of(run, store, folder):
 
 
 def test_how_steps_are_computed_does_not_change_them(store_path, tmp_path):
-    """Several steps a call, and a batch in parts whose gradients are added, against one step and one batch a call."""
+    """Several steps a call, and a batch in parts whose gradients are added, against one step and
+    one batch a call.
+    """
     with Store(store_path) as store:
         make = lambda **options: dataclasses.replace(
-            make_run(store, **options), augmentation=Augmentation(),
-            options=USVAE.Config(units=8, decoder_units=8, kl=0.0))  # nothing random: parts draw their own numbers
+            make_run(store, **options),
+            augmentation=Augmentation(),
+            # nothing random: parts draw their own numbers
+            options=USVAE.Config(units=8, decoder_units=8, kl=0.0),
+        )
         plain = losses_of(make(together=1), store, tmp_path / "plain")
-        np.testing.assert_allclose(losses_of(make(together=8), store, tmp_path / "together"), plain, rtol=1e-6)
-        np.testing.assert_allclose(losses_of(make(longest_whole=4), store, tmp_path / "parts"), plain, rtol=1e-5)
+        np.testing.assert_allclose(
+            losses_of(make(together=8), store, tmp_path / "together"), plain, rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            losses_of(make(longest_whole=4), store, tmp_path / "parts"), plain, rtol=1e-5
+        )
 
 
 def test_a_streamed_store_trains_and_resumes_like_any_other(store_path, tmp_path, monkeypatch):
@@ -297,9 +385,15 @@ def test_a_streamed_store_trains_and_resumes_like_any_other(store_path, tmp_path
 
 
 @pytest.mark.parametrize("plateau_steps, epochs", [(0, 4), (10, 6)])
-def test_a_stable_loss_ends_training_after_so_many_epochs_and_steps(store_path, tmp_path, plateau_steps, epochs):
+def test_a_stable_loss_ends_training_after_so_many_epochs_and_steps(
+    store_path, tmp_path, plateau_steps, epochs
+):
     with Store(store_path) as store:  # 16 clips, two steps an epoch
-        run = make_run(store, epochs=30, learning_rate=1e-12, plateau=3, plateau_steps=plateau_steps)
-        still = dataclasses.replace(run, options=dataclasses.replace(run.options, kl=0.0), augmentation=Augmentation())
+        run = make_run(
+            store, epochs=30, learning_rate=1e-12, plateau=3, plateau_steps=plateau_steps
+        )
+        still = dataclasses.replace(
+            run, options=dataclasses.replace(run.options, kl=0.0), augmentation=Augmentation()
+        )
         assert training.fit(still, store, tmp_path / "run", log=quiet) == 0
     assert len(RunFolder(tmp_path / "run").metrics()) == epochs

@@ -1,4 +1,6 @@
-"""What lies in a run's folder: its store, its options, its metrics, one writer; whatever is in the files."""
+"""What lies in a run's folder: its store, its options, its metrics, one writer; whatever is in
+the files.
+"""
 
 import dataclasses
 import json
@@ -63,7 +65,9 @@ def test_a_run_is_resumed_on_its_own_store_only(trained, copied, tmp_path):
         assert noted == store.described() and noted["clips"] == 16
 
 
-def test_an_older_run_takes_the_store_of_its_next_resume_for_its_own(trained, copied, tmp_path, capsys):
+def test_an_older_run_takes_the_store_of_its_next_resume_for_its_own(
+    trained, copied, tmp_path, capsys
+):
     values = json.loads((copied / "run.json").read_text())
     store_of_it = values.pop("store")
     (copied / "run.json").write_text(json.dumps(values))
@@ -92,7 +96,12 @@ def test_a_run_may_be_given_another_length_but_nothing_else(trained, copied):
         values["training"] |= cosine
         (folder / "run.json").write_text(json.dumps(values))
         lines = []
-        assert training.fit(make_run(store, epochs=0, steps=12, **cosine), store, folder, log=lines.append) == 0
+        assert (
+            training.fit(
+                make_run(store, epochs=0, steps=12, **cosine), store, folder, log=lines.append
+            )
+            == 0
+        )
         assert "now 12 steps instead of 6; its cosine is stretched" in lines[0]
         assert "the learning rate of step 6 is 0.25 instead of 0" in lines[0]
         assert RunFolder(folder).load().training.length(2) == 12
@@ -161,12 +170,28 @@ def test_metrics_have_one_record_a_step(tmp_path):
     assert folder.keep_metrics(4, ended=False) == [record(0)]
 
 
-@pytest.mark.parametrize("line", [b"7", b"[]", b'"x"', b"null", b"", b"\xff\xfe", b'{"epoch": 1, "loss": 1.0}',
-                                  b'{"step": 4, "loss": 1.0}', b'{"epoch": 1, "step": 4}',
-                                  b'{"epoch": 1, "step": "4", "loss": 1.0}', b'{"epoch": 1, "step": true, "loss": 1.0}',
-                                  b'{"epoch": 1, "step": -4, "loss": 1.0}', b'{"epoch": 1, "step": 4, "loss": NaN}',
-                                  b'{"epoch": 1, "step": 4.0, "loss": 1.0}', b'{"epoch": 1, "step": 4, "loss": "low"}',
-                                  b'{"epoch": 1, "step": 4, "loss": 1' + b"0" * 5000 + b"}", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"7",
+        b"[]",
+        b'"x"',
+        b"null",
+        b"",
+        b"\xff\xfe",
+        b'{"epoch": 1, "loss": 1.0}',
+        b'{"step": 4, "loss": 1.0}',
+        b'{"epoch": 1, "step": 4}',
+        b'{"epoch": 1, "step": "4", "loss": 1.0}',
+        b'{"epoch": 1, "step": true, "loss": 1.0}',
+        b'{"epoch": 1, "step": -4, "loss": 1.0}',
+        b'{"epoch": 1, "step": 4, "loss": NaN}',
+        b'{"epoch": 1, "step": 4.0, "loss": 1.0}',
+        b'{"epoch": 1, "step": 4, "loss": "low"}',
+        b'{"epoch": 1, "step": 4, "loss": 1' + b"0" * 5000 + b"}",
+        b"[" * 100_000,
+    ],
+)
 def test_a_line_that_is_no_record_is_named_or_dropped(tmp_path, line):
     folder, path = RunFolder(tmp_path), tmp_path / "metrics.jsonl"
     good = [json.dumps(record(epoch)).encode() for epoch in range(4)]
@@ -182,24 +207,54 @@ def test_a_line_that_is_no_record_is_named_or_dropped(tmp_path, line):
 # Its options
 
 
-@pytest.mark.parametrize("wrong", [
-    {"learning_rate": math.nan}, {"learning_rate": math.inf}, {"learning_rate": "1"}, {"learning_rate": True},
-    {"learning_rate": 1e39}, {"warmup_epochs": math.nan}, {"seed": 10**20}, {"seed": 1.0}, {"seed": True},
-    {"seed": None}, {"epochs": "3"}, {"epochs": [3]}, {"checkpoint_seconds": math.nan}, {"checkpoint_seconds": -1.0},
-    {"schedule": 3}, {"steps": 10**5000}, {"weight_decay": -math.inf}],
-    ids=options.short)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
+        {"learning_rate": "1"},
+        {"learning_rate": True},
+        {"learning_rate": 1e39},
+        {"warmup_epochs": math.nan},
+        {"seed": 10**20},
+        {"seed": 1.0},
+        {"seed": True},
+        {"seed": None},
+        {"epochs": "3"},
+        {"epochs": [3]},
+        {"checkpoint_seconds": math.nan},
+        {"checkpoint_seconds": -1.0},
+        {"schedule": 3},
+        {"steps": 10**5000},
+        {"weight_decay": -math.inf},
+    ],
+    ids=options.short,
+)
 def test_an_option_that_is_no_such_value_is_refused(wrong):
     with pytest.raises(InputError, match=f"training: {next(iter(wrong))} is .*expected"):
         TrainOptions(**wrong)
 
 
-@pytest.mark.parametrize("kind, wrong", [
-    (USVAE.Config, {"forget_bias": math.nan}), (USVAE.Config, {"units": "8"}), (USVAE.Config, {"units": 8.0}),
-    (Preparation, {"velocity": math.nan}), (Preparation, {"fill": 1}), (Preparation, {"frames": "x"}),
-    (Augmentation, {"rotation": math.inf}), (Augmentation, {"denoise": None}), (Augmentation, {"crop": "a lot"}),
-    (EmotionOptions, {"seeds": 1.5}), (EmotionLSTM.Config, {"dropout": "half"})])
+@pytest.mark.parametrize(
+    "kind, wrong",
+    [
+        (USVAE.Config, {"forget_bias": math.nan}),
+        (USVAE.Config, {"units": "8"}),
+        (USVAE.Config, {"units": 8.0}),
+        (Preparation, {"velocity": math.nan}),
+        (Preparation, {"fill": 1}),
+        (Preparation, {"frames": "x"}),
+        (Augmentation, {"rotation": math.inf}),
+        (Augmentation, {"denoise": None}),
+        (Augmentation, {"crop": "a lot"}),
+        (EmotionOptions, {"seeds": 1.5}),
+        (EmotionLSTM.Config, {"dropout": "half"}),
+    ],
+)
 def test_options_of_every_kind_have_the_type_of_their_default(kind, wrong):
-    with pytest.raises(InputError, match=f"{next(iter(wrong))} is .*, expected (a whole|a finite|true or false)"):
+    with pytest.raises(
+        InputError, match=f"{next(iter(wrong))} is .*, expected (a whole|a finite|true or false)"
+    ):
         kind(**wrong)
 
 
@@ -218,20 +273,32 @@ def test_a_run_checks_the_options_of_someones_own_model(trained):
 
 
 def test_a_damaged_run_json_is_not_overwritten(trained, copied):
-    for data in (b"", b"{", b"\xff\xfe{}", b"[" * 100_000, b"[]", b"{}", b'{"model": 1' + b"0" * 5000 + b"}",
-                 b'{"model": "usvae"}'):
+    for data in (
+        b"",
+        b"{",
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b"[]",
+        b"{}",
+        b'{"model": 1' + b"0" * 5000 + b"}",
+        b'{"model": "usvae"}',
+    ):
         (copied / "run.json").write_bytes(data)
         with Store(trained / "tiny.h5") as store:
-            for call in (lambda: training.fit(make_run(store), store, copied, log=quiet),
-                         lambda: training.load_model(copied)):
+            for call in (
+                lambda: training.fit(make_run(store), store, copied, log=quiet),
+                lambda: training.load_model(copied),
+            ):
                 with pytest.raises(InputError, match="run.json: ") as caught:
                     call()
                 assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
         assert (copied / "run.json").read_bytes() == data
 
 
+# fmt: off
 ODD = (None, True, -1, 0, 10**20, 1e300, -0.5, math.nan, math.inf, "", "usvae", "\0", [], [[]], {}, {"a": 1},
        "x" * 300)
+# fmt: on
 
 
 def mutated(value, chance: random.Random):
@@ -246,7 +313,11 @@ def mutated(value, chance: random.Random):
         return value | {name: mutated(value[name], chance)}
     if isinstance(value, list) and value and chance.random() < 0.8:
         i = chance.randrange(len(value))
-        return value[:i] + chance.choice(([], [mutated(value[i], chance)], [value[i]] * 2)) + value[i + 1:]
+        return (
+            value[:i]
+            + chance.choice(([], [mutated(value[i], chance)], [value[i]] * 2))
+            + value[i + 1 :]
+        )
     return chance.choice(ODD)
 
 
@@ -254,11 +325,17 @@ def is_of(value, default):
     """Whether a value is one that an option of such a default may have."""
     if isinstance(default, (bool, str)):
         return type(value) is type(default)
-    return type(value) in ((int, float) if isinstance(default, float) else (int,)) and math.isfinite(value)
+    return type(value) in (
+        (int, float) if isinstance(default, float) else (int,)
+    ) and math.isfinite(value)
 
 
-@hypothesis.settings(derandomize=True, max_examples=400, deadline=None,
-                     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.settings(
+    derandomize=True,
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
 @hypothesis.given(seed=strategies.integers(0, 2**32))
 def test_a_mutated_run_json_is_a_run_or_refused(trained, tmp_path, seed):
     values = mutated(json.loads((trained / "run" / "run.json").read_text()), random.Random(seed))

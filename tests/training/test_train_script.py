@@ -1,4 +1,6 @@
-"""launch/train.py as a user runs it: what it recommends afterwards, and what it says of options that are none."""
+"""launch/train.py as a user runs it: what it recommends afterwards, and what it says of options
+that are none.
+"""
 
 import os
 import subprocess
@@ -11,18 +13,36 @@ SMALL = ["--usvae.units=2", "--usvae.decoder_units=2", "--train.batch_size=8", "
 
 
 def train(root, *arguments):
-    return subprocess.run([sys.executable, root / "launch" / "train.py", *map(str, arguments)], capture_output=True,
-                          text=True, env=os.environ | {"PYTHONPATH": str(root)})
+    return subprocess.run(
+        [sys.executable, root / "launch" / "train.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
 
 
 @pytest.mark.slow
 def test_a_split_without_test_clips_is_embedded_not_probed(root, tmp_path):
-    arguments = ["--store", write_store(tmp_path / "tiny.h5"), "--split=all", "--workdir", tmp_path / "a run", *SMALL]
+    arguments = [
+        "--store",
+        write_store(tmp_path / "tiny.h5"),
+        "--split=all",
+        "--workdir",
+        tmp_path / "a run",
+        *SMALL,
+    ]
     done = train(root, *arguments, "--train.steps=3")
     assert done.returncode == 0, done.stderr
     assert "3 steps in all" in done.stdout and "step 3/3" in done.stdout
-    assert f"launch/embed.py --workdir '{tmp_path / 'a run'}'" in done.stdout and "probe.py --" not in done.stdout
-    for wrong in ("--train.learning_rate=nan", "--train.seed=100000000000000000000", "--usvae.kl=inf"):
+    assert (
+        f"launch/embed.py --workdir '{tmp_path / 'a run'}'" in done.stdout
+        and "probe.py --" not in done.stdout
+    )
+    for wrong in (
+        "--train.learning_rate=nan",
+        "--train.seed=100000000000000000000",
+        "--usvae.kl=inf",
+    ):
         refused = train(root, *arguments, "--train.steps=3", wrong)
         assert refused.returncode == 1 and refused.stderr.count("\n") == 1, refused.stderr
         assert refused.stderr.startswith("error: ") and "expected" in refused.stderr
