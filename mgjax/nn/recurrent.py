@@ -41,6 +41,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from mgjax.errors import InputError
 from mgjax.nn import cudnn
+from mgjax.nn.masking import time_mask
 
 # Of 8 to 32 steps a chunk, 8 is the fastest on a CPU, by a few per cent: its gates stay in the
 # cache.
@@ -77,11 +78,6 @@ class State(NamedTuple):
 
     hidden: jax.Array
     cell: jax.Array | None = None
-
-
-def time_mask(length: jax.Array, steps: int) -> jax.Array:
-    """True where a frame is valid, bool `[batch, steps]`."""
-    return jnp.arange(steps) < length[:, None]
 
 
 def unroll(
