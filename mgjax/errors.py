@@ -26,6 +26,15 @@ class InputError(ValueError):
         super().__init__(message)
 
 
+def short(value) -> str:
+    """A value for an error message, cut where it is long."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deeply; a number of too many digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
 def script(main: Callable) -> Callable:
     """Decorate a script's `main`: whatever goes wrong outside of it ends in one sentence.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from mgjax.errors import InputError
+from mgjax.errors import InputError, short
 
 # Beyond it a whole number is none on a device, nor a float a finite one.
 MOST = {int: 2**31 - 1, float: 3.4e38}
@@ -52,15 +52,6 @@ def read(kind: type, values, group: str):
             )
         _check(fields[name], value, group)
     return kind(**values)
-
-
-def short(value) -> str:
-    """A value for an error message, cut where it is long."""
-    try:
-        text = repr(value)
-    except (RecursionError, ValueError):  # nested too deeply; a number of too many digits
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _check(field: dataclasses.Field, value, group: str):

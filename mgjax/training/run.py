@@ -19,8 +19,8 @@ import orbax.checkpoint as ocp
 from flax import nnx
 
 from mgjax import __version__, files, models, options
-from mgjax.errors import InputError
-from mgjax.options import option, short
+from mgjax.errors import InputError, short
+from mgjax.options import option
 from mgjax.skeleton import Layout
 from mgjax.store import Store
 from mgjax.training import checkpoints
