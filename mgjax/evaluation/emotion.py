@@ -34,10 +34,11 @@ from flax import nnx
 from mgjax import progress
 from mgjax.errors import InputError
 from mgjax.evaluation.clip_vectors import clips_in_time
-from mgjax.evaluation.metrics import confusion, wilson_interval
+from mgjax.evaluation.metrics import confusion
 from mgjax.models.emotion import EmotionLSTM
 from mgjax.options import check, option
 from mgjax.protocols import IMIGUE_EMOTIONS
+from mgjax.report.accuracy import wilson_interval
 from mgjax.store import ALL, Store
 
 # Weights of the squared size of a logistic regression's coefficients, for inputs of mean square

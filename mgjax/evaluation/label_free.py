@@ -22,7 +22,7 @@ from flax import nnx
 
 from mgjax.batching import Blocks, gather
 from mgjax.evaluation.embed import at_even_times, map_clips
-from mgjax.evaluation.metrics import wilson_interval
+from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
 from mgjax.training import build_model, load_model
 from mgjax.transforms import Augmentation, Batch

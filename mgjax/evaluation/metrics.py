@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-
-def wilson_interval(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % interval of an accuracy of `correct` in `total`, by Wilson's score, as shares in [0,
-    1].
-    """
-    if total == 0:
-        return 0.0, 1.0
-    share = correct / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = (
-        z
-        / (1 + z * z / total)
-        * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    )
-    return max(0.0, centre - half), min(1.0, centre + half)
+from mgjax.report.accuracy import wilson_interval
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

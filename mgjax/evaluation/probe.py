@@ -17,7 +17,8 @@ from mgjax.batching import Blocks, Frames, bucket_edges, gather
 from mgjax.errors import InputError
 from mgjax.evaluation.embed import RAW, embed_clips, prepared_batch, resampled_keypoints
 from mgjax.evaluation.knn import knn_ranking
-from mgjax.evaluation.metrics import classification, per_class, wilson_interval
+from mgjax.evaluation.metrics import classification, per_class
+from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
 from mgjax.training import Run, build_model, load_model
 from mgjax.training.run import RunFolder

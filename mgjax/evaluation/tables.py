@@ -35,7 +35,8 @@ from mgjax.batching import Blocks
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, emotion, probe
 from mgjax.evaluation.embed import logits_of_clips
-from mgjax.evaluation.metrics import classification, wilson_interval
+from mgjax.evaluation.metrics import classification
+from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
 from mgjax.training import Run, fit, load_model
 from mgjax.training.run import RunFolder

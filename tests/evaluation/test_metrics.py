@@ -25,13 +25,3 @@ def test_classes_that_do_not_occur_count_for_nothing():
     assert result["top1"] == 0.75 and result["mean_class_accuracy"] == 0.75
     assert result["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert result["top5"] is None  # of three classes, the best five say nothing
-
-
-def test_wilson_interval_by_hand():
-    # 8 of 10 at z = 1.96: (0.8 + 0.19207) / 1.38415 ± 1.96 / 1.38415 * sqrt(0.016 + 0.0096036)
-    low, high = metrics.wilson_interval(8, 10)
-    assert (low, high) == pytest.approx((0.49016, 0.94331), abs=1e-4)
-    assert metrics.wilson_interval(0, 10)[0] == 0 and metrics.wilson_interval(10, 10)[
-        1
-    ] == pytest.approx(1)
-    assert metrics.wilson_interval(0, 0) == (0, 1)
