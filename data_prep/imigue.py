@@ -1,498 +1,394 @@
-r"""iMiGUE's files: what lies in a folder of them, and a video's keypoints and clips as arrays.
+r"""Pack iMiGUE's files, which its licence gives you, into a store.
 
-Below a folder, in any subfolders (train, validate, test ...), each video has its keypoints in one
-of the forms that are in use, and perhaps its labels:
+  python data_prep/pack_imigue.py --input imigue/ --output imigue.h5 --videos videos.csv
 
-  <id>_light_hand.csv  a row a frame: a column that is skipped, then 35 joints x (x, y, score):
-                       BODY_25, five finger points of the right hand, five of the left
-  <id>_openpose.xlsx   a row a frame, in the first sheet: 137 joints x (x, y, score): 0-24
-                       BODY_25, 25-94 face, 95-115 left hand, 116-136 right hand
-  <id>/*.json          OpenPose's JSON, a file a frame; the last number of a name is the frame's,
-                       from 0
-  <id>_label.csv       a row a clip: label,start,end: frames from 0, `end` included; label 1 to 32
-                       is class C1 to C32 of the paper, 99 is C32 too, and an empty one is a clip
-                       without a label
+Somewhere below --input, in any subfolders, each video has its keypoints (<id>_light_hand.csv,
+<id>_openpose.xlsx or OpenPose's JSON in a folder <id>/) and perhaps its labels (<id>_label.csv);
+`data_prep/imigue.py` says what is in them, and why the names of joints that go around with them
+are not to be trusted. In the store labels count from 0 and are rows of
+`protocols.IMIGUE_CLASSES`. How often the right shoulder lies left in the picture, as it does in
+somebody who faces the camera, and how often five finger points lie nearest their own wrist, is
+reported: files whose sides are swapped show there.
 
-Frame k is row k of the file, or JSON file number k. A first row of names or of column numbers is
-no frame. A joint whose score is 0, or one of whose cells is empty (or an error's, such as #N/A,
-in a sheet), was not seen; an empty row is refused, as nothing says whether it is a frame.
+Both official splits are written from `mgjax/protocols.py`, for the videos whose subject or id is
+known, and what is missing or extra against the published counts is printed; a part of the dataset
+is packed like the whole.
 
-Position says which joint a column is, never a name: the names that go around with these files are
-mirrored ("ShoulderLeft" is OpenPose's RShoulder) for shoulders, elbows, hands, hips, knees,
-ankles, eyes and ears, and are not for feet and fingers. A header with such names, or with
-OpenPose's, is compared with the order above and refused where it says another one. What the
-positions cannot say is measured: `orientation`.
+Each sheet is read twice, as its frames have to be counted first. They take python-calamine: pip
+install 'mgjax[xlsx]'.
 
-This module never imports JAX. Sheets take python-calamine, the extra `xlsx`.
+Face landmarks identify a person. They are kept only with --keep_face and layout openpose137.
 """
 
 from __future__ import annotations
 
-import array
 import dataclasses
-import io
-import os
-import pathlib
-import re
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from data_prep import csv_tables, following, openpose
+import mgjax.files
+from data_prep import csv_tables, following, imigue_files, openpose
+from data_prep import workers as crews
 from mgjax import protocols, skeleton
 from mgjax.errors import InputError
-from mgjax.files import read_bytes
+from mgjax.progress import track
+from mgjax.store import StoreWriter
 
-WIDTH, HEIGHT = 1280, 720
-# The joints that each form holds, in the order of its columns.
-FORMS = {"csv": skeleton.IMIGUE_35, "xlsx": skeleton.OPENPOSE_137, "json": skeleton.OPENPOSE_137}
-MANY = 10  # from so many clips of a video on, one class for all is hardly a label
-ID = re.compile(r"[0-9]{1,4}")
-_WHOLE = re.compile(r"-?[0-9]{1,15}")
-LARGEST_SHEET, LARGEST_BOOK = 2**27, 2**30  # bytes of an .xlsx file, as it is and unpacked
-_PART = re.compile(r"(xl/|xl/worksheets/|xl/_rels/|_rels/|)[^/]*\.(xml|rels)", re.IGNORECASE)
-_FAR = re.compile(rb"""r(?<![:\w]r)\s*=\s*["'](?:[A-Za-z]{3,}[0-9]|[A-Za-z]{0,2}[0-9]{6})""")
-_SKIPPED = {"csv": 1, "xlsx": 0}  # columns before the joints
-_NAMES = {"csv": "<id>_light_hand.csv", "json": "<id>/*.json", "xlsx": "<id>_openpose.xlsx"}
-_NAME = re.compile(
-    r"([0-9]{1,4})(?:(?P<csv>_light_hand\.csv)|(?P<xlsx>_openpose\.xlsx)|(?P<label>_label\.csv))",
-    re.IGNORECASE,
-)
-# What the names that go around mean, by position in the 35-joint form: see the module's docstring.
-_MEANS = dict(
-    zip(
-        "nose shouldercenter shoulderleft elbowleft handleft shoulderright elbowright handright "
-        "hipcenter hipleft kneeleft "
-        "ankleleft hipright kneeright ankleright eyeleft eyeright earleft earright toeleft "
-        "smalltoeleft heelleft toeright "
-        "smalltoeright heelright rightfinger1 rightfinger2 rightfinger3 rightfinger4 rightfinger5 "
-        "leftfinger1 leftfinger2 "
-        "leftfinger3 leftfinger4 leftfinger5".split(),
-        skeleton.IMIGUE_35.joints,
-        strict=True,
+FPS = 25
+LAYOUTS = {
+    layout.name: layout
+    for layout in (
+        skeleton.IMIGUE_22,
+        skeleton.IMIGUE_35,
+        skeleton.BODY_25_HANDS,
+        skeleton.OPENPOSE_137,
     )
-)
-_AXIS = re.compile(r"(.+?)[ _.:-]+(x|y)")
+}
+_RESULTS = {"win": "positive", "won": "positive", "lose": "negative", "lost": "negative", "": ""}
 
 
 @dataclasses.dataclass(frozen=True)
-class Files:
-    """A video's files: its id of four digits, the form and path of its keypoints, and its
-    labels' path or None.
-    """
-
-    id: str
-    form: str
-    path: str
-    labels: str | None
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoReport:
-    """What was packed of one video.
+class ImigueReport:
+    """What a job packed.
 
     Attributes:
-        id, form, subject, emotion: as in the store; form is one of FORMS.
-        frames: its number of frames.
-        unseen: frames without a seen joint.
-        clips, labelled: its clips, and those with a label.
-        same_label: whether its clips, at least ten, all have one label.
-        joints: joints seen, over all frames.
-        outside: those of them that lie outside the picture of 1280 x 720 pixels.
-        facing: share of the frames with both shoulders in which the right one lies left in the
-            picture; nan without.
-        own_hand: share of the hands whose finger points lie nearer to their own wrist than to the
-            other; nan without.
-        gaps, several: frames without a JSON file, and with more than one person; 0 in the other
-            forms.
+        output: the store.
+        layout: the name of its layout.
+        videos: one `imigue_files.ImigueVideoReport` a video, in the store's order.
+        splits: names of the splits written.
+        without_keypoints: ids of which there are labels or a folder, but no keypoints.
+        unlisted, absent: videos that the table of videos leaves out, and ids in it that are not
+            among the files.
     """
 
-    id: str
-    form: str
-    subject: str
-    emotion: str
-    frames: int
-    unseen: int
-    clips: int
-    labelled: int
-    same_label: bool
-    joints: int
-    outside: int
-    facing: float
-    own_hand: float
-    gaps: int
-    several: int
+    output: str
+    layout: str
+    videos: tuple[imigue_files.ImigueVideoReport, ...]
+    splits: tuple[str, ...]
+    without_keypoints: tuple[str, ...]
+    unlisted: tuple[str, ...]
+    absent: tuple[str, ...]
 
+    def total(self, field: str) -> int:
+        """The sum of a field of the videos' reports."""
+        return sum(getattr(video, field) for video in self.videos)
 
-def find(input, form: str | None = None) -> tuple[list[Files], tuple[str, ...]]:
-    """The videos below a folder, by id, and the ids of which there are labels or a folder but no
-    keypoints.
-
-    Args:
-        input: the folder.
-        form: one of FORMS, to leave the others aside; None takes all.
-
-    Raises:
-        InputError: the folder is missing or holds no keypoints, or an id's keypoints or labels
-            are there twice.
-    """
-    folder = pathlib.Path(input)
-    if form is not None and form not in FORMS:
-        raise InputError(f"form {form!r}: expected one of {', '.join(FORMS)}")
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: "
-            + ("is a file, expected a folder" if folder.exists() else "no such folder")
-            + " of iMiGUE's files"
-        )
-    keypoints, labels, named = {}, {}, set()
-    for where, folders, names in os.walk(folder, onerror=_unreadable):
-        folders.sort()
-        here = [
-            (match[1], match.lastgroup, name) for name in names if (match := _NAME.fullmatch(name))
+    def __str__(self) -> str:
+        lines = [
+            f"frames {self.total('frames')}, without anybody {self.total('unseen')}, layout "
+            f"{self.layout}"
         ]
-        own = os.path.basename(os.path.abspath(where))
-        if ID.fullmatch(own):
-            named.add(f"{int(own):04}")
-            if any(name.lower().endswith(".json") and not name.startswith(".") for name in names):
-                here.append((own, "json", ""))
-        for id, kind, name in sorted(here):
-            if kind != "label" and form not in (None, kind):
-                continue
-            id, path = f"{int(id):04}", os.path.join(where, name) if name else where
-            table = labels if kind == "label" else keypoints
-            if id in table:
-                raise InputError(
-                    f"{path}: video {id} is there already, as {table[id][1]}"
-                    + ("" if kind == "label" else "; --form takes files of one form only")
+        lines += compare(self.videos, self.splits)
+        named = {
+            "videos with labels or a folder but no keypoints": self.without_keypoints,
+            "videos that the table of videos leaves out": self.unlisted,
+            "videos in the table of videos but not among the files": self.absent,
+            "videos without clips": [v.id for v in self.videos if not v.clips],
+            "videos with clips without a label": [
+                v.id for v in self.videos if v.labelled < v.clips
+            ],
+            f"videos of {imigue_files.MANY} or more clips, all of one class (hidden labels?)": [
+                v.id for v in self.videos if v.same_label
+            ],
+        }
+        lines += [f"{what}: {ranges(ids)}" for what, ids in named.items() if ids]
+        return "\n".join([*lines, *self._doubts(), f"wrote {self.output}"])
+
+    def _doubts(self) -> list[str]:
+        """What the keypoints themselves make doubtful."""
+        lines, outside, joints = [], self.total("outside"), self.total("joints")
+        if outside:
+            worst = max(self.videos, key=lambda video: video.outside / max(video.joints, 1))
+            lines.append(
+                f"joints outside the picture of {imigue_files.WIDTH} x {imigue_files.HEIGHT}: "
+                f"{outside} of {joints} "
+                f"({outside / joints:.2%}), most in video {worst.id} "
+                f"({worst.outside / worst.joints:.2%})"
+            )
+        for field, what in (
+            ("facing", "the right shoulder lies left in the picture"),
+            ("own_hand", "five finger points lie nearest their own wrist"),
+        ):
+            shares = [getattr(video, field) for video in self.videos]
+            if not np.isnan(shares).all():
+                least = self.videos[int(np.nanargmin(shares))]
+                lines.append(
+                    f"{what} in {np.nanmean(shares):.1%} of the cases, in video "
+                    f"{least.id} in "
+                    f"{getattr(least, field):.1%}"
+                    + ("; are left and right swapped?" if np.nanmean(shares) < 0.5 else "")
                 )
-            table[id] = kind, path
-    if not keypoints:
-        names = " or ".join(name for kind, name in _NAMES.items() if form in (None, kind))
-        raise InputError(f"{folder}: no keypoints of iMiGUE in it; expected {names}")
-    found = [
-        Files(id, *keypoints[id], labels[id][1] if id in labels else None)
-        for id in sorted(keypoints)
+        return lines
+
+
+def ranges(numbers: Iterable) -> str:
+    """Numbers, or ids of digits, as "0003, 0007-0009": in order, neighbours joined."""
+    spelt = {int(number): str(number) for number in numbers}
+    text, last = [], None
+    for number in sorted(spelt):
+        if last is not None and number == last + 1:
+            text[-1] = f"{text[-1].partition('-')[0]}-{spelt[number]}"
+        else:
+            text.append(spelt[number])
+        last = number
+    return ", ".join(text)
+
+
+def _against(count: int, published: int) -> str:
+    """A count beside the published one: "12 of 359 (347 missing)"."""
+    if count == published:
+        return f"{count}, all there are"
+    return f"{count} of {published} ({abs(published - count)} {'missing' if count < published else 'too many'})"
+
+
+def compare(videos: Sequence[imigue_files.ImigueVideoReport], written: Iterable[str]) -> list[str]:
+    """What was packed beside what was published, a sentence each.
+
+    Args:
+        videos: what was packed.
+        written: the names of the splits that the store has.
+    """
+    splits, clips = official(videos), np.array([video.clips for video in videos])
+    emotions = [video.emotion for video in videos]
+    lost = protocols.IMIGUE_VIDEOS - protocols.IMIGUE_WON
+    won, unknown = emotions.count("positive"), emotions.count("")
+    lines = [
+        f"videos {_against(len(videos), protocols.IMIGUE_VIDEOS)}; won "
+        f"{_against(won, protocols.IMIGUE_WON)}, lost "
+        f"{_against(emotions.count('negative'), lost)}"
+        + (f", {unknown} not known" if unknown else ""),
+        f"clips {_against(int(clips.sum()), protocols.IMIGUE_CLIPS)}",
     ]
-    return found, tuple(sorted((named | set(labels)) - set(keypoints)))
+    sides = zip(("train", "test"), splits["imigue_cross_subject"], protocols.IMIGUE_SPLIT_CLIPS)
+    lines.append(
+        "imigue_cross_subject: "
+        + "; ".join(
+            f"{side} clips {_against(int(clips[rows].sum()), published)}"
+            for side, rows, published in sides
+        )
+    )
+    subjects = {int(video.subject) for video in videos if video.subject}
+    nobody = [video.id for video in videos if not video.subject]
+    if nobody:
+        lines.append(f"  videos without a subject, in neither: {ranges(nobody)}")
+    missing = {*protocols.IMIGUE_TRAIN_SUBJECTS, *protocols.IMIGUE_TEST_SUBJECTS} - subjects
+    if missing and subjects:
+        lines.append(f"  subjects of whom there is no video: {ranges(missing)}")
+    ids = {int(video.id) for video in videos}
+    published = (protocols.IMIGUE_EMOTION_TRAIN, protocols.IMIGUE_EMOTION_TEST)
+    parts = zip(("train", "test"), splits["imigue_emotion"], published)
+    lines.append(
+        "imigue_emotion: "
+        + "; ".join(
+            f"{side} videos {_against(len(rows), len(known))}" for side, rows, known in parts
+        )
+    )
+    lines += [
+        f"  missing to {side}: {ranges(f'{id:04}' for id in set(known) - ids)}"
+        for side, known in zip(("train", "test"), published)
+        if set(known) - ids
+    ]
+    blank = [
+        videos[row].id
+        for row in np.concatenate(splits["imigue_emotion"])
+        if not videos[row].emotion
+    ]
+    if blank:
+        lines.append(f"  videos of it whose emotion is not known: {ranges(blank)}")
+    lines += [
+        f"{name}: not written, as nothing is there to {'test' if len(train) else 'train'}"
+        for name, (train, _) in splits.items()
+        if name not in written
+    ]
+    extra = [video.id for video in videos if int(video.id) > max(map(max, published))]
+    if extra:
+        lines.append(f"videos of ids that iMiGUE does not have: {ranges(extra)}")
+    return lines
 
 
-def _unreadable(error: OSError):
-    raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror})")
+def official(videos: Sequence[imigue_files.ImigueVideoReport]) -> dict[str, protocols.Rows]:
+    """The official splits of some videos: name to rows that train and that test."""
+    return protocols.imigue(
+        [int(video.subject or 0) for video in videos], [int(video.id) for video in videos]
+    )
 
 
-def read_labels(path, frames: int) -> list[tuple[int, int, int | None]]:
-    """The clips of a label file, in its order: start, length and label (0 to 31, or None) of each.
+def pack(
+    input,
+    output,
+    layout: str | None = None,
+    *,
+    videos=None,
+    form: str | None = None,
+    keep_face: bool = False,
+    person: str | int = "largest",
+    workers: int = 1,
+) -> ImigueReport:
+    """Pack iMiGUE's files into a store; the module's docstring says how.
 
     Args:
-        path: a CSV file of label,start,end; a first row that says so is left out.
-        frames: the number of frames of the video.
+        input: the folder that holds the files, in any subfolders.
+        output: the store to write.
+        layout: one of LAYOUTS; None takes the largest without a face that every video's file can
+            give.
+        videos: path of a CSV table with the columns id and any of subject (1 to 72), emotion
+            (positive or negative) or result (win or lose); a column split_NAME holding train,
+            test or nothing makes the split NAME.
+        form: one of `imigue_files.FORMS`, to read that form only; None reads all.
+        keep_face: store the face landmarks of openpose137.
+        person: who is followed through JSON files, as in `pack_openpose.pack`; the other forms
+            hold one person.
+        workers: processes that read; the store is the same for any number.
 
     Raises:
-        InputError: the file cannot be read, a value is wrong, or a clip lies outside the video.
+        InputError: anything is wrong with the files, the table or the output's folder, or a
+            worker dies.
     """
-    clips = []
-    separator, rows = csv_tables.read_rows(path)
-    for number, (line, cells) in enumerate(rows):
-        where, cells = f"{path}, line {line}", [cell.strip() for cell in cells]
-        heading = [cell.lower() for cell in cells] == ["label", "start", "end"]
-        if not any(cells) or (heading and not number):
-            continue
-        if len(cells) != 3:
-            raise InputError(
-                f"{where}: {len(cells)} values, expected three: label,start,end (the "
-                f"values are separated by {csv_tables.SEPARATORS[separator]})"
-            )
-        if not all(_WHOLE.fullmatch(cell) for cell in cells[1:] + [cells[0] or "99"]):
-            raise InputError(
-                f"{where}: {','.join(cells)[:100]} are not whole numbers; expected label,start,end"
-            )
-        start, end = int(cells[1]), int(cells[2])
-        label = 31 if cells[0] == "99" else int(cells[0]) - 1 if cells[0] else None
-        if label is not None and not 0 <= label < len(protocols.IMIGUE_CLASSES):
-            raise InputError(
-                f"{where}: label is {cells[0]}, expected 1 to 32 or 99, or nothing "
-                "for a clip without one"
-            )
-        if not 0 <= start <= end < frames:
-            raise InputError(
-                f"{where}: frames {start} to {end} lie outside the video, whose "
-                f"{frames} frames are "
-                f"numbered 0 to {frames - 1}, or end before they start"
-            )
-        clips.append((start, end - start + 1, label))
-    return clips
-
-
-def frame_rows(files: Files) -> Iterator[tuple[int, Sequence]]:
-    """Row number and cells of each frame of a csv file or a sheet; an empty cell is "".
-
-    Raises:
-        InputError: the file is damaged, its header names joints in another order than the form's,
-            or a row is empty.
-    """
-    rows = _csv_rows(files.path) if files.form == "csv" else _sheet_rows(files.path)
-    for number, (row, cells) in enumerate(rows):
-        if all(cell == "" for cell in cells):
-            raise InputError(
-                f"{files.path}, row {row}: empty; nothing says whether it is a "
-                "frame: take it away, or "
-                "fill it with zeros"
-            )
-        if number or not _is_header(cells[_SKIPPED[files.form] :], files):
-            yield row, cells
-
-
-def _csv_rows(path) -> Iterator[tuple[int, list[str]]]:
-    separator, rows = csv_tables.read_rows(path)
-    for row, cells in rows:
-        # As where a spreadsheet writes semicolons, numbers have a decimal comma.
-        yield row, [cell.replace(",", ".") for cell in cells] if separator == ";" else cells
-
-
-def _sheet_rows(path) -> Iterator[tuple[int, list]]:
-    """Number and cells of each row of a workbook's first sheet, up to its last value in both
-    directions.
-    """
-    try:
-        import python_calamine  # here, for it is an extra
-    except ImportError:
+    mgjax.files.writable(output)
+    found, empty = imigue_files.find(input, form)
+    source = _source(found, layout, keep_face)
+    person = following.parse_person(str(person))
+    if person != "largest" and all(files.form != "json" for files in found):
         raise InputError(
-            f"{path}: reading a sheet takes python-calamine: pip install 'mgjax[xlsx]'"
-        ) from None
-    book = _book(path)
-    try:
-        first = python_calamine.load_workbook(book).get_sheet_by_index(0)
-        rows = first.to_python(skip_empty_area=False)
-    except (OSError, python_calamine.CalamineError) as error:
-        raise _no_sheet(path, error) from None
-    for cells in rows:
-        while cells and cells[-1] == "":
-            cells.pop()
-    while rows and not rows[-1]:
-        rows.pop()
-    return enumerate(rows, 1)
-
-
-def _book(path) -> io.BytesIO:
-    """A workbook as a zip file that is not packed, of the parts that hold cells and nothing else.
-
-    What is in there has then its true size, and no cell lies so far out that the rectangle of all
-    would fill the memory: the library that reads it asks neither.
-
-    Raises:
-        InputError: it cannot be read, is no workbook, or is too large.
-    """
-    data, unpacked = io.BytesIO(read_bytes(path, "a sheet (.xlsx)", LARGEST_SHEET)), io.BytesIO()
-    try:
-        with zipfile.ZipFile(data) as book, zipfile.ZipFile(unpacked, "w") as copy:
-            parts = [part for part in book.infolist() if _PART.fullmatch(part.filename)]
-            size = sum(part.file_size for part in parts)
-            if size > LARGEST_BOOK:
-                raise InputError(
-                    f"{path}: its sheets have {size} bytes when unpacked, expected at "
-                    f"most {LARGEST_BOOK}"
+            f"person {person} has nobody to choose from: only JSON files hold several people"
+        )
+    about, splits = read_videos(videos) if videos is not None else ({}, {})
+    if workers < 1:
+        raise InputError(f"workers is {workers}, expected at least 1")
+    reports = []
+    forms = [files.form for files in found]
+    named = ", ".join(f"{forms.count(form)} {form}" for form in imigue_files.FORMS if form in forms)
+    with crews.start(min(workers, len(found))) as crew:
+        counted = crew.in_order(
+            imigue_files.count_frames, ((files,) for files in found), 2 * workers
+        )
+        lengths = list(track(counted, len(found), "counting frames"))
+        clips = [
+            imigue_files.read_labels(files.labels, frames) if files.labels else []
+            for files, frames in zip(found, lengths)
+        ]
+        tasks = [
+            (files, source, person, rows, *about.get(files.id, ("", "")))
+            for files, rows in zip(found, clips)
+        ]
+        with StoreWriter(
+            output,
+            source.layout,
+            unit="pixel",
+            frames=sum(lengths),
+            source=f"iMiGUE, {len(found)} videos ({named})",
+            labels=list(protocols.IMIGUE_CLASSES),
+        ) as writer:
+            read = crew.in_order(imigue_files.read_video, tasks, 2 * workers)
+            for (report, keypoints, score), rows in zip(
+                track(read, len(tasks), "packing videos"), clips
+            ):
+                writer.add_video(
+                    report.id,
+                    keypoints,
+                    score,
+                    fps=FPS,
+                    width=imigue_files.WIDTH,
+                    height=imigue_files.HEIGHT,
+                    subject=report.subject,
+                    emotion=report.emotion,
                 )
-            for part in parts:
-                content = book.read(part)
-                if _FAR.search(content):
-                    raise InputError(f"{path}: a cell lies beyond row 99999 or column 702 (ZZ)")
-                copy.writestr(part.filename, content)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # a damaged zip file can make its reader raise anything
-        raise _no_sheet(path, error) from None
-    unpacked.seek(0)
-    return unpacked
+                for clip in rows:
+                    writer.add_clip(report.id, *clip)
+                reports.append(report)
+            written = _splits(reports, splits)
+            for name, (train, test) in written.items():
+                writer.add_split(name, train, test, of="videos")
+    ids = {files.id for files in found}
+    known = about.keys() if videos is not None else ids
+    return ImigueReport(
+        str(output),
+        source.layout.name,
+        tuple(reports),
+        tuple(written),
+        empty,
+        tuple(sorted(ids - known)),
+        tuple(sorted(known - ids)),
+    )
 
 
-def _no_sheet(path, error) -> InputError:
-    return InputError(f"{path}: not a whole sheet, damaged or cut short ({str(error)[:200]})")
-
-
-def _is_header(cells: Sequence, files: Files) -> bool:
-    """Whether a first row is a header: no cell of it is a number, or they count up by one as
-    columns do.
-
-    Raises:
-        InputError: it names joints in another order than the form's.
+def _splits(
+    reports: Sequence[imigue_files.ImigueVideoReport], tabled: dict[str, dict[str, str]]
+) -> dict[str, protocols.Rows]:
+    """Rows that train and that test by name: the official splits that have both, and the
+    table's.
     """
-    numbers = [_number(cell) for cell in cells if cell != ""]
-    if numbers and set(numbers) == {None}:
-        _check_names([str(cell) for cell in cells], files)
-        return True
-    with np.errstate(invalid="ignore"):
-        return len(numbers) > 1 and None not in numbers and bool((np.diff(numbers) == 1).all())
+    splits = {name: rows for name, rows in official(reports).items() if all(map(len, rows))}
+    order = {report.id: row for row, report in enumerate(reports)}
+    for name, sides in tabled.items():
+        splits[name] = tuple(
+            [order[id] for id in sides if sides[id] == side and id in order]
+            for side in ("train", "test")
+        )
+    return splits
 
 
-def _number(cell) -> float | None:
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return None
-
-
-def _check_names(cells: Sequence[str], files: Files):
-    """Refuse a header that names a known joint, or an axis of it, in another place than it has
-    in the form.
-    """
-    joints = FORMS[files.form].joints
-    places = {joint.lower(): place for place, joint in enumerate(joints)}
-    places |= {name: joints.index(joint) for name, joint in _MEANS.items()}
-    for column, cell in enumerate(cells[: 3 * len(joints)]):
-        name, axis, here = cell.strip().lower(), "", "xyc"[column % 3]
-        if name not in places and len(name) < 100 and (match := _AXIS.fullmatch(name)):
-            name, axis = match.groups()
-        if name in places and (places[name] != column // 3 or axis not in ("", here)):
-            raise InputError(
-                f"{files.path}: its header has {cell.strip()!r} where this form has "
-                f"{here} of OpenPose's "
-                f"{joints[column // 3]}; files in another order cannot be packed"
-            )
-
-
-def count_frames(files: Files) -> int:
-    """Number of frames of a video.
-
-    Raises:
-        InputError: as `frame_rows`, or the file holds no frame.
-    """
-    if files.form == "json":
-        return _recording(files).length
-    frames = sum(1 for _ in frame_rows(files))
-    if not frames:
-        raise InputError(f"{files.path}: holds no frame")
-    return frames
-
-
-def read_points(files: Files) -> np.ndarray:
-    """All frames of a csv file or a sheet.
-
-    Returns:
-        float32 `[T, joints of FORMS[form], 3]`: x and y in pixels and the score; (0, 0, 0) where
-        a cell is empty.
-
-    Raises:
-        InputError: as `frame_rows`, a row has another number of columns, or a cell is no number
-            or infinite.
-    """
-    joints, skipped, numbers = len(FORMS[files.form]), _SKIPPED[files.form], []
-    for row, cells in frame_rows(files):
-        if len(cells) != skipped + 3 * joints:
-            raise InputError(
-                f"{files.path}, row {row}: {len(cells)} columns, expected "
-                f"{skipped + 3 * joints}: "
-                + ("one that is skipped, then " if skipped else "")
-                + f"{joints} x "
-                "(x, y, score)"
-            )
-        cells = cells[skipped:]
+def _source(
+    found: Sequence[imigue_files.Files], layout: str | None, keep_face: bool
+) -> openpose.Source:
+    """What to store of some files, each of which has the joints for it."""
+    if layout is None:
+        layout = "imigue35" if any(files.form == "csv" for files in found) else "body25_hands"
+    if layout not in LAYOUTS:
+        raise InputError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
+    source = openpose.source_of(LAYOUTS[layout], "body25", keep_face)
+    for files in {files.form: files for files in found}.values():
         try:
-            row_numbers = [np.nan if cell == "" else float(cell) for cell in cells]
-            numbers.append(array.array("d", row_numbers))
-        except (TypeError, ValueError):
-            wrong = next(cell for cell in cells if cell != "" and _number(cell) is None)
-            raise InputError(
-                f"{files.path}, row {row}: {csv_tables.shown(wrong)} is not a number"
-            ) from None
-    with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
-        points = np.array(numbers, np.float32).reshape(len(numbers), joints, 3)
-    if np.isinf(points).any():
-        raise InputError(
-            f"{files.path}: frame {np.isinf(points).any(axis=(1, 2)).argmax()} has "
-            "an infinite number"
-        )
-    points[np.isnan(points).any(axis=-1)] = 0
-    return points
+            source.layout.cut(imigue_files.FORMS[files.form])
+        except InputError as error:
+            raise InputError(f"{files.path}: {error}; layout imigue35 can") from None
+    return source
 
 
-def _recording(files: Files) -> openpose.Recording:
-    """A folder of frames, which begins at frame 0 whether or not there is a file of that number."""
-    (recording,), _ = openpose.find_recordings(files.path)
-    return dataclasses.replace(recording, first=0)
-
-
-def read_video(
-    files: Files,
-    source: openpose.Source,
-    person: str | int,
-    clips: list[tuple],
-    subject: str,
-    emotion: str,
-) -> tuple[VideoReport, np.ndarray, np.ndarray]:
-    """A video as it is stored.
-
-    Args:
-        files, clips: of the video; clips as `read_labels` gives them.
-        source, person: as in `following.read_recording`.
-        subject, emotion: for the report.
-
-    Returns:
-        Its report, float32 keypoints `[T, V, 2]` and score `[T, V]`.
+def read_videos(path) -> tuple[dict[str, tuple[str, str]], dict[str, dict[str, str]]]:
+    """The table of videos: (subject, emotion) by id, and sides (train, test or "") of ids by name
+    of a split.
 
     Raises:
-        InputError: as `read_points`, or a JSON file is damaged.
+        InputError: as `csv_tables.read_table`, an id is listed twice, or a value is none of those
+            expected.
     """
-    gaps = several = 0
-    if files.form == "json":
-        followed = following.read_recording(_recording(files), source, person, WIDTH)
-        for path, reason in followed.damaged:
+    about, splits = {}, {}
+    for where, row in csv_tables.read_table(
+        path, ("id",), ("subject", "emotion", "result"), csv_tables.SPLIT
+    ):
+        if not imigue_files.ID.fullmatch(row["id"]):
             raise InputError(
-                f"{path}: {reason}; without that file the frame is one in which nobody is seen"
+                f"{where}: id is {row['id']!r}, expected a number of up to four digits"
             )
-        keypoints, score = followed.keypoints, followed.score
-        gaps, several = followed.report.gaps, followed.report.several
-    else:
-        points = read_points(files)[:, source.layout.cut(FORMS[files.form])]
-        keypoints, score = points[..., :2], points[..., 2]
-    seen = score > 0
-    inside = ((keypoints >= 0) & (keypoints <= (WIDTH, HEIGHT))).all(axis=-1)
-    labels = [label for *_, label in clips if label is not None]
-    facing, own_hand = orientation(keypoints, score, source.layout)
-    report = VideoReport(
-        files.id,
-        files.form,
-        subject,
-        emotion,
-        frames=len(score),
-        unseen=int((~seen.any(axis=1)).sum()),
-        clips=len(clips),
-        labelled=len(labels),
-        same_label=len(labels) >= MANY and len(set(labels)) == 1,
-        joints=int(seen.sum()),
-        outside=int((seen & ~inside).sum()),
-        facing=facing,
-        own_hand=own_hand,
-        gaps=gaps,
-        several=several,
-    )
-    return report, keypoints, score
-
-
-def orientation(
-    keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout
-) -> tuple[float, float]:
-    """How left and right lie in the pictures: `facing` and `own_hand` of `VideoReport`.
-
-    Args:
-        keypoints, score: `[T, V, 2]` and `[T, V]`.
-        layout: one with shoulders, wrists and fingertips.
-    """
-    seen, shoulders = score > 0, layout.index("RShoulder", "LShoulder")
-    both = seen[:, shoulders].all(axis=1)
-    across = keypoints[:, shoulders[0], 0] < keypoints[:, shoulders[1], 0]
-    wrists = layout.index("RWrist", "LWrist")
-    near = []
-    for own, side in enumerate("RL"):
-        tips = layout.index(
-            *(joint for joint in skeleton.IMIGUE_22.joints if joint[0] == side and joint[-1] == "4")
+        id = f"{int(row['id']):04}"
+        if id in about:
+            raise InputError(f"{where}: video {id} is there twice")
+        subject, emotion, result = (
+            row.get(column, "").lower() for column in ("subject", "emotion", "result")
         )
-        whole = seen[:, wrists].all(axis=1) & seen[:, tips].all(axis=1)
-        middle = keypoints[whole][:, tips].mean(axis=1)
-        apart = np.linalg.norm(keypoints[whole][:, wrists] - middle[:, None], axis=-1)
-        near += (apart[:, own] < apart[:, 1 - own]).tolist()
-    return (
-        float(across[both].mean()) if both.any() else np.nan,
-        float(np.mean(near)) if near else np.nan,
-    )
+        if subject and not (imigue_files.ID.fullmatch(subject) and 1 <= int(subject) <= 72):
+            raise InputError(
+                f"{where}: subject is {subject!r}, expected a number from 1 to 72, or nothing"
+            )
+        if emotion not in (*protocols.IMIGUE_EMOTIONS, ""):
+            raise InputError(
+                f"{where}: emotion is {emotion!r}, expected positive, negative or nothing"
+            )
+        if result not in _RESULTS:
+            raise InputError(f"{where}: result is {result!r}, expected win, lose or nothing")
+        if emotion and result and emotion != _RESULTS[result]:
+            raise InputError(
+                f"{where}: result {result} is emotion {_RESULTS[result]}, and the "
+                f"row says {emotion}"
+            )
+        about[id] = (f"{int(subject):02}" if subject else "", emotion or _RESULTS[result])
+        for name, side in csv_tables.pop_sides(where, row).items():
+            if name in official([]):
+                raise InputError(
+                    f"{where}: the split {name} is made from subjects and ids; call "
+                    "this one otherwise"
+                )
+            splits.setdefault(name, {})[id] = side
+    return about, splits

@@ -1,296 +1,235 @@
-"""NTU RGB+D's .skeleton files, read as people: `data_prep/pack_ntu.py` says by which rules.
+"""NTU RGB+D and NTU RGB+D 120, as the authors' .skeleton files, to a store.
 
-This module needs NumPy only and never imports JAX.
+    python data_prep/pack_ntu.py --input nturgb+d_skeletons/ --output ntu.h5 \\
+        --missing NTU_RGBD_samples_with_missing_skeletons.txt
+
+Each file is `SsssCcccPpppRrrrAaaa.skeleton` (setup, camera, subject, replication, action) with up
+to six bodies of 25 joints a frame. The store has layout ntu25, metres, 30 fps, one video and one
+clip a file, and the splits of `mgjax.protocols.ntu`. Subfolders are read too, so the folders of
+both parts of NTU RGB+D 120 can lie in one.
+
+A video is one person:
+
+- A body whose extent from left to right is more than 0.8 of its height in more than 70 % of its
+  frames is furniture, not a person.
+- Kinect gives a person it has lost and found again another body id. A body that begins after a
+  person was last seen, no further away than somebody walks in between, is that person.
+- A person of fewer than 12 frames is left out.
+- Of several, the main one has the largest sum of the variances of x, y and z over all joints and
+  frames (in the frames that are not too wide), the rule of the dataset's authors.
+
+Where a rule would leave nobody, it is not applied. The video runs from the first to the last
+frame of its person; frames between in which the person was not found are unseen. With --bodies 2
+the two-person actions (A050 to A060, A106 to A120) give their second person too, as another video
+and clip with `_b2` behind its id and the same label. Such clips count as samples of their own in
+every split, so figures from that store do not compare with published ones.
+
+Kinect's tracking state is the score: tracked 1, inferred 0.5, not tracked 0. A joint at exactly
+0, 0, 0, the camera's own place, was not seen.
+
+--missing is the authors' list of samples that have no skeleton or an incomplete one (302, and 535
+of NTU RGB+D 120); they are left out. A file in which there is no body is left out in any case and
+counted. A damaged file stops the job, because a store that quietly lacks a clip gives figures
+that compare with nothing; to go on without it, add its name to the list.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
+import math
 import pathlib
-import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 
-from data_prep.csv_tables import shown
-from mgjax import files, protocols, skeleton
+from data_prep import ntu_skeletons
+from data_prep import workers as processes
+from data_prep.ntu_skeletons import FPS, Sample
+from mgjax import files, progress, protocols, skeleton, store
 from mgjax.errors import InputError
 
-FPS = 30  # Kinect v2
-SCORES = np.array([0, 0.5, 1], np.float32)  # by tracking state: not tracked, inferred, tracked
-# width over height, and share of frames, above which a body is furniture
-WIDE, WIDE_SHARE = 0.8, 0.7
-SHORTEST = 12  # frames
-# Bytes, frames and body ids of a file; some 10 MB, 300 and a dozen occur.
-LARGEST, LONGEST, MOST_BODIES = 2**26, 10**5, 200
-FAR = 1e6  # metres
-REACH, PACE = 0.5, 2.0  # metres, and metres a second, that a person may have moved while lost
-_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
-_JOINTS = len(skeleton.NTU_25)
-_COLUMNS, _BODY_COLUMNS = 12, 10  # of a line of a joint, and of a body
-
 
 @dataclasses.dataclass(frozen=True)
-class Body:
-    """What was found under one body id, or of one person.
+class NtuReport:
+    """What a job packed.
 
     Attributes:
-        frames: frame numbers, ascending, int64 `[n]`.
-        joints: x, y, z in metres and tracking state (0, 1 or 2), float32 `[n, 25, 4]`.
+        output: the store.
+        files: .skeleton files found.
+        listed: files left out because the list of missing skeletons names them.
+        empty: ids of the samples left out because there is no body in them.
+        several: samples of more than one person.
+        second: second people written.
+        frames, clips: frames and clips written.
+        splits: split name to clips that train and that test; a split that has none on a side is
+            not written.
+        large: whether the samples are of NTU RGB+D 120.
     """
 
-    frames: np.ndarray
-    joints: np.ndarray
+    output: str
+    files: int
+    listed: int
+    empty: tuple[str, ...]
+    several: int
+    second: int
+    frames: int
+    clips: int
+    splits: dict[str, tuple[int, int]]
+    large: bool
 
-    @functools.cached_property
-    def wide(self) -> np.ndarray:
-        """Frames too wide for a person, bool `[n]`."""
-        width, height = np.ptp(self.joints[..., :2], axis=1).T
-        return width > WIDE * height
-
-    @functools.cached_property
-    def motion(self) -> float:
-        """Sum of the variances of x, y and z over all joints and frames, those that are too wide
-        left out, in m².
-        """
-        joints = self.joints if self.wide.all() else self.joints[~self.wide]
-        return float(joints[..., :3].reshape(-1, 3).var(axis=0).sum())
-
-    def video(self) -> np.ndarray:
-        """x, y, z and score from the first frame to the last, float32 `[T, 25, 4]`."""
-        rows = self.frames - self.frames[0]
-        video = np.zeros((rows[-1] + 1, _JOINTS, 4), np.float32)
-        video[rows, :, :3] = self.joints[..., :3]
-        video[rows, :, 3] = SCORES[self.joints[..., 3].astype(int)] * self.joints[..., :3].any(
-            axis=-1
+    def __str__(self) -> str:
+        samples, missing, name = (
+            (protocols.NTU_120_SAMPLES, protocols.NTU_120_MISSING, "NTU RGB+D 120")
+            if self.large
+            else (protocols.NTU_60_SAMPLES, protocols.NTU_60_MISSING, "NTU RGB+D")
         )
-        return video
+        lines = [
+            f"files: {self.files} of the {samples} of {name}, of which its authors list "
+            f"{missing} as missing",
+            f"left out as listed: {self.listed}",
+        ]
+        if self.empty:
+            lines.append(f"left out, no body in them: {len(self.empty)}, the first {self.empty[0]}")
+        lines.append(
+            f"clips: {self.clips}, frames {self.frames}; samples of more than one person "
+            f"{self.several}, "
+            f"second people written {self.second}"
+        )
+        lines += [
+            f"  {split}: {train} clips train, {test} "
+            f"test{'' if train and test else '; not written'}"
+            for split, (train, test) in self.splits.items()
+        ]
+        return "\n".join([*lines, f"wrote {self.output}"])
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """What a file's name says."""
+def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> NtuReport:
+    """Pack a folder of .skeleton files into a store; the module's docstring says how.
 
-    id: str
-    setup: int
-    camera: int
-    subject: int
-    action: int
+    The frames pass through a temporary file beside the store, so that memory holds a few samples.
+    A split that has no clip on one of its sides is left out.
 
-
-def read_name(path) -> Sample:
-    """What a file's name says.
-
-    Raises:
-        InputError: the name is not of the form SsssCcccPpppRrrrAaaa, or a number is not among the
-            benchmark's.
-    """
-    path = pathlib.Path(path)
-    match = _NAME.fullmatch(path.stem)
-    if not match:
-        raise InputError(f"{path}: the name is not of the form SsssCcccPpppRrrrAaaa.skeleton")
-    setup, camera, subject, replication, action = map(int, match.groups())
-    places = (
-        ("setup", setup, protocols.NTU_SETUPS),
-        ("camera", camera, protocols.NTU_CAMERAS),
-        ("subject", subject, protocols.NTU_SUBJECTS),
-        ("replication", replication, range(1, 3)),
-        ("action", action, range(1, len(protocols.NTU_ACTIONS) + 1)),
-    )
-    for what, value, known in places:
-        if value not in known:
-            raise InputError(
-                f"{path}: {what} {value} is not among the benchmark's {known[0]} to {known[-1]}"
-            )
-    return Sample(path.stem, setup, camera, subject, action)
-
-
-def read(path) -> list[Body]:
-    """Read a file: the bodies in it, one a body id, in order of appearance.
+    Args:
+        input: the folder; files with another ending are left alone.
+        output: the store to write.
+        missing: path of the list of samples to leave out.
+        bodies: 1 for the main person of each sample, 2 for the second person of two-person
+            actions too.
+        workers: processes that read; the store is the same for any number.
 
     Raises:
-        InputError: the file cannot be read, or is damaged; the sentence names the line.
+        InputError: the folder is missing or holds no .skeleton file, a file is damaged or not of
+            the benchmark, the list cannot be read, or nothing is left to write.
     """
-    data = files.read_bytes(path, "a .skeleton file", LARGEST)
-    # What separates columns has to be the same for everything that takes the lines apart.
-    if not data.isascii() or any(byte in data for byte in (b"\x1c", b"\x1d", b"\x1e", b"\x1f")):
+    folder, output = pathlib.Path(input), pathlib.Path(output)
+    if bodies not in (1, 2) or workers < 1:
+        raise InputError(f"bodies is {bodies}, workers {workers}; expected 1 or 2, and at least 1")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of .skeleton files")
+    files.writable(output)
+    listed = ntu_skeletons.read_missing(missing) if missing is not None else set()
+    found = sorted(folder.rglob("*.skeleton"), key=lambda path: path.name)
+    if not found:
         raise InputError(
-            f"{path}: damaged, or not a .skeleton file: it has bytes that are not text in ASCII"
+            f"{folder}: holds no .skeleton file, expected samples named "
+            "SsssCcccPpppRrrrAaaa.skeleton"
         )
-    lines = data.splitlines()
-    # places: body id to the frames it is in, and its rows among the starts
-    at, starts, places = 1, [], {}
-    length = _count(path, lines, 0, "the number of frames")
-    if length > LONGEST:
-        raise InputError(f"{path}, line 1: {length} frames, expected at most {LONGEST}")
-    for frame in range(length):
-        bodies = _count(path, lines, at, "the number of bodies")
-        at += 1
-        for _ in range(bodies):
-            frames, rows = places.setdefault(_body_id(path, lines, at), ([], []))
-            if frames and frames[-1] == frame:
-                raise InputError(f"{path}, line {at + 1}: this body is in frame {frame + 1} twice")
-            if _count(path, lines, at + 1, "the number of joints") != _JOINTS:
-                raise InputError(
-                    f"{path}, line {at + 2}: {lines[at + 1].decode()[:20]} joints, "
-                    f"expected {_JOINTS}"
-                )
-            if len(places) > MOST_BODIES:
-                raise InputError(
-                    f"{path}, line {at + 1}: more than {MOST_BODIES} body ids; a sample has a few"
-                )
-            frames.append(frame)
-            rows.append(len(starts))
-            starts.append(at + 2)
-            at += 2 + _JOINTS
-            if at > len(lines):
-                raise _cut_short(path, lines)
-    for number, line in enumerate(lines[at:], at + 1):
-        if line.strip():
-            raise InputError(
-                f"{path}, line {number}: more than the frames that the first line counts"
-            )
-    # Counting blanks is quick; only where they are not those of a sound file is each line looked
-    # at.
-    blanks = len(starts) * (_JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1)
-    values = _joints(path, lines, starts, regular=data.count(b" ") == blanks)
-    return [Body(np.array(frames), values[rows]) for frames, rows in places.values()]
-
-
-def _count(path, lines, at, what) -> int:
-    try:
-        count = int(lines[at])
-    except IndexError:
-        raise _cut_short(path, lines) from None
-    except ValueError:
-        count = -1
-    if not 0 <= count < 2**31:
-        raise InputError(f"{path}, line {at + 1}: expected {what}")
-    return count
-
-
-def _cut_short(path, lines) -> InputError:
-    return InputError(f"{path}, line {len(lines)}: the file ends here, cut short")
-
-
-def _body_id(path, lines, at) -> int:
-    if at >= len(lines):
-        raise _cut_short(path, lines)
-    try:
-        id, *values = lines[at].split()
-        if len(values) == _BODY_COLUMNS - 1:
-            return int(id)
-    except ValueError:
-        pass
-    raise InputError(f"{path}, line {at + 1}: expected a body's id and 9 further values")
-
-
-def _joints(path, lines: list[bytes], starts: list[int], regular: bool) -> np.ndarray:
-    """x, y, z and tracking state of the blocks of 25 lines that begin at `starts`, float32
-    `[blocks, 25, 4]`.
-    """
-    if not starts:
-        return np.empty((0, _JOINTS, 4), np.float32)
-    try:
-        values = _numbers(line for start in starts for line in lines[start : start + _JOINTS])
-        values = values.reshape(len(starts), _JOINTS, 4)
-        # NaN is not below anything.
-        sound = (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()
-        if not regular:
-            sound = sound and all(
-                len(line.split()) == _COLUMNS for at in starts for line in lines[at : at + _JOINTS]
-            )
-    except ValueError:
-        sound = False
-    if not sound:
-        number, problem = _first_wrong(lines, starts)
-        raise InputError(f"{path}, line {number}: {problem}")
-    return values
-
-
-def _numbers(lines: Iterable[bytes]) -> np.ndarray:
-    return np.loadtxt(
-        lines, np.float32, comments=None, usecols=(0, 1, 2, 11), ndmin=2, encoding="latin-1"
+    paths = [path for path in found if path.stem not in listed]
+    samples = [ntu_skeletons.read_name(path) for path in paths]
+    tasks = [
+        (path, bodies if sample.action in protocols.NTU_TWO_PEOPLE else 1)
+        for path, sample in zip(paths, samples)
+    ]
+    videos, empty, several = [], [], 0
+    with _spool(output.parent) as spool:
+        with processes.start(min(workers, len(tasks))) as crew:
+            answers = crew.in_order(ntu_skeletons.read_people, tasks, 4 * workers)
+            for (count, people), sample in zip(
+                progress.track(answers, len(tasks), "reading"), samples
+            ):
+                several += count > 1
+                if not count:
+                    empty.append(sample.id)
+                for suffix, frames in zip(("", "_b2"), people):
+                    spool.write(frames.tobytes())
+                    videos.append((sample.id + suffix, sample, len(frames)))
+        if not videos:
+            raise InputError(f"{folder}: none of its {len(found)} .skeleton files is left to pack")
+        spool.seek(0)
+        splits = _write(output, videos, spool)
+    return NtuReport(
+        str(output),
+        len(found),
+        len(found) - len(paths),
+        tuple(empty),
+        several,
+        sum(id != sample.id for id, sample, _ in videos),
+        sum(length for *_, length in videos),
+        len(videos),
+        splits,
+        _large(samples),
     )
 
 
-def _first_wrong(lines: list[bytes], starts: list[int]) -> tuple[int, str]:
-    """Line number of the first line that is not a joint's, and what is wrong."""
-    for at in (at for start in starts for at in range(start, start + _JOINTS)):
-        count = len(lines[at].split())
-        if count != _COLUMNS:
-            return at + 1, f"{count} values, expected a joint's {_COLUMNS}"
-        try:
-            *place, state = _numbers([lines[at]])[0]
-        except ValueError:
-            return at + 1, "a joint's x, y, z or tracking state is not a number"
-        if not (np.abs(place) < FAR).all() or state not in (0, 1, 2):
-            return at + 1, (
-                f"a joint's x, y or z is not finite or not below {FAR:g} metres, or "
-                "its "
-                "tracking state is not 0, 1 or 2"
-            )
-    return starts[0] + 1, "the joints from here on cannot be read as columns of numbers"
+@contextlib.contextmanager
+def _spool(folder: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file without a name in a folder, which is gone when the block ends, however it ends."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as spool:
+            yield spool
+    except OSError as error:
+        if error.errno not in files.DISK_ERRORS:
+            raise
+        raise InputError(
+            f"{folder}: a temporary file for the frames cannot be written there ({error.strerror})"
+        ) from None
 
 
-def find_people(bodies: Iterable[Body]) -> list[Body]:
-    """The people among the bodies of a file, the main one first; the module's docstring says
-    how.
-    """
-    bodies = list(bodies)
-    people = []
-    upright = [body for body in bodies if body.wide.mean() <= WIDE_SHARE]
-    for body in sorted(upright or bodies, key=lambda body: body.frames[0]):
-        distances = [_distance(person, body) for person in people]
-        if min(distances, default=np.inf) <= 1:
-            same = people.pop(int(np.argmin(distances)))
-            body = Body(
-                np.append(same.frames, body.frames), np.concatenate([same.joints, body.joints])
-            )
-        people.append(body)
-    people = [person for person in people if len(person.frames) >= SHORTEST] or people
-    return sorted(people, key=lambda person: -person.motion)
+def _next_frames(spool: BinaryIO, length: int) -> np.ndarray:
+    """The next frames in a spool, float32 `[length, 25, 4]`."""
+    shape = (length, len(skeleton.NTU_25), 4)
+    return np.frombuffer(spool.read(4 * math.prod(shape)), np.float32).reshape(shape)
 
 
-def _distance(person: Body, body: Body) -> float:
-    """How far a body begins from where a person was last seen, 1 being as far as one gets in
-    between.
-    """
-    frames = body.frames[0] - person.frames[-1]
-    if frames <= 0:
-        return np.inf
-    moved = np.linalg.norm(
-        body.joints[0, :, :3].mean(axis=0) - person.joints[-1, :, :3].mean(axis=0)
+def _large(samples: Iterable[Sample]) -> bool:
+    return any(
+        sample.setup not in protocols.NTU_60_SETUPS or sample.action > protocols.NTU_60_ACTIONS
+        for sample in samples
     )
-    return float(moved / (REACH + PACE * frames / FPS))
 
 
-def read_people(path, most: int) -> tuple[int, list[np.ndarray]]:
-    """How many people are in a file, and `Body.video` of at most so many of them, the main one
-    first.
+def _write(output, videos: list[tuple[str, Sample, int]], spool) -> dict[str, tuple[int, int]]:
+    """Write the store from (id, sample, length) of each video and their frames; clips on the
+    sides of the splits.
     """
-    people = find_people(read(path))
-    return len(people), [person.video() for person in people[:most]]
-
-
-def read_missing(path) -> set[str]:
-    """The samples named in the authors' list, one a line below a heading.
-
-    Raises:
-        InputError: the list cannot be read, names no sample, or a line below its first name is
-            not a name.
-    """
-    lines = files.read_text(path, "a list of samples").splitlines()
-    names = set()
-    for number, line in enumerate(lines, 1):
-        name = line.strip().removesuffix(".skeleton")
-        if _NAME.fullmatch(name):
-            names.add(name)
-        elif names and name:
-            raise InputError(
-                f"{path}, line {number}: {shown(name)} is not of the form SsssCcccPpppRrrrAaaa"
+    samples = [sample for _, sample, _ in videos]
+    large = _large(samples)
+    writer = store.StoreWriter(
+        output,
+        skeleton.NTU_25,
+        unit="metre",
+        frames=sum(length for *_, length in videos),
+        source=f"NTU RGB+D{' 120' if large else ''}, Kinect v2 skeletons",
+        labels=protocols.NTU_ACTIONS
+        if large
+        else protocols.NTU_ACTIONS[: protocols.NTU_60_ACTIONS],
+    )
+    sizes = {}
+    with writer:
+        for id, sample, length in progress.track(videos, len(videos), "writing"):
+            frames = _next_frames(spool, length)
+            writer.add_video(
+                id, frames[..., :3], frames[..., 3], fps=FPS, subject=f"P{sample.subject:03}"
             )
-    if not names:
-        raise InputError(f"{path}: names no sample of the form SsssCcccPpppRrrrAaaa")
-    return names
+            writer.add_clip(id, 0, length, sample.action - 1)
+        splits = protocols.ntu(
+            *([getattr(s, field) for s in samples] for field in ("subject", "camera", "setup"))
+        )
+        for name, (train, test) in splits.items():
+            sizes[name] = len(train), len(test)
+            if all(sizes[name]):
+                writer.add_split(name, train, test)
+    return sizes

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from benchmarks.measure import Row, alternate, optional, row
-from data_prep import openpose, pack_openpose, simulate
+from data_prep import openpose, pack_openpose, simulation
 from mgjax import skeleton
 
 SUITE = "pack"
@@ -37,8 +37,8 @@ def run(runs: int, small: bool) -> Iterator[Row]:
     videos, clips, repeats = (2, 1, 2) if small else (40, 10, REPEATS)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        simulate.write_openpose(
-            simulate.simulate(videos=videos, subjects=2, clips_per_video=clips), folder / "made"
+        simulation.write_openpose(
+            simulation.simulate(videos=videos, subjects=2, clips_per_video=clips), folder / "made"
         )
         frames = folder / "made" / "openpose"
         yield from _one_core(frames, folder / "out.h5", runs)

@@ -9,7 +9,7 @@ from hostile import formats
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data_prep import agreement, imigue, ntu, pack_imigue, pack_nucla, pack_pyskl
+from data_prep import agreement, imigue, imigue_files, ntu_skeletons, nucla, pyskl
 from mgjax import protocols
 from mgjax.errors import InputError
 
@@ -42,7 +42,7 @@ def is_plain(text):
 
 
 def read_videos(path):
-    about, splits = pack_imigue.read_videos(path)
+    about, splits = imigue.read_videos(path)
     for id, (subject, emotion) in about.items():
         assert len(id) == 4 and emotion in (*protocols.IMIGUE_EMOTIONS, "")
         assert subject == "" or 1 <= int(subject) <= 72
@@ -71,7 +71,7 @@ def compare(found):
 
 
 def read_labels(path):
-    for start, length, label in imigue.read_labels(path, 40):
+    for start, length, label in imigue_files.read_labels(path, 40):
         assert 0 <= start < start + length <= 40 and (label is None or 0 <= label < 32)
     # And as one of a folder.
     folder = path.with_name("annotator")
@@ -81,9 +81,9 @@ def read_labels(path):
 
 
 def read_points(path, form="csv"):
-    found = imigue.read_points(imigue.Files("0007", form, str(path), None))
+    found = imigue_files.read_points(imigue_files.Files("0007", form, str(path), None))
     assert found.dtype == np.float32 and np.isfinite(found).all()
-    assert found.shape[1:] == (len(imigue.FORMS[form]), 3)
+    assert found.shape[1:] == (len(imigue_files.FORMS[form]), 3)
 
 
 def read_sheet(path):
@@ -92,7 +92,7 @@ def read_sheet(path):
 
 
 def read_skeleton(path):
-    count, people = ntu.read_people(path, 2)
+    count, people = ntu_skeletons.read_people(path, 2)
     assert len(people) == min(count, 2)
     for person in people:
         assert person.dtype == np.float32 and np.isfinite(person).all()
@@ -100,16 +100,16 @@ def read_skeleton(path):
 
 
 def read_nucla(path):
-    recording = pack_nucla.read(path)
+    recording = nucla.read(path)
     assert recording.keypoints.shape[1:] == (20, 3) and np.isfinite(recording.keypoints).all()
 
 
 def read_pyskl(path):
-    splits, annotations = pack_pyskl.read(path)
+    splits, annotations = pyskl.read(path)
     assert all(is_plain(name) for name in splits)
     for annotation in annotations:
         assert is_plain(annotation.id) and (
-            annotation.label is None or 0 <= annotation.label < pack_pyskl.MOST_CLASSES
+            annotation.label is None or 0 <= annotation.label < pyskl.MOST_CLASSES
         )
         if len(annotation.keypoints) and annotation.keypoints.shape[1]:
             keypoints, score = annotation.person(None)
@@ -117,18 +117,18 @@ def read_pyskl(path):
             assert score.shape == keypoints.shape[:2]
             assert not np.isnan(keypoints).any() and not np.isnan(score).any()
     try:
-        pack_pyskl.pack(path, path.with_name("out.h5"))
+        pyskl.pack(path, path.with_name("out.h5"))
     finally:
         assert not path.with_name("out.h5.partial").exists()
 
 
 def read_class_names(path):
-    names = pack_pyskl.read_labels(path)
+    names = pyskl.read_labels(path)
     assert names and all(is_plain(name) and name for name in names)
 
 
 def read_samples(path):
-    assert all(len(name) == 20 for name in ntu.read_missing(path))
+    assert all(len(name) == 20 for name in ntu_skeletons.read_missing(path))
 
 
 READERS = {
@@ -201,5 +201,5 @@ def test_a_sound_sheet_is_read(tmp_path):
     )
     path.write_bytes(formats.sheet(f'<row r="1">{cells}</row>'.encode()))
     pytest.importorskip("python_calamine", reason="sheets take python-calamine")
-    ((row, found),) = imigue.frame_rows(imigue.Files("0007", "xlsx", str(path), None))
+    ((row, found),) = imigue_files.frame_rows(imigue_files.Files("0007", "xlsx", str(path), None))
     assert found == [place * place + 0.5 for place in range(411)]

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from data_prep import openpose, pack_openpose, simulate
+from data_prep import openpose, pack_openpose, simulation
 from mgjax import skeleton, store
 from mgjax.errors import InputError
 
@@ -362,8 +362,8 @@ def test_body_25b_packed_as_body_25(shared_data, tmp_path):
 
 
 def test_simulated_people_are_no_body_25b(tmp_path):
-    simulate.write_openpose(
-        simulate.simulate(videos=2, subjects=2, clips_per_video=2), tmp_path / "made"
+    simulation.write_openpose(
+        simulation.simulate(videos=2, subjects=2, clips_per_video=2), tmp_path / "made"
     )
     report = pack_openpose.pack(tmp_path / "made" / "openpose", tmp_path / "out.h5", "body25")
     assert not any(video.misfit for video in report.videos)

@@ -9,7 +9,9 @@ import pickle
 
 import numpy as np
 
-from data_prep import pack_ntu, pack_nucla, pack_pyskl
+from data_prep import ntu as ntu_format
+from data_prep import nucla as nucla_format
+from data_prep import pyskl as pyskl_format
 from hostile import Nonsense, damage, formats, sound, target
 
 # NTU RGB+D
@@ -78,7 +80,7 @@ def ntu(chance, folder, good):
         missing = damage.place(chance, folder / "missing.txt", data)
     bodies = chance.choice((1, 2))
     sound.packed(
-        folder / "out.h5", lambda out: pack_ntu.pack(root, out, missing=missing, bodies=bodies)
+        folder / "out.h5", lambda out: ntu_format.pack(root, out, missing=missing, bodies=bodies)
     )
 
 
@@ -103,7 +105,7 @@ def nucla(chance, folder, good):
         if label == 1 and chance.random() < 0.3:
             name, data = "a01_s01_e00_v01", formats.nucla_file(chance)
         damage.place(chance, root / f"{name}.json", data)
-    sound.packed(folder / "out.h5", lambda out: pack_nucla.pack(root, out))
+    sound.packed(folder / "out.h5", lambda out: nucla_format.pack(root, out))
 
 
 # pyskl
@@ -303,10 +305,10 @@ def pyskl(chance, folder, good):
     output = folder / "out.h5"
     person = chance.choice((None, None, 1, 2, 10**6))
     try:
-        sound.packed(output, lambda out: pack_pyskl.pack(path, out, labels=labels, person=person))
+        sound.packed(output, lambda out: pyskl_format.pack(path, out, labels=labels, person=person))
     finally:
         if (folder / MARK).exists():
             raise Nonsense("the pickle ran something")
     if chance.random() < 0.3:
-        pack_pyskl.export(output, folder / "again.pkl")
-        pack_pyskl.read(folder / "again.pkl")
+        pyskl_format.export(output, folder / "again.pkl")
+        pyskl_format.read(folder / "again.pkl")

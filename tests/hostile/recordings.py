@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-from data_prep import agreement, openpose, pack_imigue, pack_openpose
+from data_prep import agreement, imigue, openpose, pack_openpose
 from hostile import damage, formats, made, sound, target
 from mgjax import skeleton
 from mgjax.errors import InputError
@@ -240,9 +240,7 @@ def imigue_files(chance, folder, good):
         about = formats.videos if theirs else _spoilt(ABOUT)
         data = about(chance) if spoilt == "videos" else _csv(ABOUT)
         videos = damage.place(chance, folder / "videos.csv", data)
-    sound.packed(
-        folder / "out.h5", lambda out: pack_imigue.pack(root, out, videos=videos, form=form)
-    )
+    sound.packed(folder / "out.h5", lambda out: imigue.pack(root, out, videos=videos, form=form))
 
 
 def _spoilt(rows):

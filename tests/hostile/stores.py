@@ -11,7 +11,7 @@ import shutil
 import h5py
 import numpy as np
 
-from data_prep import inspect_store, pack_pyskl
+from data_prep import pyskl, store_summary
 from hostile import damage, layouts, made, sound, target
 from mgjax import skeleton
 from mgjax.evaluation import clip_vectors
@@ -73,10 +73,10 @@ def use(chance, path, folder):
     way = chance.randrange(10)
     if way == 0:
         with Store(path) as store:
-            sound.need(inspect_store.report(store), "an empty report")
+            sound.need(store_summary.report(store), "an empty report")
     elif way == 1:
         exported = folder / "exported.pkl"
-        pack_pyskl.export(path, exported)
+        pyskl.export(path, exported)
         sound.need(SECRET[:20] not in exported.read_bytes(), "bytes of another file in the pickle")
 
 

@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import simulate
+from data_prep import simulation
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("emotion") / "interviews.h5"
-    simulate.write_store(simulate.simulate(0, videos=8, subjects=4, clips_per_video=6), path)
+    simulation.write_store(simulation.simulate(0, videos=8, subjects=4, clips_per_video=6), path)
     return path
 
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from data_prep import pack_openpose, simulate
+from data_prep import pack_openpose, simulation
 
 TINY = [
     "--usvae.units=8",
@@ -303,8 +303,8 @@ def bad_way(way, tmp_path_factory):
     """The prepared folder with damaged and foreign things beside."""
     whole = (way / "store.h5").read_bytes()
     (way / "cut.h5").write_bytes(whole[: len(whole) // 3])
-    other = simulate.simulate(0, videos=2, subjects=2, clips_per_video=2)
-    simulate.write_openpose(other, way / "other")
+    other = simulation.simulate(0, videos=2, subjects=2, clips_per_video=2)
+    simulation.write_openpose(other, way / "other")
     pack_openpose.pack(
         way / "other" / "openpose",
         way / "other.h5",

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from data_prep import simulate
+from data_prep import simulation
 
 TINY = [
     "--usvae.units=4",
@@ -31,8 +31,8 @@ def run(root, *arguments):
 def folder(tmp_path_factory):
     """A folder with a simulated store."""
     folder = tmp_path_factory.mktemp("tables")
-    simulate.write_store(
-        simulate.simulate(seed=3, videos=8, subjects=4, clips_per_video=3), folder / "store.h5"
+    simulation.write_store(
+        simulation.simulate(seed=3, videos=8, subjects=4, clips_per_video=3), folder / "store.h5"
     )
     return folder
 

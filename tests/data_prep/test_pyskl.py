@@ -11,7 +11,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from data_prep import pack_pyskl, pickles
+from data_prep import pickles, pyskl
 from mgjax import skeleton, store
 from mgjax.errors import InputError
 
@@ -67,7 +67,7 @@ def test_every_protocol_gives_the_same_arrays_and_containers(tmp_path, protocol)
         raw=b"\x00\xff",
         other=[(1, 2.5, "ä", None, True), {1, 2}, frozenset([3]), bytearray(b"x"), {"deep": [{}]}],
     )
-    found = pack_pyskl.load(put(tmp_path, content, protocol=protocol))
+    found = pickles.load(put(tmp_path, content, protocol=protocol))
     assert list(found) == list(content)
     for name, value in content.items():
         if isinstance(value, np.ndarray):
@@ -81,7 +81,7 @@ def test_the_names_that_old_versions_of_numpy_wrote_are_read(tmp_path):
     content = pickle.dumps([np.arange(3.0), np.float32(2)], protocol=0)
     assert b"numpy._core.multiarray" in content
     (tmp_path / "in.pkl").write_bytes(content.replace(b"numpy._core.", b"numpy.core."))
-    array, number = pack_pyskl.load(tmp_path / "in.pkl")
+    array, number = pickles.load(tmp_path / "in.pkl")
     assert np.asarray(array).tolist() == [0, 1, 2] and number == 2
 
 
@@ -109,7 +109,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, protocol, deep):
         match=r"in.pkl: refused, for it names "
         rf"{os.system.__module__}.system; only numbers",
     ):
-        pack_pyskl.read(path)
+        pyskl.read(path)
     assert not (tmp_path / "ran").exists()
     pickle.loads(path.read_bytes())  # the trap is a real one
     assert (tmp_path / "ran").exists()
@@ -131,13 +131,13 @@ def test_everything_but_arrays_and_containers_is_refused_by_name(tmp_path, conte
     with pytest.raises(
         InputError, match=f"in.pkl: refused, for .*({named}); only numbers, text, arrays"
     ):
-        pack_pyskl.load(put(tmp_path, content))
+        pickles.load(put(tmp_path, content))
 
 
 def test_only_the_encoding_that_bytes_need_is_run(tmp_path):
     (tmp_path / "in.pkl").write_bytes(b"c_codecs\nencode\n(Vabc\nVrot13\ntR.")
     with pytest.raises(InputError, match="refused, for it names the encoding 'rot13'"):
-        pack_pyskl.load(tmp_path / "in.pkl")
+        pickles.load(tmp_path / "in.pkl")
 
 
 # --- pickles that want time, memory or the reader's own functions
@@ -253,11 +253,11 @@ def test_bombs_do_not_go_off(tmp_path, root):
         data = content if isinstance(content, bytes) else pickle.dumps(content, 4)
         (tmp_path / f"{number}.pkl").write_bytes(data)
     code = (
-        "import resource, sys\nfrom data_prep import pack_pyskl\n"
+        "import resource, sys\nfrom data_prep import pyskl\n"
         "from mgjax.errors import InputError\n"
         "resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)\n"
         "for number in range(int(sys.argv[2])):\n"
-        "    try: print(number, 'read', pack_pyskl.read(f'{sys.argv[1]}/{number}.pkl')[0])\n"
+        "    try: print(number, 'read', pyskl.read(f'{sys.argv[1]}/{number}.pkl')[0])\n"
         "    except InputError as error: print(error)\n"
     )
     done = subprocess.run(
@@ -296,33 +296,33 @@ def test_a_pickle_sets_no_attribute_of_the_reader(tmp_path, module, name, state)
         program(named(module, name), pickle.dumps(state, 2)[2:-1], b"b")
     )
     with pytest.raises(InputError, match="refused, for it sets attributes on what is no array"):
-        pack_pyskl.load(tmp_path / "in.pkl")
+        pickles.load(tmp_path / "in.pkl")
 
 
 def test_limits(tmp_path, monkeypatch):
     path = put(tmp_path, [[], [], []])
     monkeypatch.setattr(pickles, "DEEPEST", 0)
     with pytest.raises(InputError, match="nested more than 0 deep"):
-        pack_pyskl.load(path)
+        pickles.load(path)
     monkeypatch.setattr(pickles, "DEEPEST", 1)
     for most in (3, 7):  # three of the four lists, or all of them and three of their places
         monkeypatch.setattr(pickles, "MOST_OBJECTS", most)
         with pytest.raises(InputError, match=f"more than {most} containers or places"):
-            pack_pyskl.load(path)
+            pickles.load(path)
     monkeypatch.setattr(pickles, "MOST_OBJECTS", 8)
-    assert pack_pyskl.load(path) == [[], [], []]
+    assert pickles.load(path) == [[], [], []]
     monkeypatch.setattr(pickles, "MOST_STEPS", 5)
     with pytest.raises(InputError, match="more than 5 operations"):
-        pack_pyskl.load(path)
+        pickles.load(path)
     monkeypatch.setattr(pickles, "LARGEST", 5)
     with pytest.raises(InputError, match="too many for a pickle"):
-        pack_pyskl.load(path)
+        pickles.load(path)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "in.pkl")
     with pytest.raises(InputError, match="in.pkl: is not a plain file; expected a pickle"):
-        pack_pyskl.load(tmp_path / "in.pkl")
+        pickles.load(tmp_path / "in.pkl")
 
 
 @pytest.mark.parametrize("protocol", [2, 5])
@@ -333,7 +333,7 @@ def test_arrays_that_share_their_bytes_a_little_are_read(tmp_path, protocol):
         [annotation(str(number), keypoint_score=score) for number in range(20)],
         protocol=protocol,
     )
-    assert len(pack_pyskl.read(path)[1]) == 20
+    assert len(pyskl.read(path)[1]) == 20
 
 
 NAMES = ["a\0b", "two\nlines", "half a character \ud800", "x" * 1001]
@@ -346,11 +346,11 @@ def test_names_that_no_store_can_hold(tmp_path, name):
         ({"split": {name: ["a"]}, "annotations": [annotation()]}, "the name of a split is"),
     ):
         with pytest.raises(InputError, match=f"in.pkl: .*{words}|in.pkl: {words}"):
-            pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+            pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
     (tmp_path / "names.txt").write_text(f"walk\n{name}\n", encoding="utf-8", errors="surrogatepass")
     if name != "two\nlines":
         with pytest.raises(InputError, match="names.txt(: not UTF-8|, line 2: the class name is)"):
-            pack_pyskl.pack(
+            pyskl.pack(
                 put(tmp_path, [annotation()]), tmp_path / "out.h5", labels=tmp_path / "names.txt"
             )
 
@@ -362,7 +362,7 @@ def test_names_that_no_split_can_have(tmp_path, prefix):
         "annotations": [annotation()],
     }
     with pytest.raises(InputError, match=f"in.pkl: a split cannot be called '{prefix}'"):
-        pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+        pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
     assert not list(tmp_path.glob("out.h5*"))
 
 
@@ -371,7 +371,7 @@ def test_many_lists_without_a_partner_are_not_all_named(tmp_path):
         "split": {f"list{number:03}": ["a"] for number in range(100)},
         "annotations": [annotation()],
     }
-    text = str(pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5"))
+    text = str(pyskl.pack(put(tmp_path, content), tmp_path / "out.h5"))
     assert "left out: list000, list001" in text and "list019 and 80 more" in text
 
 
@@ -379,7 +379,7 @@ def test_nan_is_a_joint_that_was_not_seen(tmp_path):
     keypoint, score = np.full((2, 2, 17, 2), 5.0), np.full((2, 2, 17), 0.5)
     keypoint[1, 0, 3, 1] = score[1, 1, 4] = np.nan
     score[1] += 0.25  # the second person's sum is larger, NaN or not
-    pack_pyskl.pack(
+    pyskl.pack(
         put(tmp_path, [annotation(keypoint=keypoint, keypoint_score=score, total_frames=2)]),
         tmp_path / "out.h5",
     )
@@ -391,7 +391,7 @@ def test_nan_is_a_joint_that_was_not_seen(tmp_path):
 
 def test_nothing_says_where_it_came_from(tmp_path):
     path = put(tmp_path, [annotation()], name="secret_study.pkl")
-    report = pack_pyskl.pack(path, tmp_path / "out.h5")
+    report = pyskl.pack(path, tmp_path / "out.h5")
     with store.Store(tmp_path / "out.h5") as packed:
         assert packed.attributes["source"] == "pyskl annotations"
     assert "ids of the videos: the pickle's frame_dirs, as they are" in str(report)
@@ -403,9 +403,9 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pack_pyskl._Pickler, "dump", full)
+    monkeypatch.setattr(pyskl._Pickler, "dump", full)
     with pytest.raises(InputError, match="out.pkl: cannot be written .No space left on device"):
-        pack_pyskl.export(before, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
+        pyskl.export(before, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["in.h5"]
 
 
@@ -417,7 +417,7 @@ def test_the_names_are_written_whole(tmp_path, monkeypatch):
         os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full"))
     )
     with pytest.raises(InputError, match="cannot be written"):
-        pack_pyskl.export(before, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
+        pyskl.export(before, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
     assert (tmp_path / "names.txt").read_text() == "old\n" and len(list(tmp_path.iterdir())) == 2
 
 
@@ -436,9 +436,9 @@ def test_the_names_are_written_whole(tmp_path, monkeypatch):
 def test_damaged_and_foreign_files(tmp_path, content):
     (tmp_path / "in.pkl").write_bytes(content)
     with pytest.raises(InputError, match="in.pkl: not a pickle, damaged or cut short"):
-        pack_pyskl.read(tmp_path / "in.pkl")
+        pyskl.read(tmp_path / "in.pkl")
     with pytest.raises(InputError, match=r"nowhere.pkl: cannot be read \(No such file"):
-        pack_pyskl.read(tmp_path / "nowhere.pkl")
+        pyskl.read(tmp_path / "nowhere.pkl")
 
 
 ZEROS = np.zeros((1, 3, 17, 2), np.float32)
@@ -491,7 +491,7 @@ ZEROS = np.zeros((1, 3, 17, 2), np.float32)
 )
 def test_wrong_content(tmp_path, content, message):
     with pytest.raises(InputError, match=f"in.pkl: .*{message}"):
-        pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+        pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
 
 
 def test_pack_two_dimensions(tmp_path):
@@ -510,7 +510,7 @@ def test_pack_two_dimensions(tmp_path):
             annotation("d", people=0),
         ],
     }
-    report = pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5", fps=30)
+    report = pyskl.pack(put(tmp_path, content), tmp_path / "out.h5", fps=30)
     with store.Store(tmp_path / "out.h5") as packed:
         assert (
             packed.layout.name == "coco17"
@@ -555,7 +555,7 @@ def test_pack_three_dimensions_of_one_person_by_number(tmp_path):
     (tmp_path / "names.txt").write_text("walk\n sit \nstand")
     path = put(tmp_path, [bare[0] | {"keypoint_score": None}, bare[1]])
     for person, rows in ((None, [1, 0]), (1, [0, 0]), (2, [1])):
-        pack_pyskl.pack(path, tmp_path / "out.h5", person=person, labels=tmp_path / "names.txt")
+        pyskl.pack(path, tmp_path / "out.h5", person=person, labels=tmp_path / "names.txt")
         with store.Store(tmp_path / "out.h5") as packed:
             assert packed.layout.name == "ntu25" and packed.unit == "metre"
             assert packed.labels == ("walk", "sit", "stand") and len(packed.clips) == len(rows)
@@ -565,12 +565,9 @@ def test_pack_three_dimensions_of_one_person_by_number(tmp_path):
 
 
 def test_layouts():
-    assert (
-        pack_pyskl.layout_of(20, 3).name == "kinect20"
-        and pack_pyskl.layout_of(18, 2).name == "coco18"
-    )
-    assert pack_pyskl.layout_of(25, 2, "body25").name == "body25"
-    assert pack_pyskl.layout_of(137, 2, "openpose137").name == "openpose137"
+    assert pyskl.layout_of(20, 3).name == "kinect20" and pyskl.layout_of(18, 2).name == "coco18"
+    assert pyskl.layout_of(25, 2, "body25").name == "body25"
+    assert pyskl.layout_of(137, 2, "openpose137").name == "openpose137"
     for joints, dimensions, known in (
         (25, 2, "body25 or body25b"),
         (17, 3, "none known"),
@@ -579,29 +576,29 @@ def test_layouts():
         with pytest.raises(
             InputError, match=f"joints {joints}, coordinates {dimensions}: .*{known}.*--layout"
         ):
-            pack_pyskl.layout_of(joints, dimensions)
+            pyskl.layout_of(joints, dimensions)
     with pytest.raises(
         InputError, match="'coco17' has 17 joints of 2 coordinates, the annotations have 17 of 3"
     ):
-        pack_pyskl.layout_of(17, 3, "coco17")
+        pyskl.layout_of(17, 3, "coco17")
 
 
 def test_pairs_of_lists():
-    assert pack_pyskl.pair_splits(
+    assert pyskl.pair_splits(
         ["xsub_val", "xsub_train", "xview_train", "x_y_train", "x_y_test"]
     ) == [
         ("xsub", "xsub_train", "xsub_val"),
         ("x_y", "x_y_train", "x_y_test"),
     ]
-    assert pack_pyskl.pair_splits(["train1", "test1", "train2", "test2", "train3"]) == [
+    assert pyskl.pair_splits(["train1", "test1", "train2", "test2", "train3"]) == [
         ("split1", "train1", "test1"),
         ("split2", "train2", "test2"),
     ]
-    assert pack_pyskl.pair_splits(["train", "val", "test"]) == [
+    assert pyskl.pair_splits(["train", "val", "test"]) == [
         ("split", "train", "test"),
         ("split_val", "train", "val"),
     ]
-    assert pack_pyskl.pair_splits(["retrain", "reval", "train_x", "val_x"]) == []
+    assert pyskl.pair_splits(["retrain", "reval", "train_x", "val_x"]) == []
 
 
 @pytest.mark.parametrize(
@@ -636,14 +633,14 @@ def test_what_cannot_be_packed(tmp_path, changes, options, message):
         name: tmp_path / value if name == "labels" else value for name, value in options.items()
     }
     with pytest.raises(InputError, match=message):
-        pack_pyskl.pack(put(tmp_path, [annotation(**changes)]), tmp_path / "out.h5", **options)
+        pyskl.pack(put(tmp_path, [annotation(**changes)]), tmp_path / "out.h5", **options)
     assert not (tmp_path / "out.h5").exists()
 
 
 def test_an_id_on_both_sides(tmp_path):
     content = {"split": {"x_train": ["a"], "x_val": ["a"]}, "annotations": [annotation()]}
     with pytest.raises(InputError, match="in.pkl: 'a' is both in x_train and in x_val"):
-        pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+        pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
 
 
 def write_store(
@@ -681,12 +678,10 @@ WHOLE = [("b", 0, 5, 2), ("a", 0, 4, None), ("c", 0, 6, 0)]
 def test_a_store_of_whole_clips_comes_back_identical(tmp_path, layout):
     size = {"width": 640, "height": 480} if layout.dimensions == 2 else {}
     before = write_store(tmp_path / "before.h5", WHOLE, layout, fps=25, **size)
-    report = pack_pyskl.export(before, tmp_path / "all.pkl", labels=tmp_path / "names.txt")
+    report = pyskl.export(before, tmp_path / "all.pkl", labels=tmp_path / "names.txt")
     assert (report.clips, report.labelled, report.frames, report.notes) == (3, 2, 15, ())
     assert report.splits == {"mine": (2, 1), "mine_val": (1, 0)}
-    pack_pyskl.pack(
-        tmp_path / "all.pkl", tmp_path / "after.h5", labels=tmp_path / "names.txt", fps=25
-    )
+    pyskl.pack(tmp_path / "all.pkl", tmp_path / "after.h5", labels=tmp_path / "names.txt", fps=25)
     with store.Store(before) as one, store.Store(tmp_path / "after.h5") as two:
         assert two.layout == one.layout and two.unit == one.unit and two.labels == one.labels
         for row in range(3):
@@ -700,15 +695,15 @@ def test_a_store_of_whole_clips_comes_back_identical(tmp_path, layout):
             for before, after in zip(one.clip_split(name), two.clip_split(name)):
                 np.testing.assert_array_equal(after, before)
     # And once more, now that every video is one clip: the pickles have the same content.
-    pack_pyskl.export(tmp_path / "after.h5", tmp_path / "again.pkl")
+    pyskl.export(tmp_path / "after.h5", tmp_path / "again.pkl")
     assert (tmp_path / "again.pkl").read_bytes() == (tmp_path / "all.pkl").read_bytes()
 
 
 def test_a_pickle_comes_back_identical(tmp_path):
     annotations = [annotation(), annotation("b", label=1)]
     content = {"split": {"xsub_train": ["b"], "xsub_val": ["a"]}, "annotations": annotations}
-    pack_pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
-    pack_pyskl.export(tmp_path / "out.h5", tmp_path / "out.pkl")
+    pyskl.pack(put(tmp_path, content), tmp_path / "out.h5")
+    pyskl.export(tmp_path / "out.h5", tmp_path / "out.pkl")
     found = pickle.loads((tmp_path / "out.pkl").read_bytes())  # by anyone's reader
     assert found["split"] == content["split"] and type(found["annotations"]) is list
     for before, after in zip(content["annotations"], found["annotations"], strict=True):
@@ -721,7 +716,7 @@ def test_a_pickle_comes_back_identical(tmp_path):
 def test_clips_of_one_video_are_numbered_and_splits_of_videos_expanded(tmp_path):
     clips = [("a", 1, 2, 0), ("b", 0, 5, 1), ("a", 0, 4, 2)]
     before = write_store(tmp_path / "before.h5", clips, of="videos")
-    report = pack_pyskl.export(before, tmp_path / "out.pkl")
+    report = pyskl.export(before, tmp_path / "out.pkl")
     assert "videos without a clip, left out: 1" in str(report) and "without img_shape: 3" in str(
         report
     )
@@ -741,7 +736,7 @@ def test_clips_of_one_video_are_numbered_and_splits_of_videos_expanded(tmp_path)
 
 
 def test_pickles_name_only_what_every_numpy_has(tmp_path):
-    pack_pyskl.export(write_store(tmp_path / "in.h5", WHOLE), tmp_path / "out.pkl")
+    pyskl.export(write_store(tmp_path / "in.h5", WHOLE), tmp_path / "out.pkl")
     named = set()
 
     class Listener(pickle.Unpickler):
@@ -755,7 +750,7 @@ def test_pickles_name_only_what_every_numpy_has(tmp_path):
 
 def test_what_cannot_be_exported(tmp_path):
     with pytest.raises(InputError, match="has no clip to export"):
-        pack_pyskl.export(write_store(tmp_path / "in.h5", []), tmp_path / "out.pkl")
+        pyskl.export(write_store(tmp_path / "in.h5", []), tmp_path / "out.pkl")
     with store.StoreWriter(
         tmp_path / "same.h5", skeleton.COCO_17, unit="pixel", frames=2, source="test"
     ) as writer:
@@ -766,13 +761,13 @@ def test_what_cannot_be_exported(tmp_path):
     with pytest.raises(
         InputError, match="same.h5: clips of the videos 'a' and 'a_1' would both be called 'a_1'"
     ):
-        pack_pyskl.export(tmp_path / "same.h5", tmp_path / "out.pkl")
+        pyskl.export(tmp_path / "same.h5", tmp_path / "out.pkl")
     for name in ("", "two\nlines", " blank"):
         odd = write_store(tmp_path / "odd.h5", WHOLE, labels=("x", name, "z"))
         with pytest.raises(InputError, match="cannot be a line of .*names.txt"):
-            pack_pyskl.export(odd, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
+            pyskl.export(odd, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
     with pytest.raises(InputError, match="no such folder to write out.pkl into"):
-        pack_pyskl.export(odd, tmp_path / "nowhere" / "out.pkl")
+        pyskl.export(odd, tmp_path / "nowhere" / "out.pkl")
     assert not list(tmp_path.glob("*.pkl*"))
 
 

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import ntu, pack_ntu
+from data_prep import ntu, ntu_skeletons
 from mgjax import protocols, store
 from mgjax.errors import InputError
 
@@ -63,8 +63,8 @@ def people(frames):
             bodies[id][1].append(np.c_[joints, np.full(25, 2)])
     return [
         body.frames.tolist()
-        for body in ntu.find_people(
-            ntu.Body(np.array(numbers), np.array(joints, np.float32))
+        for body in ntu_skeletons.find_people(
+            ntu_skeletons.Body(np.array(numbers), np.array(joints, np.float32))
             for numbers, joints in bodies.values()
         )
     ]
@@ -80,7 +80,7 @@ def run(root, *arguments):
 
 def test_two_bodies_are_read_number_by_number(tmp_path):
     frames = [{}, {ANNA: pose(0.1)}, {ANNA: pose(0.2), BERT: pose(0.9)}, {BERT: pose(1.0)}]
-    first, second = ntu.read(put(tmp_path, frames))
+    first, second = ntu_skeletons.read(put(tmp_path, frames))
     assert first.frames.tolist() == [1, 2] and second.frames.tolist() == [2, 3]
     assert first.joints.dtype == np.float32 and first.joints.shape == (2, 25, 4)
     np.testing.assert_array_equal(first.joints[1, :, :3], np.float32(frames[2][ANNA]))
@@ -93,7 +93,7 @@ def test_a_video_goes_from_first_to_last_frame_with_tracking_states_as_scores():
         np.float32
     )
     joints[0, 3, 3], joints[0, 4, 3], joints[1, 5, :3] = 1, 0, 0
-    video = ntu.Body(np.array([7, 9]), joints).video()
+    video = ntu_skeletons.Body(np.array([7, 9]), joints).video()
     assert video.shape == (3, 25, 4) and video.dtype == np.float32
     assert video[0, :7].tolist() == [[1.5, 1.5, 1.5, score] for score in (1, 1, 1, 0.5, 0, 1, 1)]
     assert not video[1].any()
@@ -104,11 +104,13 @@ def test_motion_is_the_variance_over_joints_and_frames():
     joints = np.zeros((2, 25, 4), np.float32)
     joints[:, :, 1] = np.linspace(0, 2, 25)
     joints[1, :, 0] = 3  # the whole body 3 m to the side: x is 0 or 3, variance 2.25
-    assert ntu.Body(np.arange(2), joints).motion == pytest.approx(
+    assert ntu_skeletons.Body(np.arange(2), joints).motion == pytest.approx(
         2.25 + np.linspace(0, 2, 25).var()
     )
     joints[1, 0, 0] = 30  # now too wide: the frame does not count
-    assert ntu.Body(np.arange(2), joints).motion == pytest.approx(np.linspace(0, 2, 25).var())
+    assert ntu_skeletons.Body(np.arange(2), joints).motion == pytest.approx(
+        np.linspace(0, 2, 25).var()
+    )
 
 
 def test_the_person_who_moves_is_the_main_one():
@@ -159,8 +161,8 @@ def test_of_two_people_found_again_each_goes_on_as_the_nearer():
         for id, joints in frame.items():
             bodies[id].append(np.c_[joints, np.full(25, 2)])
     bodies = {id: np.array(joints, np.float32) for id, joints in bodies.items()}
-    main, other = ntu.find_people(
-        ntu.Body(np.arange(12) + (12 if id in (1, 2) else 0), joints)
+    main, other = ntu_skeletons.find_people(
+        ntu_skeletons.Body(np.arange(12) + (12 if id in (1, 2) else 0), joints)
         for id, joints in bodies.items()
     )
     np.testing.assert_array_equal(main.joints, np.concatenate([bodies[ANNA], bodies[2]]))
@@ -175,7 +177,7 @@ def test_pack(tmp_path):
     put(files, [{}] * 4, "S001C003P008R001A003")
     put(files, [{}] * 4, "S002C003P008R001A003")
     (files / "notes.txt").write_text("left alone")
-    report = pack_ntu.pack(files, tmp_path / "out.h5")
+    report = ntu.pack(files, tmp_path / "out.h5")
     with store.Store(tmp_path / "out.h5") as packed:
         assert packed.layout.name == "ntu25" and packed.unit == "metre"
         assert packed.labels == protocols.NTU_ACTIONS[:60]
@@ -213,7 +215,7 @@ def test_ntu_120_has_its_own_splits_and_classes(tmp_path):
         "S019C003P044R001A120",
     ):
         put(tmp_path / "files", person(3), name)
-    report = pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5")
+    report = ntu.pack(tmp_path / "files", tmp_path / "out.h5")
     assert report.splits == {
         "cross_subject": (1, 1),
         "cross_view": (1, 1),
@@ -235,10 +237,10 @@ def test_second_people_of_two_person_actions(tmp_path):
     both = [{ANNA: pose(0.02 * frame), BERT: pose(1)} for frame in range(15)]
     put(tmp_path / "files", both, "S001C001P001R001A049")
     put(tmp_path / "files", both, "S001C001P003R001A050")
-    report = pack_ntu.pack(tmp_path / "files", tmp_path / "one.h5")
+    report = ntu.pack(tmp_path / "files", tmp_path / "one.h5")
     assert (report.several, report.second, report.clips) == (2, 0, 2)
     assert "cross_view: 0 clips train, 2 test; not written" in str(report)
-    report = pack_ntu.pack(tmp_path / "files", tmp_path / "two.h5", bodies=2, workers=2)
+    report = ntu.pack(tmp_path / "files", tmp_path / "two.h5", bodies=2, workers=2)
     assert (report.several, report.second, report.clips) == (2, 1, 3)
     with store.Store(tmp_path / "one.h5") as one, store.Store(tmp_path / "two.h5") as two:
         assert two.videos.id.tolist() == [*one.videos.id, "S001C001P003R001A050_b2"]
@@ -249,7 +251,7 @@ def test_second_people_of_two_person_actions(tmp_path):
             "cross_subject"
         ].test.tolist() == [1, 2]
     with pytest.raises(InputError, match="bodies is 3"):
-        pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5", bodies=3)
+        ntu.pack(tmp_path / "files", tmp_path / "out.h5", bodies=3)
 
 
 HEADING = "302 of the samples have missing or incomplete skeletons.\nIgnore S001C001P001R001A001 and others.\n\n"
@@ -261,7 +263,7 @@ def test_listed_samples_are_left_out_unread(tmp_path):
     (tmp_path / "list.txt").write_text(
         HEADING + "S001C002P005R002A008\r\n\nS001C002P006R001A008.skeleton\n"
     )
-    report = pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5", missing=tmp_path / "list.txt")
+    report = ntu.pack(tmp_path / "files", tmp_path / "out.h5", missing=tmp_path / "list.txt")
     assert (report.files, report.listed, report.clips) == (2, 1, 1)
 
 
@@ -282,7 +284,7 @@ def test_wrong_lists(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputError, match=f"list.txt.*{message}"):
-        ntu.read_missing(path)
+        ntu_skeletons.read_missing(path)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +301,7 @@ def test_wrong_lists(tmp_path, content, message):
 def test_wrong_names(tmp_path, name, message):
     put(tmp_path / "files", person(3), name)
     with pytest.raises(InputError, match=f"{name}.skeleton: .*{message}"):
-        pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5")
+        ntu.pack(tmp_path / "files", tmp_path / "out.h5")
 
 
 def lines_of(edit):
@@ -356,7 +358,7 @@ def test_damaged_files_are_named_with_the_line(tmp_path, edit, line, message):
     path = tmp_path / f"{NAME}.skeleton"
     path.write_text(lines_of(edit))
     with pytest.raises(InputError, match=f"{NAME}.skeleton, line {line}: .*{message}"):
-        ntu.read(path)
+        ntu_skeletons.read(path)
 
 
 def test_bytes_that_two_readers_take_apart_differently(tmp_path):
@@ -364,22 +366,24 @@ def test_bytes_that_two_readers_take_apart_differently(tmp_path):
         lines = lines_of(change(35, JOINT.replace("2 ", f"2{separator}9 ")))
         (tmp_path / "file.skeleton").write_bytes(lines.encode("latin-1"))
         with pytest.raises(InputError, match="file.skeleton: damaged, .* bytes that are not text"):
-            ntu.read(tmp_path / "file.skeleton")
+            ntu_skeletons.read(tmp_path / "file.skeleton")
 
 
 def test_blanks_may_be_several_or_tabs(tmp_path):
     path = put(tmp_path, person(2))
-    expected = ntu.read(path)[0].joints
+    expected = ntu_skeletons.read(path)[0].joints
     for other in (b"  ", b"\t", b" \t"):
         (tmp_path / "other.skeleton").write_bytes(path.read_bytes().replace(b" ", other))
-        np.testing.assert_array_equal(ntu.read(tmp_path / "other.skeleton")[0].joints, expected)
+        np.testing.assert_array_equal(
+            ntu_skeletons.read(tmp_path / "other.skeleton")[0].joints, expected
+        )
 
 
 def test_more_bodies_than_anybody_meets(tmp_path):
     """Each is compared with all before it, so their number is limited."""
-    path = put(tmp_path, [{body: pose()} for body in range(ntu.MOST_BODIES + 1)])
+    path = put(tmp_path, [{body: pose()} for body in range(ntu_skeletons.MOST_BODIES + 1)])
     with pytest.raises(InputError, match="line [0-9]+: more than 200 body ids; a sample has a few"):
-        ntu.read(path)
+        ntu_skeletons.read(path)
 
 
 def test_what_is_no_plain_file(tmp_path):
@@ -391,9 +395,9 @@ def test_what_is_no_plain_file(tmp_path):
         path = tmp_path / f"{name}.skeleton"
         make(path)
         with pytest.raises(InputError, match=f"{name}.skeleton: (is not a plain|cannot be read)"):
-            pack_ntu.pack(tmp_path, tmp_path / "out.h5")
+            ntu.pack(tmp_path, tmp_path / "out.h5")
         with pytest.raises(InputError, match=f"{name}.skeleton: .*; expected a list of samples"):
-            ntu.read_missing(path)
+            ntu_skeletons.read_missing(path)
         path.rmdir() if path.is_dir() else path.unlink()
 
 
@@ -406,9 +410,9 @@ class FullDisk(io.BytesIO):
 
 def test_a_full_disk_while_reading_leaves_nothing(tmp_path, monkeypatch):
     put(tmp_path / "files", person(3))
-    monkeypatch.setattr(pack_ntu.tempfile, "TemporaryFile", lambda dir: FullDisk())
+    monkeypatch.setattr(ntu.tempfile, "TemporaryFile", lambda dir: FullDisk())
     with pytest.raises(InputError, match="a temporary file .* cannot be written there .No space"):
-        pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5")
+        ntu.pack(tmp_path / "files", tmp_path / "out.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["files"]
 
 
@@ -416,19 +420,19 @@ def test_a_body_twice_in_a_frame(tmp_path):
     lines = text([{ANNA: pose(), BERT: pose()}]).replace(str(BERT), str(ANNA))
     (tmp_path / "file.skeleton").write_text(lines)
     with pytest.raises(InputError, match="line 30: this body is in frame 1 twice"):
-        ntu.read(tmp_path / "file.skeleton")
+        ntu_skeletons.read(tmp_path / "file.skeleton")
 
 
 def test_folders(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder"):
-        pack_ntu.pack(tmp_path / "nowhere", tmp_path / "out.h5")
+        ntu.pack(tmp_path / "nowhere", tmp_path / "out.h5")
     with pytest.raises(InputError, match="holds no .skeleton file"):
-        pack_ntu.pack(tmp_path, tmp_path / "out.h5")
+        ntu.pack(tmp_path, tmp_path / "out.h5")
     put(tmp_path / "files", [{}] * 3)
     with pytest.raises(InputError, match="none of its 1 .skeleton files is left"):
-        pack_ntu.pack(tmp_path / "files", tmp_path / "out.h5")
+        ntu.pack(tmp_path / "files", tmp_path / "out.h5")
     with pytest.raises(InputError, match="nowhere: no such folder to write out.h5 into"):
-        pack_ntu.pack(tmp_path / "files", tmp_path / "nowhere" / "out.h5")
+        ntu.pack(tmp_path / "files", tmp_path / "nowhere" / "out.h5")
 
 
 def test_script(tmp_path, root):

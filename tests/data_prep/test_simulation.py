@@ -7,8 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import gesture_order
-from data_prep import simulate as simulation
+from data_prep import gesture_order, simulation
 from mgjax import protocols, skeleton, store
 from mgjax.errors import InputError
 

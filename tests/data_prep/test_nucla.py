@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import pack_nucla
+from data_prep import nucla
 from mgjax import store
 from mgjax.errors import InputError
 
@@ -43,7 +43,7 @@ def test_pack_three_clips(tmp_path):
     lost["skeletons"][1][5] = [0, 0, 0]
     (folder / "a01_s01_e00_v02.json").write_text(json.dumps(lost))
     (folder / "notes.txt").write_text("left alone")
-    pack_nucla.pack(folder, tmp_path / "out.h5")
+    nucla.pack(folder, tmp_path / "out.h5")
     with store.Store(tmp_path / "out.h5") as packed:
         assert packed.layout.name == "kinect20" and packed.unit == "metre"
         assert packed.videos.id.tolist() == [
@@ -78,19 +78,19 @@ def test_pack_three_clips(tmp_path):
 def test_a_split_without_one_of_its_sides_is_left_out_and_said_so(tmp_path):
     put(tmp_path, "a01_s01_e00_v01")
     put(tmp_path, "a01_s03_e00_v03")
-    pack_nucla.pack(tmp_path, tmp_path / "out.h5")
+    nucla.pack(tmp_path, tmp_path / "out.h5")
     with store.Store(tmp_path / "out.h5") as packed:
         assert list(packed.splits) == ["cross_view"]
-    text = pack_nucla.summary(tmp_path / "out.h5")
+    text = nucla.summary(tmp_path / "out.h5")
     assert "2 clips of the benchmark's 1484" in text
     assert "cross_view: 1 clips train, 1 test" in text and "cross_subject: not written" in text
 
 
 def test_missing_and_empty_folder(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder"):
-        pack_nucla.pack(tmp_path / "nowhere", tmp_path / "out.h5")
+        nucla.pack(tmp_path / "nowhere", tmp_path / "out.h5")
     with pytest.raises(InputError, match="holds no .json file"):
-        pack_nucla.pack(tmp_path, tmp_path / "out.h5")
+        nucla.pack(tmp_path, tmp_path / "out.h5")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_names(tmp_path, name, message):
     path = tmp_path / f"{name}.json"
     path.write_text(json.dumps(content("a01_s01_e00_v01", file_name=name)))
     with pytest.raises(InputError, match=f"{name}.json: .*{message}"):
-        pack_nucla.read(path)
+        nucla.read(path)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_names(tmp_path, name, message):
 )
 def test_wrong_content(tmp_path, changes, message):
     with pytest.raises(InputError, match=f"a01_s01_e00_v01.json: .*{message}"):
-        pack_nucla.read(put(tmp_path, "a01_s01_e00_v01", **changes))
+        nucla.read(put(tmp_path, "a01_s01_e00_v01", **changes))
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_damaged_and_foreign_json(tmp_path, text, message):
     path = tmp_path / "a01_s01_e00_v01.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=f"a01_s01_e00_v01.json: .*{message}"):
-        pack_nucla.read(path)
+        nucla.read(path)
 
 
 def test_what_is_no_plain_file(tmp_path):
@@ -180,11 +180,11 @@ def test_what_is_no_plain_file(tmp_path):
     for make in (os.mkfifo, lambda path: path.symlink_to("no"), pathlib.Path.mkdir):
         make(path)
         with pytest.raises(InputError, match="_v01.json: (is not a plain|cannot be read .No such)"):
-            pack_nucla.pack(tmp_path, tmp_path / "out.h5")
+            nucla.pack(tmp_path, tmp_path / "out.h5")
         path.rmdir() if path.is_dir() else path.unlink()
-    path.write_bytes(b" " * (pack_nucla.LARGEST + 1))
+    path.write_bytes(b" " * (nucla.LARGEST + 1))
     with pytest.raises(InputError, match="too many for a clip of Northwestern-UCLA"):
-        pack_nucla.read(path)
+        nucla.read(path)
 
 
 def test_a_name_that_is_no_text(tmp_path, root):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hostile import formats
 
-from data_prep import imigue, pack_imigue
+from data_prep import imigue, imigue_files
 from mgjax import protocols, skeleton, store
 from mgjax.errors import InputError
 
@@ -124,8 +124,8 @@ def test_the_three_forms_give_identical_arrays(tmp_path):
     points = sequence()
     for form, write in WRITERS.items():
         write(tmp_path / form, "0007", points)
-        for layout in ("imigue22", "imigue35") if form == "csv" else pack_imigue.LAYOUTS:
-            pack_imigue.pack(
+        for layout in ("imigue22", "imigue35") if form == "csv" else imigue.LAYOUTS:
+            imigue.pack(
                 tmp_path / form,
                 tmp_path / f"{form}_{layout}.h5",
                 layout,
@@ -164,7 +164,7 @@ def test_a_real_recording_in_the_three_forms(shared_data, tmp_path):
             path.read_bytes()
         )
     for form in WRITERS:
-        report = pack_imigue.pack(tmp_path / form, tmp_path / "out.h5", "imigue35")
+        report = imigue.pack(tmp_path / form, tmp_path / "out.h5", "imigue35")
         keypoints, score = contents(tmp_path / "out.h5")
         np.testing.assert_array_equal(keypoints, expected(points, BY_HAND)[0])
         np.testing.assert_array_equal(score, expected(points, BY_HAND)[1])
@@ -179,7 +179,7 @@ def test_the_first_sheet_of_a_book(tmp_path):
         [["notes", 5]],
         [[1.0] * 411],
     )
-    pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    imigue.pack(tmp_path, tmp_path / "out.h5")
     np.testing.assert_array_equal(
         contents(tmp_path / "out.h5")[0], expected(points, [*range(25), *range(95, 137)])[0]
     )
@@ -189,14 +189,14 @@ def test_face_only_when_asked_for(tmp_path):
     points = sequence()
     points[:, 25:95] = 123.5
     write_xlsx(tmp_path, "0007", points)
-    pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    imigue.pack(tmp_path, tmp_path / "out.h5")
     assert np.float32(123.5).tobytes() not in (tmp_path / "out.h5").read_bytes()
     for options, words in (
         ({"layout": "openpose137"}, "identify a person"),
         ({"keep_face": True}, "nothing to keep"),
     ):
         with pytest.raises(InputError, match=words):
-            pack_imigue.pack(tmp_path, tmp_path / "none.h5", **options)
+            imigue.pack(tmp_path, tmp_path / "none.h5", **options)
 
 
 def test_the_store(tmp_path):
@@ -213,7 +213,7 @@ def test_the_store(tmp_path):
         "id,subject,emotion,result,split_mine\n7,2,,win,train\n0054,1,negative,lose,\n"
         "0300,5,,,test\n",
     )
-    report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
+    report = imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
     with store.Store(tmp_path / "out.h5") as packed:
         assert packed.layout.name == "imigue35" and packed.labels == protocols.IMIGUE_CLASSES
         assert packed.attributes["source"] == "iMiGUE, 3 videos (1 csv, 1 xlsx, 1 json)"
@@ -263,7 +263,7 @@ def test_frame_k_is_the_json_file_of_number_k(tmp_path):
     points = sequence(6)
     write_json(tmp_path, "0007", points[2:], first=2)
     (tmp_path / "0007" / "0007_000000000004_keypoints.json").unlink()
-    report = pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    report = imigue.pack(tmp_path, tmp_path / "out.h5")
     keypoints, score = contents(tmp_path / "out.h5")
     assert (
         score.any(axis=1).tolist() == [False, False, True, True, False, True]
@@ -286,7 +286,7 @@ def test_one_person_is_followed(tmp_path):
             tmp_path / "0007" / f"0007_{number:012d}_keypoints.json", json.dumps({"people": people})
         )
     for person, want in (("largest", points), ("leftmost", beside)):
-        report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", person=person)
+        report = imigue.pack(tmp_path, tmp_path / "out.h5", person=person)
         np.testing.assert_array_equal(
             contents(tmp_path / "out.h5")[0][:, :25], expected(want, range(25))[0]
         )
@@ -299,8 +299,8 @@ def test_forms_side_by_side(tmp_path):
     with pytest.raises(
         InputError, match="0007_openpose.xlsx: video 0007 is there already, as .*--form"
     ):
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
-    pack_imigue.pack(tmp_path, tmp_path / "out.h5", form="xlsx")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
+    imigue.pack(tmp_path, tmp_path / "out.h5", form="xlsx")
     assert contents(tmp_path / "out.h5")[0].shape == (12, 67, 2)
 
 
@@ -311,7 +311,7 @@ def test_any_number_of_workers(tmp_path):
         put(tmp_path / "in" / f"{id:04}_label.csv", f"{id},0,{id}\n")
     made = []
     for workers in (1, 2, 9):
-        report = pack_imigue.pack(tmp_path / "in", tmp_path / "out.h5", workers=workers)
+        report = imigue.pack(tmp_path / "in", tmp_path / "out.h5", workers=workers)
         with h5py.File(tmp_path / "out.h5") as file:
             arrays = {}
             file.visititems(
@@ -323,9 +323,9 @@ def test_any_number_of_workers(tmp_path):
     assert made[0] == made[1] == made[2] and len(made[0][1]["frames/score"]) == 5 + 6 + 7 + 8 + 9
     put(tmp_path / "in" / "0004_light_hand.csv", "\n".join(csv_lines(sequence())) + "\n1,2\n")
     with pytest.raises(InputError, match="0004_light_hand.csv, row 13: 2 columns"):
-        pack_imigue.pack(tmp_path / "in", tmp_path / "none.h5", workers=2)
+        imigue.pack(tmp_path / "in", tmp_path / "none.h5", workers=2)
     with pytest.raises(InputError, match="workers is 0"):
-        pack_imigue.pack(tmp_path / "in", tmp_path / "none.h5", workers=0)
+        imigue.pack(tmp_path / "in", tmp_path / "none.h5", workers=0)
 
 
 # --- rows that are no frames, and names that say another order
@@ -342,7 +342,7 @@ HEADERS = {
         "",
         *(cell for joint in skeleton.IMIGUE_35.joints for cell in (joint, "", "")),
     ],
-    "mirrored names": ["", *(f"{name}.{axis}" for name in imigue._MEANS for axis in "xyc")],
+    "mirrored names": ["", *(f"{name}.{axis}" for name in imigue_files._MEANS for axis in "xyc")],
     "other names": ["", *(f"{axis}{i}" for i in range(35) for axis in "xyc")],
 }
 
@@ -354,15 +354,21 @@ def test_a_header_is_no_frame(tmp_path, header):
         tmp_path / "0007_light_hand.csv",
         "\r\n".join([",".join(HEADERS[header]), *csv_lines(points)]),
     )
-    pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    imigue.pack(tmp_path, tmp_path / "out.h5")
     np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, BY_HAND)[0])
 
 
 def test_mirrored_names_mean_the_other_side():
     """The challenge mirrors the body, but neither feet nor fingers."""
-    assert imigue._MEANS["shoulderleft"] == "RShoulder" and imigue._MEANS["handright"] == "LWrist"
-    assert imigue._MEANS["eyeleft"] == "REye" and imigue._MEANS["hipright"] == "LHip"
-    assert imigue._MEANS["toeleft"] == "LBigToe" and imigue._MEANS["rightfinger1"] == "RThumb4"
+    assert (
+        imigue_files._MEANS["shoulderleft"] == "RShoulder"
+        and imigue_files._MEANS["handright"] == "LWrist"
+    )
+    assert imigue_files._MEANS["eyeleft"] == "REye" and imigue_files._MEANS["hipright"] == "LHip"
+    assert (
+        imigue_files._MEANS["toeleft"] == "LBigToe"
+        and imigue_files._MEANS["rightfinger1"] == "RThumb4"
+    )
 
 
 def swapped(header, one, other):
@@ -396,7 +402,7 @@ def test_a_header_of_another_order_is_refused(tmp_path, header, words):
         tmp_path / "0007_light_hand.csv", "\n".join([",".join(header), *csv_lines(sequence())])
     )
     with pytest.raises(InputError) as caught:
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
     assert str(path) in str(caught.value) and words in str(caught.value)
 
 
@@ -413,7 +419,7 @@ def test_a_sheet_s_header_is_no_frame(tmp_path, header):
     write_sheet(
         tmp_path / "0007_openpose.xlsx", [header, *points.reshape(len(points), -1).tolist()]
     )
-    report = pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    report = imigue.pack(tmp_path, tmp_path / "out.h5")
     np.testing.assert_array_equal(
         contents(tmp_path / "out.h5")[0], expected(points, [*range(25), *range(95, 137)])[0]
     )
@@ -433,7 +439,7 @@ def test_empty_cells_are_joints_not_seen(tmp_path):
     rows += [[None] * 411, ["", ""]]  # no frames behind the last value
     write_sheet(tmp_path / "xlsx" / "0007_openpose.xlsx", rows)
     for form in ("csv", "xlsx"):
-        pack_imigue.pack(tmp_path / form, tmp_path / "out.h5", "imigue35")
+        imigue.pack(tmp_path / form, tmp_path / "out.h5", "imigue35")
         keypoints, score = contents(tmp_path / "out.h5")
         np.testing.assert_array_equal(keypoints, expected(want, BY_HAND)[0])
         np.testing.assert_array_equal(score, expected(want, BY_HAND)[1])
@@ -450,7 +456,7 @@ def test_counts_beside_the_published_ones(tmp_path):
     put(tmp_path / "0218" / "0218_label.csv", "4,0,1\n")
     (tmp_path / "0319").mkdir()
     table = put(tmp_path / "v.csv", "id,subject,result\n1,2,lost\n7,4,won\n8,1,\n9,,win\n")
-    text = str(pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table))
+    text = str(imigue.pack(tmp_path, tmp_path / "out.h5", videos=table))
     for line in (
         "videos 5 of 359 (354 missing); won 2 of 258 (256 missing), lost 1 of 101 (100 missing), "
         "2 not known",
@@ -484,7 +490,7 @@ def test_the_whole_dataset_is_called_whole():
     clips[0], clips[-1] = protocols.IMIGUE_SPLIT_CLIPS
     subjects = (subjects * 5)[:358] + [1]
     videos = [
-        imigue.VideoReport(
+        imigue_files.ImigueVideoReport(
             f"{id:04}",
             "csv",
             f"{subject:02}",
@@ -503,15 +509,15 @@ def test_the_whole_dataset_is_called_whole():
         )
         for row, (id, subject, count) in enumerate(zip(ids, subjects, clips))
     ]
-    names = list(pack_imigue.official(videos))
-    assert pack_imigue.compare(videos, names) == [
+    names = list(imigue.official(videos))
+    assert imigue.compare(videos, names) == [
         "videos 359, all there are; won 258, all there are, lost 101, all there are",
         "clips 18499, all there are",
         "imigue_cross_subject: train clips 13936, all there are; test clips 4563, all there are",
         "imigue_emotion: train videos 102, all there are; test videos 100, all there are",
     ]
     videos[0] = dataclasses.replace(videos[0], clips=clips[0] + 1)
-    lines = pack_imigue.compare(videos, [])
+    lines = imigue.compare(videos, [])
     assert lines[1] == "clips 18500 of 18499 (1 too many)"
     assert lines[2].startswith(
         "imigue_cross_subject: train clips 13937 of 13936 (1 too many); test clips 4563, all"
@@ -522,7 +528,7 @@ def test_splits_are_written_only_of_what_is_known(tmp_path):
     """Without subjects there is no recognition split; the emotion split rests on ids alone."""
     write_csv(tmp_path, "0007", sequence(4))
     write_csv(tmp_path, "0009", sequence(4))
-    report = pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    report = imigue.pack(tmp_path, tmp_path / "out.h5")
     with store.Store(tmp_path / "out.h5") as packed:
         assert list(packed.splits) == ["imigue_emotion"]
     assert "imigue_cross_subject: not written, as nothing is there to train" in str(report)
@@ -540,7 +546,7 @@ def test_the_picture_s_size_and_sides(tmp_path):
     mirrored = points[4:].copy()
     mirrored[:, [2, 4, 5, 7]] = mirrored[:, [5, 7, 2, 4]]
     write_csv(tmp_path, "0008", mirrored)
-    report = pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+    report = imigue.pack(tmp_path, tmp_path / "out.h5")
     assert [video.outside for video in report.videos] == [3, 0]
     assert [(video.facing, video.own_hand) for video in report.videos] == [(1, 1), (0, 0)]
     text = str(report)
@@ -554,17 +560,12 @@ def test_the_picture_s_size_and_sides(tmp_path):
         and "swapped" not in text
     )
     write_csv(tmp_path, "0007", mirrored)
-    assert (
-        str(pack_imigue.pack(tmp_path, tmp_path / "out.h5")).count("are left and right swapped?")
-        == 2
-    )
+    assert str(imigue.pack(tmp_path, tmp_path / "out.h5")).count("are left and right swapped?") == 2
 
 
 def test_ranges():
-    assert (
-        pack_imigue.ranges([9, 7, 8, 3, 11, 12]) == "3, 7-9, 11-12" and pack_imigue.ranges([]) == ""
-    )
-    assert pack_imigue.ranges(["0009", "0010"]) == "0009-0010"
+    assert imigue.ranges([9, 7, 8, 3, 11, 12]) == "3, 7-9, 11-12" and imigue.ranges([]) == ""
+    assert imigue.ranges(["0009", "0010"]) == "0009-0010"
 
 
 # --- wrong input: one sentence that names the file, nothing written
@@ -708,7 +709,7 @@ def wrong(case, folder):
 def test_wrong_input(case, tmp_path):
     options, words = wrong(case, tmp_path / "imigue")
     with pytest.raises(InputError) as caught:
-        pack_imigue.pack(**options)
+        imigue.pack(**options)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert not list(tmp_path.glob("out.h5*"))
 
@@ -742,7 +743,7 @@ def test_a_wrong_row_of_a_sheet(tmp_path, change, words):
     change(rows)
     path = write_sheet(tmp_path / "0007_openpose.xlsx", rows)
     with pytest.raises(InputError) as caught:
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
     assert f"{path}, {words}" in str(caught.value)
 
 
@@ -754,7 +755,7 @@ def test_a_sheet_without_the_library(tmp_path, monkeypatch):
         match=r"takes python-calamine: pip install "
         r"'mgjax\[xlsx\]'$",
     ) as caught:
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
     assert str(path) in str(caught.value)
 
 
@@ -769,7 +770,7 @@ def test_semicolons_with_a_decimal_comma(tmp_path, form):
     put(tmp_path / "0007_light_hand.csv", "\r\n".join(header + lines) + "\r\n")
     put(tmp_path / "0007_label.csv", "label;start;end\n99;3;11\n")
     table = put(tmp_path / "videos.csv", "id;subject;result\n7;2;win\n")
-    report = pack_imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
+    report = imigue.pack(tmp_path, tmp_path / "out.h5", videos=table)
     np.testing.assert_array_equal(contents(tmp_path / "out.h5")[0], expected(points, BY_HAND)[0])
     (video,) = report.videos
     assert (video.labelled, video.subject, video.emotion) == (1, "02", "positive")
@@ -810,10 +811,10 @@ def lying(cells: bytes) -> bytes:
 )
 def test_sheets_that_would_fill_the_memory(tmp_path, monkeypatch, book, words):
     pytest.importorskip("python_calamine", reason="sheets take python-calamine")
-    monkeypatch.setattr(imigue, "LARGEST_BOOK", 10**6)
+    monkeypatch.setattr(imigue_files, "LARGEST_BOOK", 10**6)
     put(tmp_path / "0007_openpose.xlsx", book)
     with pytest.raises(InputError, match=f"0007_openpose.xlsx: .*({words})"):
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
 
 
 @pytest.mark.parametrize("name", ["0007_light_hand.csv", "0007_openpose.xlsx", "0007_label.csv"])
@@ -829,10 +830,10 @@ def test_what_is_no_plain_file(tmp_path, name, kind):
         "folder": pathlib.Path.mkdir,
     }[kind](path)
     if kind == "folder":  # whatever its name, it is none of iMiGUE's files
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
         return
     with pytest.raises(InputError, match=f"{name}: (is not a plain|cannot be read .No such)"):
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
 
 
 @pytest.mark.parametrize(
@@ -850,7 +851,7 @@ def test_long_cells(tmp_path, change, words):
     change(cells)
     put(tmp_path / "0007_light_hand.csv", ",".join(cells) + "\n")
     with pytest.raises(InputError, match=words) as caught:
-        pack_imigue.pack(tmp_path, tmp_path / "out.h5")
+        imigue.pack(tmp_path, tmp_path / "out.h5")
     assert len(str(caught.value)) < 500
 
 
@@ -866,7 +867,7 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", closed)
     with pytest.raises(InputError, match="closed: the folder cannot be read .Permission denied"):
-        imigue.find(tmp_path)
+        imigue_files.find(tmp_path)
 
 
 # --- the script

@@ -1,0 +1,296 @@
+"""NTU RGB+D's .skeleton files, read as people: `data_prep/ntu.py` says by which rules.
+
+This module needs NumPy only and never imports JAX.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import pathlib
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from data_prep.csv_tables import shown
+from mgjax import files, protocols, skeleton
+from mgjax.errors import InputError
+
+FPS = 30  # Kinect v2
+SCORES = np.array([0, 0.5, 1], np.float32)  # by tracking state: not tracked, inferred, tracked
+# width over height, and share of frames, above which a body is furniture
+WIDE, WIDE_SHARE = 0.8, 0.7
+SHORTEST = 12  # frames
+# Bytes, frames and body ids of a file; some 10 MB, 300 and a dozen occur.
+LARGEST, LONGEST, MOST_BODIES = 2**26, 10**5, 200
+FAR = 1e6  # metres
+REACH, PACE = 0.5, 2.0  # metres, and metres a second, that a person may have moved while lost
+_NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
+_JOINTS = len(skeleton.NTU_25)
+_COLUMNS, _BODY_COLUMNS = 12, 10  # of a line of a joint, and of a body
+
+
+@dataclasses.dataclass(frozen=True)
+class Body:
+    """What was found under one body id, or of one person.
+
+    Attributes:
+        frames: frame numbers, ascending, int64 `[n]`.
+        joints: x, y, z in metres and tracking state (0, 1 or 2), float32 `[n, 25, 4]`.
+    """
+
+    frames: np.ndarray
+    joints: np.ndarray
+
+    @functools.cached_property
+    def wide(self) -> np.ndarray:
+        """Frames too wide for a person, bool `[n]`."""
+        width, height = np.ptp(self.joints[..., :2], axis=1).T
+        return width > WIDE * height
+
+    @functools.cached_property
+    def motion(self) -> float:
+        """Sum of the variances of x, y and z over all joints and frames, those that are too wide
+        left out, in m².
+        """
+        joints = self.joints if self.wide.all() else self.joints[~self.wide]
+        return float(joints[..., :3].reshape(-1, 3).var(axis=0).sum())
+
+    def video(self) -> np.ndarray:
+        """x, y, z and score from the first frame to the last, float32 `[T, 25, 4]`."""
+        rows = self.frames - self.frames[0]
+        video = np.zeros((rows[-1] + 1, _JOINTS, 4), np.float32)
+        video[rows, :, :3] = self.joints[..., :3]
+        video[rows, :, 3] = SCORES[self.joints[..., 3].astype(int)] * self.joints[..., :3].any(
+            axis=-1
+        )
+        return video
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """What a file's name says."""
+
+    id: str
+    setup: int
+    camera: int
+    subject: int
+    action: int
+
+
+def read_name(path) -> Sample:
+    """What a file's name says.
+
+    Raises:
+        InputError: the name is not of the form SsssCcccPpppRrrrAaaa, or a number is not among the
+            benchmark's.
+    """
+    path = pathlib.Path(path)
+    match = _NAME.fullmatch(path.stem)
+    if not match:
+        raise InputError(f"{path}: the name is not of the form SsssCcccPpppRrrrAaaa.skeleton")
+    setup, camera, subject, replication, action = map(int, match.groups())
+    places = (
+        ("setup", setup, protocols.NTU_SETUPS),
+        ("camera", camera, protocols.NTU_CAMERAS),
+        ("subject", subject, protocols.NTU_SUBJECTS),
+        ("replication", replication, range(1, 3)),
+        ("action", action, range(1, len(protocols.NTU_ACTIONS) + 1)),
+    )
+    for what, value, known in places:
+        if value not in known:
+            raise InputError(
+                f"{path}: {what} {value} is not among the benchmark's {known[0]} to {known[-1]}"
+            )
+    return Sample(path.stem, setup, camera, subject, action)
+
+
+def read(path) -> list[Body]:
+    """Read a file: the bodies in it, one a body id, in order of appearance.
+
+    Raises:
+        InputError: the file cannot be read, or is damaged; the sentence names the line.
+    """
+    data = files.read_bytes(path, "a .skeleton file", LARGEST)
+    # What separates columns has to be the same for everything that takes the lines apart.
+    if not data.isascii() or any(byte in data for byte in (b"\x1c", b"\x1d", b"\x1e", b"\x1f")):
+        raise InputError(
+            f"{path}: damaged, or not a .skeleton file: it has bytes that are not text in ASCII"
+        )
+    lines = data.splitlines()
+    # places: body id to the frames it is in, and its rows among the starts
+    at, starts, places = 1, [], {}
+    length = _count(path, lines, 0, "the number of frames")
+    if length > LONGEST:
+        raise InputError(f"{path}, line 1: {length} frames, expected at most {LONGEST}")
+    for frame in range(length):
+        bodies = _count(path, lines, at, "the number of bodies")
+        at += 1
+        for _ in range(bodies):
+            frames, rows = places.setdefault(_body_id(path, lines, at), ([], []))
+            if frames and frames[-1] == frame:
+                raise InputError(f"{path}, line {at + 1}: this body is in frame {frame + 1} twice")
+            if _count(path, lines, at + 1, "the number of joints") != _JOINTS:
+                raise InputError(
+                    f"{path}, line {at + 2}: {lines[at + 1].decode()[:20]} joints, "
+                    f"expected {_JOINTS}"
+                )
+            if len(places) > MOST_BODIES:
+                raise InputError(
+                    f"{path}, line {at + 1}: more than {MOST_BODIES} body ids; a sample has a few"
+                )
+            frames.append(frame)
+            rows.append(len(starts))
+            starts.append(at + 2)
+            at += 2 + _JOINTS
+            if at > len(lines):
+                raise _cut_short(path, lines)
+    for number, line in enumerate(lines[at:], at + 1):
+        if line.strip():
+            raise InputError(
+                f"{path}, line {number}: more than the frames that the first line counts"
+            )
+    # Counting blanks is quick; only where they are not those of a sound file is each line looked
+    # at.
+    blanks = len(starts) * (_JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1)
+    values = _joints(path, lines, starts, regular=data.count(b" ") == blanks)
+    return [Body(np.array(frames), values[rows]) for frames, rows in places.values()]
+
+
+def _count(path, lines, at, what) -> int:
+    try:
+        count = int(lines[at])
+    except IndexError:
+        raise _cut_short(path, lines) from None
+    except ValueError:
+        count = -1
+    if not 0 <= count < 2**31:
+        raise InputError(f"{path}, line {at + 1}: expected {what}")
+    return count
+
+
+def _cut_short(path, lines) -> InputError:
+    return InputError(f"{path}, line {len(lines)}: the file ends here, cut short")
+
+
+def _body_id(path, lines, at) -> int:
+    if at >= len(lines):
+        raise _cut_short(path, lines)
+    try:
+        id, *values = lines[at].split()
+        if len(values) == _BODY_COLUMNS - 1:
+            return int(id)
+    except ValueError:
+        pass
+    raise InputError(f"{path}, line {at + 1}: expected a body's id and 9 further values")
+
+
+def _joints(path, lines: list[bytes], starts: list[int], regular: bool) -> np.ndarray:
+    """x, y, z and tracking state of the blocks of 25 lines that begin at `starts`, float32
+    `[blocks, 25, 4]`.
+    """
+    if not starts:
+        return np.empty((0, _JOINTS, 4), np.float32)
+    try:
+        values = _numbers(line for start in starts for line in lines[start : start + _JOINTS])
+        values = values.reshape(len(starts), _JOINTS, 4)
+        # NaN is not below anything.
+        sound = (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()
+        if not regular:
+            sound = sound and all(
+                len(line.split()) == _COLUMNS for at in starts for line in lines[at : at + _JOINTS]
+            )
+    except ValueError:
+        sound = False
+    if not sound:
+        number, problem = _first_wrong(lines, starts)
+        raise InputError(f"{path}, line {number}: {problem}")
+    return values
+
+
+def _numbers(lines: Iterable[bytes]) -> np.ndarray:
+    return np.loadtxt(
+        lines, np.float32, comments=None, usecols=(0, 1, 2, 11), ndmin=2, encoding="latin-1"
+    )
+
+
+def _first_wrong(lines: list[bytes], starts: list[int]) -> tuple[int, str]:
+    """Line number of the first line that is not a joint's, and what is wrong."""
+    for at in (at for start in starts for at in range(start, start + _JOINTS)):
+        count = len(lines[at].split())
+        if count != _COLUMNS:
+            return at + 1, f"{count} values, expected a joint's {_COLUMNS}"
+        try:
+            *place, state = _numbers([lines[at]])[0]
+        except ValueError:
+            return at + 1, "a joint's x, y, z or tracking state is not a number"
+        if not (np.abs(place) < FAR).all() or state not in (0, 1, 2):
+            return at + 1, (
+                f"a joint's x, y or z is not finite or not below {FAR:g} metres, or "
+                "its "
+                "tracking state is not 0, 1 or 2"
+            )
+    return starts[0] + 1, "the joints from here on cannot be read as columns of numbers"
+
+
+def find_people(bodies: Iterable[Body]) -> list[Body]:
+    """The people among the bodies of a file, the main one first; the module's docstring says
+    how.
+    """
+    bodies = list(bodies)
+    people = []
+    upright = [body for body in bodies if body.wide.mean() <= WIDE_SHARE]
+    for body in sorted(upright or bodies, key=lambda body: body.frames[0]):
+        distances = [_distance(person, body) for person in people]
+        if min(distances, default=np.inf) <= 1:
+            same = people.pop(int(np.argmin(distances)))
+            body = Body(
+                np.append(same.frames, body.frames), np.concatenate([same.joints, body.joints])
+            )
+        people.append(body)
+    people = [person for person in people if len(person.frames) >= SHORTEST] or people
+    return sorted(people, key=lambda person: -person.motion)
+
+
+def _distance(person: Body, body: Body) -> float:
+    """How far a body begins from where a person was last seen, 1 being as far as one gets in
+    between.
+    """
+    frames = body.frames[0] - person.frames[-1]
+    if frames <= 0:
+        return np.inf
+    moved = np.linalg.norm(
+        body.joints[0, :, :3].mean(axis=0) - person.joints[-1, :, :3].mean(axis=0)
+    )
+    return float(moved / (REACH + PACE * frames / FPS))
+
+
+def read_people(path, most: int) -> tuple[int, list[np.ndarray]]:
+    """How many people are in a file, and `Body.video` of at most so many of them, the main one
+    first.
+    """
+    people = find_people(read(path))
+    return len(people), [person.video() for person in people[:most]]
+
+
+def read_missing(path) -> set[str]:
+    """The samples named in the authors' list, one a line below a heading.
+
+    Raises:
+        InputError: the list cannot be read, names no sample, or a line below its first name is
+            not a name.
+    """
+    lines = files.read_text(path, "a list of samples").splitlines()
+    names = set()
+    for number, line in enumerate(lines, 1):
+        name = line.strip().removesuffix(".skeleton")
+        if _NAME.fullmatch(name):
+            names.add(name)
+        elif names and name:
+            raise InputError(
+                f"{path}, line {number}: {shown(name)} is not of the form SsssCcccPpppRrrrAaaa"
+            )
+    if not names:
+        raise InputError(f"{path}: names no sample of the form SsssCcccPpppRrrrAaaa")
+    return names
