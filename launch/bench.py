@@ -23,6 +23,7 @@ from benchmarks.measure import number
 
 from mgjax import files
 from mgjax.errors import InputError, run_script, script
+from mgjax.report.tables import Table
 
 FLAGS = flags.FLAGS
 SUITES = ("recurrent", "train", "batching", "pack", "knn", "scale")
@@ -38,9 +39,8 @@ def define_flags():
     flags.DEFINE_bool(
         "small",
         False,
-        "tiny sizes, which show in seconds that everything runs; "
-        "their figures say "
-        "nothing about the library",
+        "tiny sizes, which show in seconds that everything runs; their figures say nothing about "
+        "the library",
     )
 
 
@@ -71,7 +71,7 @@ def bench(
         small: tiny sizes.
 
     Returns:
-        the rows of these suites, as dicts of `benchmarks.measure.Row`.
+        the rows of these suites, as dicts of `benchmarks.measure.Measurement`.
 
     Raises:
         InputError: the file's folder is missing, or the file holds something else.
@@ -103,18 +103,14 @@ def _rows_in(output: pathlib.Path) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     """Rows as a Markdown table."""
-    lines = ["| suite | case | mgjax | peer | its figure | ratio |", "|---|---|---|---|---|---|"]
+    shown = Table(["suite", "case", "mgjax", "peer", "its figure", "ratio"])
     for row in rows:
-        figures = ["–"] * 3
+        figures = [None] * 3
         if row["ratio"] is not None:
-            figures = [
-                row["peer"],
-                f"{number(row['peer_value'])} {row['unit']}",
-                f"{row['ratio']:.2f}",
-            ]
-        cells = [row["suite"], row["case"], f"{number(row['value'])} {row['unit']}", *figures]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            theirs = f"{number(row['peer_value'])} {row['unit']}"
+            figures = [row["peer"], theirs, f"{row['ratio']:.2f}"]
+        shown.add(row["suite"], row["case"], f"{number(row['value'])} {row['unit']}", *figures)
+    return shown.markdown()
 
 
 @script

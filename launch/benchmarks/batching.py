@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.clips import imigue_lengths
-from benchmarks.measure import Row, alternate, figure, row
+from benchmarks.measure import Measurement, alternate, figure, row
 from mgjax.batching import Dispatch, batch_edges, group, padding_share, parts_of, plan
 from mgjax.training import TrainOptions
 
@@ -21,7 +21,7 @@ SUITE = "batching"
 BATCH = 64
 
 
-def run(runs: int, small: bool) -> Iterator[Row]:
+def run(runs: int, small: bool) -> Iterator[Measurement]:
     """The suite's rows, as they are measured."""
     lengths = imigue_lengths(640) if small else imigue_lengths()
     peers = {
@@ -31,7 +31,10 @@ def run(runs: int, small: bool) -> Iterator[Row]:
     for shapes in (8, 6):
         shares = padding_share(our_epoch(lengths, shapes), lengths)
         for where, share in zip(("a recurrence reads", "arrays hold"), shares):
-            case = f"padding of the frames that {where}, {len(lengths):,} clips, at most {shapes} shapes"
+            case = (
+                f"padding of the frames that {where}, {len(lengths):,} clips, "
+                f"at most {shapes} shapes"
+            )
             for peer, batches in peers.items():
                 theirs = padding(
                     lengths, [(int(lengths[rows].max()), len(rows)) for rows in batches]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ _JOINTS = tuple(f"Joint{i}" for i in range(30))
 LAYOUT = Layout(
     "bench30",
     _JOINTS,
-    tuple(zip(_JOINTS[:-1], _JOINTS[1:])),
+    tuple(itertools.pairwise(_JOINTS)),
     root=_JOINTS[:1],
     scale=_JOINTS[:2],
     across=_JOINTS[:2],

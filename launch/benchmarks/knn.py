@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from benchmarks.measure import Row, alternate, optional, row
+from benchmarks.measure import Measurement, alternate, optional, row
 from mgjax.evaluation.knn import neighbours
 
 SUITE = "knn"
@@ -25,7 +25,7 @@ TIE = 1e-5
 Search = Callable[[], np.ndarray]
 
 
-def run(runs: int, small: bool) -> Iterator[Row]:
+def run(runs: int, small: bool) -> Iterator[Measurement]:
     """The suite's rows, as they are measured; at full size a search takes seconds, and three runs
     tell enough.
 

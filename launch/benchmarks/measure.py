@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 @dataclass
-class Row:
+class Measurement:
     """One figure and, where there is one, its peer's; bench.json is a list of these.
 
     Attributes:
@@ -69,11 +69,11 @@ def row(
     theirs: list[float] | None = None,
     amount: float | None = None,
     peer_amount: float | None = None,
-) -> Row:
+) -> Measurement:
     """The medians of two contestants as a row; prints them with their spread.
 
     Args:
-        suite, case, unit: as in `Row`.
+        suite, case, unit: as in `Measurement`.
         ours: our seconds, one a run.
         peer: the peer's name.
         theirs: its seconds; without them the row has no peer.
@@ -85,12 +85,13 @@ def row(
     value, spread = _rate(ours, amount)
     if peer is None or theirs is None:
         return _said(
-            Row(suite, case, value, unit, None, None, None, len(ours), device_name()), spread
+            Measurement(suite, case, value, unit, None, None, None, len(ours), device_name()),
+            spread,
         )
     peer_value, peer_spread = _rate(theirs, amount if peer_amount is None else peer_amount)
     ratio = peer_value / value if amount is None else value / peer_value
     return _said(
-        Row(suite, case, value, unit, peer, peer_value, ratio, len(ours), device_name()),
+        Measurement(suite, case, value, unit, peer, peer_value, ratio, len(ours), device_name()),
         spread,
         peer_spread,
     )
@@ -104,13 +105,13 @@ def figure(
     peer: str | None = None,
     peer_value: float | None = None,
     higher_is_better: bool = False,
-) -> Row:
+) -> Measurement:
     """A row of what is counted rather than timed (a share, bytes); prints it."""
     ratio = None
     if peer_value is not None:
         ratio = value / peer_value if higher_is_better else peer_value / value
     peer = None if ratio is None else peer
-    return _said(Row(suite, case, value, unit, peer, peer_value, ratio, 1, device_name()))
+    return _said(Measurement(suite, case, value, unit, peer, peer_value, ratio, 1, device_name()))
 
 
 @functools.cache
@@ -130,7 +131,7 @@ def _rate(seconds: list[float], amount: float | None) -> tuple[float, tuple[floa
     return state(statistics.median(seconds)), (ends[0], ends[1])
 
 
-def _said(row: Row, spread=None, peer_spread=None) -> Row:
+def _said(row: Measurement, spread=None, peer_spread=None) -> Measurement:
     text = f"{row.suite}: {row.case}: {number(row.value)} {row.unit}{_between(spread)}"
     if row.ratio is not None:
         text += f"; {row.peer} {number(row.peer_value)}{_between(peer_spread)}; {row.ratio:.2f}x"

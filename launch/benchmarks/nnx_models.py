@@ -70,7 +70,10 @@ def trainer(model: AutoEncoder, learning_rate: float = 2e-4):
     def step(weights, state, key, x, length, weight):
         key, now = jax.random.split(key)
         noise = jax.random.normal(now, (len(x), latent))
-        loss = lambda weights: merged(graph, weights, rest).loss(x, length, weight, noise)
+
+        def loss(weights):
+            return merged(graph, weights, rest).loss(x, length, weight, noise)
+
         updates, state = adam.update(jax.grad(loss)(weights), state, weights)
         return optax.apply_updates(weights, updates), state, key
 

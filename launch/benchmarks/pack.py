@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from benchmarks.measure import Row, alternate, optional, row
+from benchmarks.measure import Measurement, alternate, optional, row
 from data_prep import openpose, pack_openpose, simulation
 from mgjax import skeleton
 
@@ -32,7 +32,7 @@ PARTS = ("pose_keypoints_2d", "hand_left_keypoints_2d", "hand_right_keypoints_2d
 REPEATS = 10
 
 
-def run(runs: int, small: bool) -> Iterator[Row]:
+def run(runs: int, small: bool) -> Iterator[Measurement]:
     """The suite's rows, as they are measured."""
     videos, clips, repeats = (2, 1, 2) if small else (40, 10, REPEATS)
     with tempfile.TemporaryDirectory() as folder:
@@ -50,7 +50,7 @@ def run(runs: int, small: bool) -> Iterator[Row]:
         yield from _all_cores(many, folder / "out.h5", runs)
 
 
-def _one_core(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator[Row]:
+def _one_core(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator[Measurement]:
     recordings, _ = openpose.find_recordings(folder)
     chunks = [chunk for recording in recordings for chunk in openpose.chunks(recording)]
     paths = [os.path.join(video, name) for video, names in chunks for name in names.values()]
@@ -92,7 +92,7 @@ def _one_core(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator
         )
 
 
-def _all_cores(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator[Row]:
+def _all_cores(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator[Measurement]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cores == 1:
         return
@@ -137,8 +137,10 @@ def _through_the_system(path: str) -> bytes:
 
 def _plain(text: bytes) -> list[np.ndarray]:
     """Everybody in a frame, each float32 `[numbers]`."""
-    people = json.loads(text)["people"]
-    return [np.array(sum((person[part] for part in PARTS), []), np.float32) for person in people]
+    return [
+        np.array([number for part in PARTS for number in person[part]], np.float32)
+        for person in json.loads(text)["people"]
+    ]
 
 
 def _typed() -> Callable[[bytes], list[np.ndarray]] | None:

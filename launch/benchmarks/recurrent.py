@@ -19,7 +19,7 @@ from flax import nnx
 
 from benchmarks import nnx_models
 from benchmarks.clips import LAYOUT
-from benchmarks.measure import Row, alternate, optional, row
+from benchmarks.measure import Measurement, alternate, optional, row
 from mgjax.models.usvae import USVAE
 from mgjax.nn.recurrent import LSTM
 from mgjax.training import TrainOptions
@@ -40,7 +40,7 @@ class Shape(NamedTuple):
     decoder: int
 
 
-def run(runs: int, small: bool) -> Iterator[Row]:
+def run(runs: int, small: bool) -> Iterator[Measurement]:
     """The suite's rows, as they are measured."""
     yield from training_step(Shape(8, 6, 8, 16) if small else Shape(64, 50, 256, 512), runs)
     for batch in (8,) if small else (64, 256):
@@ -65,7 +65,9 @@ def torch_peers():
     return (torch_models, device) if device is not None else (None, None)
 
 
-def _rows(case: str, ours: str, seconds: dict[str, list[float]], repeats: int) -> Iterator[Row]:
+def _rows(
+    case: str, ours: str, seconds: dict[str, list[float]], repeats: int
+) -> Iterator[Measurement]:
     """One row a peer, or one without a peer where there are none."""
     seconds = {name: [s / repeats for s in times] for name, times in seconds.items()}
     for peer in [name for name in seconds if name != ours] or [None]:
@@ -79,7 +81,7 @@ def _nn_lstm(packed: bool) -> str:
 # A training step
 
 
-def training_step(shape: Shape, runs: int) -> Iterator[Row]:
+def training_step(shape: Shape, runs: int) -> Iterator[Measurement]:
     """Forward, backward and Adam of a plain auto-encoder of U-S-VAE's shape, all clips equally
     long.
 
@@ -197,7 +199,10 @@ class Products:
             + 2 * self.steps * batch * one_way
         )
         rng = np.random.default_rng(0)
-        draw = lambda *size: jnp.asarray(rng.standard_normal(size) / np.sqrt(size[0]), jnp.float32)
+
+        def draw(*size):
+            return jnp.asarray(rng.standard_normal(size) / np.sqrt(size[0]), jnp.float32)
+
         self.operands = {
             "hoisted": [(draw(m, k), draw(k, n)) for m, k, n in self.hoisted],
             "encoder": [draw(units, 4 * units) for _ in range(2)],
@@ -219,10 +224,9 @@ class Products:
         return ends, [a @ b for a, b in operands["hoisted"]]
 
     def _recur(self, states, weights, following):
-        step = lambda states, _: (
-            [following(state @ matrix) for state, matrix in zip(states, weights)],
-            None,
-        )
+        def step(states, _):
+            return [following(state @ matrix) for state, matrix in zip(states, weights)], None
+
         return jax.lax.scan(step, states, length=self.steps)[0]
 
     def timed(self, repeats: int) -> Callable:
@@ -246,7 +250,9 @@ def _spread(state):
 # A layer alone
 
 
-def layer_alone(batch: int, frames: int, units: int, gradients: bool, runs: int) -> Iterator[Row]:
+def layer_alone(
+    batch: int, frames: int, units: int, gradients: bool, runs: int
+) -> Iterator[Measurement]:
     """A bidirectional LSTM layer over clips of 1 to `frames` frames, forward or with its
     weights' gradients.
     """
@@ -276,7 +282,8 @@ def layer_alone(batch: int, frames: int, units: int, gradients: bool, runs: int)
         contestants[_nn_lstm(packed)] = peers.layer(
             INPUTS, units, x, ends, seed, gradients, repeats, device
         )
-    case = f"BLSTM {units}, {batch} clips of 1–{frames} frames, forward{' and backward' if gradients else ''}"
+    ways = "forward and backward" if gradients else "forward"
+    case = f"BLSTM {units}, {batch} clips of 1–{frames} frames, {ways}"
     yield from _rows(case, "mgjax", alternate(contestants, runs), repeats)
 
 

@@ -24,14 +24,14 @@ if __name__ == "__main__":
     sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from benchmarks.clips import imigue_lengths, random_walks, write_store
-from benchmarks.measure import Row, figure, row
+from benchmarks.measure import Measurement, figure, row
 
 SUITE = "scale"
 FRAMES = 4_000_000
 IMIGUE_3K = 37_000_000  # frames of iMiGUE-3K
 
 
-def run(runs: int, small: bool) -> Iterator[Row]:
+def run(runs: int, small: bool) -> Iterator[Measurement]:
     """The suite's rows."""
     sizes = (40_000, 4_000) if small else (FRAMES, FRAMES // 10)
     with tempfile.TemporaryDirectory() as folder:

@@ -28,7 +28,7 @@ from flax import nnx
 from benchmarks import nnx_models
 from benchmarks.batching import BATCH, random_batches, sorted_batches
 from benchmarks.clips import LAYOUT, imigue_lengths, prepared_batch, random_walks, write_store
-from benchmarks.measure import Row, alternate, row
+from benchmarks.measure import Measurement, alternate, row
 from benchmarks.recurrent import INPUTS, torch_peers
 from mgjax.batching import Frames
 from mgjax.models.usvae import USVAE
@@ -52,7 +52,7 @@ class Work(NamedTuple):
     share: float = 1.0
 
 
-def run(runs: int, small: bool) -> Iterator[Row]:
+def run(runs: int, small: bool) -> Iterator[Measurement]:
     """The suite's rows."""
     lengths = np.minimum(imigue_lengths(96), 5) if small else imigue_lengths()
     units, parts = (8, 2) if small else (256, 6)
@@ -122,9 +122,9 @@ def our_epoch(trainer: Trainer, frames: Frames, portion: int) -> list[tuple[floa
             held[0], _ = trainer.advance(held[0], frames, dispatch)
         jax.block_until_ready(held[0])
 
-    work = lambda dispatches: sum(
-        trainer.lengths[d.clips[: d.count]].max(-1).sum() for d in dispatches
-    )
+    def work(dispatches):
+        return sum(trainer.lengths[d.clips[: d.count]].max(-1).sum() for d in dispatches)
+
     taken = [dispatches[::portion] for dispatches in shapes.values()]
     return [
         (float(work(all_of) / work(some)), functools.partial(train, some))

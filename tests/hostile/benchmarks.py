@@ -20,7 +20,7 @@ from hostile import Nonsense, damage, formats, sound, target
 def _skeleton_lines(chance, frames=3, bodies=1):
     """A sound .skeleton file, as lines of words."""
     lines = [[str(frames)]]
-    for frame in range(frames):
+    for _ in range(frames):
         lines.append([str(bodies)])
         for body in range(bodies):
             lines += [[str(72057594037931101 + body), *"0 1 1 1 1 0 0.1 0.2 2".split()], ["25"]]

@@ -132,7 +132,8 @@ def _work(pipe, modules, seed: int, scratch: str, needed: list[str], hang: float
         if targets[name].prepare is not None:
             targets[name].prepare(good)
     _limit_memory()
-    trace = open(_trace(scratch, os.getpid()), "w")
+    # Open until this process is killed.
+    trace = open(_trace(scratch, os.getpid()), "w")  # noqa: SIM115
     pipe.send("ready")
     while True:
         try:

@@ -38,7 +38,7 @@ def spoilt(random: chance.Random, data: bytes) -> bytes:
     """Data after up to three of: a bit flipped, a part cut out, put in, or doubled, lines doubled
     or taken away, a number made huge; now and then just as it was, or noise instead."""
     if random.random() < 0.05:
-        return random.choice(NOISE + [random.randbytes(random.randrange(300))])
+        return random.choice([*NOISE, random.randbytes(random.randrange(300))])
     for _ in range(random.choice((0, 1, 1, 1, 2, 3))):
         ways = flipped, cut, put_in, doubled, lines_doubled, line_lost, number_spoilt
         data = random.choice(ways)(random, data)

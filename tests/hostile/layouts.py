@@ -17,7 +17,10 @@ FIELDS = {
 }
 _NUMBERS = 0, 1, 2, 3, -1, 2.0, 1e308, float("nan"), float("inf"), 10**400, True, None
 # fmt: off
-_TEXTS = "", "Neck", "Nose", "LShoulder", "left", "a\0b", "\ud800", "x" * 5000, "é\u202e", "/", "..", "1"
+_TEXTS = (
+    "", "Neck", "Nose", "LShoulder", "left", "a\0b", "\ud800", "x" * 5000, "é\u202e", "/", "..",
+    "1",
+)
 # fmt: on
 
 

@@ -46,7 +46,7 @@ def store(path: pathlib.Path):
         layout(opened.layout)
         shape = (opened.frame_count, joints)
         keypoints, score = opened.frames(0, opened.frame_count)
-        _frames(keypoints, score, shape + (dimensions,))
+        _frames(keypoints, score, (*shape, dimensions))
         _texts("video id", videos.id)
         need(len(set(videos.id.tolist())) == len(videos), "two videos of one id")
         _texts("subject", videos.subject)
@@ -176,7 +176,7 @@ def options(chosen):
         for field in type(chosen).__dataclass_fields__
     ):
         given = getattr(chosen, name)
-        if isinstance(default, bool) or isinstance(default, str):
+        if isinstance(default, (bool, str)):
             need(type(given) is type(default), f"{name} is {given!r}")
         elif isinstance(default, int):
             need(type(given) is int and abs(given) < 2**63, f"{name} is {str(given)[:60]}")

@@ -38,7 +38,10 @@ def npy(array: np.ndarray, shape: str | None = None, descr: str | None = None) -
     np.lib.format.write_array_header_1_0(file, header)
     written = file.getvalue()
     if shape or descr:
-        fields = f"{{'descr': {descr or repr(header['descr'])}, 'fortran_order': False, 'shape': {shape or array.shape}, }}"
+        fields = (
+            f"{{'descr': {descr or repr(header['descr'])}, 'fortran_order': False, "
+            f"'shape': {shape or array.shape}, }}"
+        )
         text = fields.encode("latin1", "replace") + b" " * 40 + b"\n"
         written = written[:8] + len(text).to_bytes(2, "little") + text
     return written + array.tobytes()
