@@ -142,7 +142,10 @@ def test_torch_trains_the_same_model(problem):
 
     ours, _, x, lengths, loss, noise = problem
     model = torch_models.AutoEncoder(60, 4, 5, kl=0.1, packed=True)
-    tensor = lambda array: torch.from_numpy(np.array(array))
+
+    def tensor(array):
+        return torch.from_numpy(np.array(array))
+
     layers = [
         (model.encoder, "", ours.encoder.direction_weights(0)),
         (model.encoder, "_reverse", ours.encoder.direction_weights(0, "backward")),
