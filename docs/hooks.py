@@ -1,0 +1,104 @@
+"""What the pages take from the code while they are built, so that it is said once.
+
+A page says `<!-- NAME ARGUMENTS -->`, and gets instead:
+
+options         tables of all options of a run, out of their dataclasses
+recipes         every recipe with its first comment and its flags
+layouts         the named skeletons
+modules PATTERN what the docstrings of some modules say, as `mgjax.store*` or `mgjax.nn.*`
+file PATH       a Markdown file of the checkout, its links to pages made to fit
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import logging
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MARKER = re.compile(r"^<!-- (\w+) ?(.*?) -->$", re.MULTILINE)
+log = logging.getLogger("mkdocs.hooks")
+
+
+def on_page_markdown(markdown: str, **_) -> str:
+    """Put in what a page asks for."""
+    return MARKER.sub(lambda match: FILL[match[1]](*match[2].split()), markdown)
+
+
+def modules(*patterns: str) -> str:
+    """Docstrings of all modules whose dotted names fit, in the order of the patterns."""
+    names = module_names()
+    lines = []
+    for pattern in patterns:
+        found = fnmatch.filter(names, pattern)
+        if not found:
+            log.warning("no module is called %s", pattern)
+        lines += [f"::: {name}\n" for name in found]
+    return "\n".join(lines)
+
+
+def module_names() -> list[str]:
+    """Dotted names of all modules of mgjax and data_prep; a package stands before its own."""
+    paths = [path for package in ("mgjax", "data_prep") for path in (ROOT / package).rglob("*.py")]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    return sorted(name.removesuffix(".__init__") for name in names)
+
+
+def option_groups() -> dict[str, type]:
+    """The classes of options by what their flags begin with."""
+    from mgjax import models
+    from mgjax.training import TrainOptions
+    from mgjax.transforms import Augmentation, Preparation
+
+    groups = {"prepare": Preparation, "augment": Augmentation, "train": TrainOptions}
+    return groups | {name: model.Config for name, model in models.MODELS.items()}
+
+
+def options() -> str:
+    """A table for every group of options, as the command line names them."""
+    return "\n\n".join(_table(group, kind) for group, kind in option_groups().items())
+
+
+def _table(group: str, kind) -> str:
+    rows = ["| flag | default | what it is |", "|---|---|---|"]
+    for field in dataclasses.fields(kind):
+        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        text = (field.metadata.get("text") or field.metadata["help"]).replace("|", "\\|")
+        rows.append(f"| `--{group}.{field.name}` | `{default}` | {text} |")
+    return f"### {group}\n\n{(kind.__doc__ or '').splitlines()[0]}\n\n" + "\n".join(rows)
+
+
+def recipes() -> str:
+    """Every recipe: what its comment says, and its flags."""
+    parts = []
+    folders = ROOT / "mgjax" / "recipes", ROOT / "launch" / "recipes"
+    for path in sorted(path for folder in folders for path in folder.glob("*.flags")):
+        parts.append(f"### {path.stem}\n\n```text\n{path.read_text().rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+def layouts() -> str:
+    """The named skeletons, with their joints."""
+    from mgjax import skeleton
+
+    rows = ["| layout | joints | dimensions | root |", "|---|---|---|---|"]
+    for name, layout in sorted(skeleton.LAYOUTS.items()):
+        root = ", ".join(f"`{joint}`" for joint in layout.root)
+        rows.append(f"| `{name}` | {len(layout)} | {layout.dimensions} | {root} |")
+    return "\n".join(rows)
+
+
+def file(path: str) -> str:
+    """A Markdown file that lies at the top of the checkout."""
+    return (ROOT / path).read_text(encoding="utf-8").replace("](docs/pages/", "](")
+
+
+FILL = {
+    "options": options,
+    "recipes": recipes,
+    "layouts": layouts,
+    "modules": modules,
+    "file": file,
+}
