@@ -1,5 +1,8 @@
+import os
 import pathlib
+import shutil
 import signal
+import tempfile
 
 import pytest
 
@@ -8,7 +11,23 @@ import pytest
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+# What XLA has compiled in a session is not compiled again in it, nor by the processes it starts.
+_COMPILED = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
+}
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def pytest_configure(config):
+    """Give the session a compilation cache, unless the environment names one."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = tempfile.mkdtemp(prefix="mgjax-compiled-")
+    # Before any test imports JAX, which reads them then.
+    os.environ.update(_COMPILED, JAX_COMPILATION_CACHE_DIR=folder)
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")
