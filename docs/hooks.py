@@ -71,12 +71,23 @@ def _table(group: str, kind) -> str:
 
 
 def recipes() -> str:
-    """Every recipe: what its comment says, and its flags."""
-    parts = []
+    """Every recipe: its command, what its comment says, and its flags, folded away."""
     folders = ROOT / "mgjax" / "recipes", ROOT / "launch" / "recipes"
-    for path in sorted(path for folder in folders for path in folder.glob("*.flags")):
-        parts.append(f"### {path.stem}\n\n```text\n{path.read_text().rstrip()}\n```")
-    return "\n\n".join(parts)
+    paths = sorted(path for folder in folders for path in folder.glob("*.flags"))
+    return "\n\n".join(_recipe(path) for path in paths)
+
+
+def _recipe(path: pathlib.Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comment = [line[1:].rstrip() for line in lines if line.startswith("#")]
+    flags = [line for line in lines if line and not line.startswith("#")]
+    # The command is the first line, with those after it that are further in.
+    end = next(i for i, line in enumerate(comment) if i and not line.startswith("  "))
+    command = " \\\n    ".join(line.strip() for line in comment[:end])
+    text = "\n".join(line.strip() for line in comment[end:])
+    folded = "\n".join(f"    {line}" for line in ["```text", *flags, "```"])
+    shown = f"```bash\n{command}\n```\n\n{text}\n\n??? abstract \"Flags\"\n\n{folded}"
+    return f"### {path.stem}\n\n{shown}"
 
 
 def layouts() -> str:
