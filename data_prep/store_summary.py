@@ -14,7 +14,8 @@ import textwrap
 
 import numpy as np
 
-from mgjax import errors, plots
+from mgjax import errors
+from mgjax.report import figures, skeletons
 from mgjax.store import FramesDigest, Split, Store
 
 WIDTH = 100
@@ -380,7 +381,7 @@ def draw(store: Store, folder, count: int) -> list[pathlib.Path]:
             *(store.frames(start, start + length) for start, length in zip(starts, lengths))
         )
         paths.append(
-            plots.skeletons(
+            skeletons.contact_sheet(
                 folder / f"skeletons-{sheet}.png",
                 store.layout,
                 keypoints,
@@ -393,7 +394,7 @@ def draw(store: Store, folder, count: int) -> list[pathlib.Path]:
     if len(store.clips):
         lengths = store.clips.length
         paths.append(
-            plots.clip_lengths(
+            figures.clip_lengths(
                 folder / "clip_lengths.png", lengths, "frames", f"{len(lengths):,} clips"
             )
         )

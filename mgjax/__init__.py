@@ -8,8 +8,10 @@ import importlib
 
 __version__ = "0.1.0"
 # fmt: off
-__all__ = ["batching", "errors", "evaluation", "files", "models", "nn", "plots", "progress", "protocols", "report",
-           "skeleton", "store", "training", "transforms"]
+__all__ = [
+    "batching", "errors", "evaluation", "files", "models", "nn", "progress", "protocols", "report",
+    "skeleton", "store", "training", "transforms",
+]
 # fmt: on
 
 

@@ -502,7 +502,7 @@ def test_cut_names_what_is_missing():
 
 
 @pytest.mark.parametrize(
-    "module", ["mgjax", "mgjax.skeleton", "mgjax.store", "mgjax.plots", "mgjax.progress"]
+    "module", ["mgjax", "mgjax.skeleton", "mgjax.store", "mgjax.report.pictures", "mgjax.progress"]
 )
 def test_import_without_jax(module):
     code = f"import {module}, sys; assert not {{'jax', 'flax', 'matplotlib'}} & set(sys.modules), 'imported'"

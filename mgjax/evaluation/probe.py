@@ -12,12 +12,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from mgjax import plots
 from mgjax.batching import Blocks, Frames, bucket_edges, gather
 from mgjax.errors import InputError
 from mgjax.evaluation.embed import RAW, embed_clips, prepared_batch, resampled_keypoints
 from mgjax.evaluation.knn import knn_ranking
 from mgjax.evaluation.metrics import classification, per_class
+from mgjax.report import animations, embedding_map, figures
 from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
 from mgjax.training import Run, build_model, load_model
@@ -182,10 +182,10 @@ def draw(
     def loss(path):
         records = RunFolder(folder).metrics()
         names = [name for name in (records[0] if records else ()) if name not in CLOCKS]
-        return plots.loss_curves(path, records, names)
+        return figures.loss_curves(path, records, names)
 
     def confusion(path):
-        return plots.confusion_matrix(
+        return figures.confusion_matrix(
             path,
             result.rows["trained"]["confusion"],
             result.classes,
@@ -193,7 +193,7 @@ def draw(
         )
 
     def embeddings(path):
-        return plots.embedding_map(
+        return embedding_map.embedding_map(
             path,
             result.test_embeddings,
             result.test_labels,
@@ -229,7 +229,7 @@ def _draw_reconstruction(path, model, run, store, split):
     # The body's own axes have y up whatever the store's do.
     y_points = store.y if run.preparation.axes == "none" else "up"
     title = f"{store.labels[store.clips.label[row]]} (test clip {row})"
-    return plots.reconstruction_gif(
+    return animations.reconstruction_gif(
         path,
         run.layout,
         original,

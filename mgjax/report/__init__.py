@@ -1,4 +1,5 @@
 """What is shown of results: accuracies that know their interval, tables, pictures.
 
-`report.accuracy` and `report.tables` import neither JAX nor matplotlib.
+Nothing is imported here: no module of this room imports JAX, and those that draw (`skeletons`,
+`animations`, `figures`, `embedding_map`) import matplotlib only when they do.
 """

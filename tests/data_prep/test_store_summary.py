@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep import store_summary
-from mgjax import plots, skeleton
+from mgjax import skeleton
 from mgjax.errors import InputError
 from mgjax.store import Store, StoreWriter
 
@@ -181,7 +181,7 @@ def test_a_store_of_nothing(tmp_path):
 
 def run(root, *arguments):
     return subprocess.run(
-        [sys.executable, root / "data_prep" / "inspect_store.py", *arguments],
+        [sys.executable, root / "data_prep" / "store_summary.py", *arguments],
         capture_output=True,
         text=True,
     )
@@ -202,14 +202,14 @@ def test_the_script_draws(root, made, tmp_path):
 def test_samples_come_from_all_over_the_labels(made, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        store_summary.plots,
-        "skeletons",
+        store_summary.skeletons,
+        "contact_sheet",
         lambda path, layout, keypoints, score, titles, **_: drawn.append(
             (path.name, [len(clip) for clip in keypoints], list(titles))
         ),
     )
-    monkeypatch.setattr(store_summary.plots, "clip_lengths", lambda *_: None)
-    monkeypatch.setattr(store_summary, "CLIPS_ON_A_SHEET", 2)
+    monkeypatch.setattr(store_summary.figures, "clip_lengths", lambda *_: None)
+    monkeypatch.setattr(inspect_store, "CLIPS_ON_A_SHEET", 2)
     with Store(made) as store:
         store_summary.draw(store, made.parent, 3)
         store_summary.draw(store, made.parent, 4)
@@ -262,7 +262,9 @@ def test_real_clips(shared_data, tmp_path):
 
 def test_pictures_know_which_way_y_points_and_where_a_clip_begins(tmp_path, monkeypatch):
     given = {}
-    monkeypatch.setattr(plots, "skeletons", lambda path, *_, **how: given.update(how) or path)
+    monkeypatch.setattr(
+        store_summary.skeletons, "contact_sheet", lambda path, *_, **how: given.update(how) or path
+    )
     body = np.ones((10, 17, 2))
     with StoreWriter(
         tmp_path / "a.h5", skeleton.COCO_17, unit="pixel", frames=20, source="x", y_points="up"

@@ -155,10 +155,14 @@ def test_frames_are_numbered_as_in_the_video_and_y_is_the_stores(
 ):
     seen = {}
     monkeypatch.setattr(
-        probe.plots, "reconstruction_gif", lambda path, *a, **how: seen.update(how) or path
+        probe.animations, "reconstruction_gif", lambda path, *a, **how: seen.update(how) or path
     )
-    for name in ("loss_curves", "confusion_matrix", "embedding_map"):
-        monkeypatch.setattr(probe.plots, name, lambda path, *a: path)
+    for room, name in (
+        (probe.figures, "loss_curves"),
+        (probe.figures, "confusion_matrix"),
+        (probe.embedding_map, "embedding_map"),
+    ):
+        monkeypatch.setattr(room, name, lambda path, *a: path)
     with Store(folder / "store.h5") as store:
         assert len(probe.draw(result, folder / "run", store, "mine", tmp_path)) == 4
         assert seen["y_points"] == "down" and list(seen["frame_numbers"]) == list(range(40, 50))
