@@ -2,6 +2,7 @@
 # The tests. Sets itself up like launch/quickstart.sh; needs Python 3.11+ and nothing else.
 #
 #     bash tests/run.sh [pytest arguments]     everything, on what is installed or the newest versions
+#     bash tests/run.sh --style                what ruff and mypy say
 #     bash tests/run.sh --oldest [...]         the quick ones, on the oldest jax and flax supported (Colab's TPU image)
 set -euo pipefail
 source "$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/../launch/environment.sh"
@@ -13,5 +14,10 @@ else
     set_up
 fi
 cd "$root"
+if [ "${1:-}" = "--style" ]; then
+    "$python" -m ruff format --check .
+    "$python" -m ruff check .
+    exec "$python" -m mypy
+fi
 "$python" -c 'import sys, jax, flax; print(f"Python {sys.version.split()[0]}, jax {jax.__version__}, flax {flax.__version__}")'
 exec "$python" -m pytest --durations=10 "$@"
