@@ -3,9 +3,9 @@
     python data_prep/inspect_store.py --store nucla.h5
     python data_prep/inspect_store.py --store nucla.h5 --pictures pictures --clips 12
 
-The table fits 100 columns. The frames are read in blocks, so a store of any size can be looked
-into. With --pictures, sheets of sample clips (skeletons-1.png, ...) and a histogram of clip
-lengths (clip_lengths.png) are written into that folder.
+The table fits 100 columns. The frames are read in blocks, so a store of any size can be
+looked into. With --pictures, sheets of sample clips (skeletons-1.png, ...) and a
+histogram of clip lengths (clip_lengths.png) are written into that folder.
 """
 
 from __future__ import annotations

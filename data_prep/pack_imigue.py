@@ -2,14 +2,16 @@ r"""Pack iMiGUE's files, which its licence gives you, into a store.
 
     python data_prep/pack_imigue.py --input imigue/ --output imigue.h5 --videos videos.csv
 
-Somewhere below --input, in any subfolders, each video has its keypoints (<id>_light_hand.csv,
-<id>_openpose.xlsx or OpenPose's JSON in a folder <id>/) and perhaps its labels (<id>_label.csv);
-`data_prep/imigue_files.py` says what is in them, and why the names of joints that go around with
-them are not to be trusted. `data_prep/imigue.py` says what the store holds and what is reported.
+Somewhere below --input, in any subfolders, each video has its keypoints
+(<id>_light_hand.csv, <id>_openpose.xlsx or OpenPose's JSON in a folder <id>/) and perhaps
+its labels (<id>_label.csv); `data_prep/imigue_files.py` says what is in them, and why the
+names of joints that go around with them are not to be trusted. `data_prep/imigue.py` says
+what the store holds and what is reported.
 
 Sheets take python-calamine: pip install 'mgjax[xlsx]'.
 
-Face landmarks identify a person. They are kept only with --keep_face and layout openpose137.
+Face landmarks identify a person. They are kept only with --keep_face and layout
+openpose137.
 """
 
 from __future__ import annotations

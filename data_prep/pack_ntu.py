@@ -3,13 +3,15 @@
     python data_prep/pack_ntu.py --input nturgb+d_skeletons/ --output ntu.h5 \\
         --missing NTU_RGBD_samples_with_missing_skeletons.txt
 
-`data_prep/ntu.py` says what the files and the store hold, and which body of a file is a person.
-Subfolders are read too, so the folders of both parts of NTU RGB+D 120 can lie in one.
+`data_prep/ntu.py` says what the files and the store hold, and which body of a file is a
+person. Subfolders are read too, so the folders of both parts of NTU RGB+D 120 can lie in
+one.
 
---missing is the authors' list of samples that have no skeleton or an incomplete one (302, and 535
-of NTU RGB+D 120); they are left out. A file in which there is no body is left out in any case and
-counted. A damaged file stops the job, because a store that quietly lacks a clip gives figures
-that compare with nothing; to go on without it, add its name to the list.
+--missing is the authors' list of samples that have no skeleton or an incomplete one (302,
+and 535 of NTU RGB+D 120); they are left out. A file in which there is no body is left out
+in any case and counted. A damaged file stops the job, because a store that quietly lacks
+a clip gives figures that compare with nothing; to go on without it, add its name to the
+list.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def define_flags():
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
-    # Before the files are read, which takes minutes: whether the store may be written there.
+    # Before the files are read, which takes minutes: may the store be written there?
     files.output(options.output)
     report = ntu.pack(
         options.input,

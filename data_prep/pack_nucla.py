@@ -24,7 +24,7 @@ def define_flags():
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
-    # Before the clips are read, which takes a while: whether the store may be written there.
+    # Before the clips are read: may the store be written there?
     files.output(options.output)
     nucla.pack(options.input, options.output)
     print(nucla.summary(options.output))

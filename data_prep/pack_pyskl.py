@@ -3,9 +3,10 @@
     python data_prep/pack_pyskl.py --input ntu60_hrnet.pkl --output ntu60.h5
     python data_prep/pack_pyskl.py --export study.h5 --output study.pkl --labels study_classes.txt
 
-`data_prep/pyskl.py` says what becomes of the annotations and of their lists, and what of a store
-a pickle cannot say. A pickle can make whoever reads it run any program; here it is read by
-something that builds numbers, text, arrays and containers (`data_prep/pickles.py`).
+`data_prep/pyskl.py` says what becomes of the annotations and of their lists, and what of
+a store a pickle cannot say. A pickle can make whoever reads it run any program; here it
+is read by something that builds numbers, text, arrays and containers
+(`data_prep/pickles.py`).
 """
 
 from __future__ import annotations

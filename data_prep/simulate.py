@@ -6,10 +6,10 @@ r"""Simulate interviews: seated people who do micro-gestures, with a known truth
 
     python data_prep/simulate.py --scale imigue --store simulated.h5
 
-`data_prep/simulation.py` says what is in them. --scale small is a few videos of twelve classes.
---scale imigue has iMiGUE's 72 subjects, 359 videos, 18,499 clips of 32 classes, 2,092 minutes, and
-its official splits, with the classes as often as in its public training labels and a gesture
-repeated as often as there.
+`data_prep/simulation.py` says what is in them. --scale small is a few videos of twelve
+classes. --scale imigue has iMiGUE's 72 subjects, 359 videos, 18,499 clips of 32 classes,
+2,092 minutes, and its official splits, with the classes as often as in its public
+training labels and a gesture repeated as often as there.
 """
 
 from __future__ import annotations

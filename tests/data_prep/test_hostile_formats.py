@@ -9,7 +9,16 @@ from hostile import formats
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data_prep import agreement, imigue, imigue_files, ntu_skeletons, nucla, pyskl
+from data_prep import (
+    agreement,
+    class_names,
+    imigue,
+    imigue_files,
+    ntu_skeletons,
+    nucla,
+    pyskl,
+    pyskl_pickles,
+)
 from mgjax import protocols
 from mgjax.errors import InputError
 
@@ -105,11 +114,11 @@ def read_nucla(path):
 
 
 def read_pyskl(path):
-    splits, annotations = pyskl.read(path)
+    splits, annotations = pyskl_pickles.read(path)
     assert all(is_plain(name) for name in splits)
     for annotation in annotations:
         assert is_plain(annotation.id) and (
-            annotation.label is None or 0 <= annotation.label < pyskl.MOST_CLASSES
+            annotation.label is None or 0 <= annotation.label < pyskl_pickles.MOST_CLASSES
         )
         if len(annotation.keypoints) and annotation.keypoints.shape[1]:
             keypoints, score = annotation.person(None)
@@ -123,7 +132,7 @@ def read_pyskl(path):
 
 
 def read_class_names(path):
-    names = pyskl.read_labels(path)
+    names = class_names.read(path)
     assert names and all(is_plain(name) and name for name in names)
 
 

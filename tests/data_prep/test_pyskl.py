@@ -11,7 +11,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from data_prep import pickles, pyskl
+from data_prep import pickles, pyskl, pyskl_pickles
 from mgjax import skeleton, store
 from mgjax.errors import InputError
 
@@ -109,7 +109,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path, protocol, deep):
         match=r"in.pkl: refused, for it names "
         rf"{os.system.__module__}.system; only numbers",
     ):
-        pyskl.read(path)
+        pyskl_pickles.read(path)
     assert not (tmp_path / "ran").exists()
     pickle.loads(path.read_bytes())  # the trap is a real one
     assert (tmp_path / "ran").exists()
@@ -253,11 +253,11 @@ def test_bombs_do_not_go_off(tmp_path, root):
         data = content if isinstance(content, bytes) else pickle.dumps(content, 4)
         (tmp_path / f"{number}.pkl").write_bytes(data)
     code = (
-        "import resource, sys\nfrom data_prep import pyskl\n"
+        "import resource, sys\nfrom data_prep import pyskl_pickles\n"
         "from mgjax.errors import InputError\n"
         "resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30,) * 2)\n"
         "for number in range(int(sys.argv[2])):\n"
-        "    try: print(number, 'read', pyskl.read(f'{sys.argv[1]}/{number}.pkl')[0])\n"
+        "    try: print(number, 'read', pyskl_pickles.read(f'{sys.argv[1]}/{number}.pkl')[0])\n"
         "    except InputError as error: print(error)\n"
     )
     done = subprocess.run(
@@ -333,7 +333,7 @@ def test_arrays_that_share_their_bytes_a_little_are_read(tmp_path, protocol):
         [annotation(str(number), keypoint_score=score) for number in range(20)],
         protocol=protocol,
     )
-    assert len(pyskl.read(path)[1]) == 20
+    assert len(pyskl_pickles.read(path)[1]) == 20
 
 
 NAMES = ["a\0b", "two\nlines", "half a character \ud800", "x" * 1001]
@@ -403,7 +403,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(pyskl._Pickler, "dump", full)
+    monkeypatch.setattr(pyskl_pickles._Pickler, "dump", full)
     with pytest.raises(InputError, match="out.pkl: cannot be written .No space left on device"):
         pyskl.export(before, tmp_path / "out.pkl", labels=tmp_path / "names.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["in.h5"]
@@ -436,9 +436,9 @@ def test_the_names_are_written_whole(tmp_path, monkeypatch):
 def test_damaged_and_foreign_files(tmp_path, content):
     (tmp_path / "in.pkl").write_bytes(content)
     with pytest.raises(InputError, match="in.pkl: not a pickle, damaged or cut short"):
-        pyskl.read(tmp_path / "in.pkl")
+        pyskl_pickles.read(tmp_path / "in.pkl")
     with pytest.raises(InputError, match=r"nowhere.pkl: cannot be read \(No such file"):
-        pyskl.read(tmp_path / "nowhere.pkl")
+        pyskl_pickles.read(tmp_path / "nowhere.pkl")
 
 
 ZEROS = np.zeros((1, 3, 17, 2), np.float32)
@@ -584,21 +584,21 @@ def test_layouts():
 
 
 def test_pairs_of_lists():
-    assert pyskl.pair_splits(
+    assert pyskl_pickles.pair_splits(
         ["xsub_val", "xsub_train", "xview_train", "x_y_train", "x_y_test"]
     ) == [
         ("xsub", "xsub_train", "xsub_val"),
         ("x_y", "x_y_train", "x_y_test"),
     ]
-    assert pyskl.pair_splits(["train1", "test1", "train2", "test2", "train3"]) == [
+    assert pyskl_pickles.pair_splits(["train1", "test1", "train2", "test2", "train3"]) == [
         ("split1", "train1", "test1"),
         ("split2", "train2", "test2"),
     ]
-    assert pyskl.pair_splits(["train", "val", "test"]) == [
+    assert pyskl_pickles.pair_splits(["train", "val", "test"]) == [
         ("split", "train", "test"),
         ("split_val", "train", "val"),
     ]
-    assert pyskl.pair_splits(["retrain", "reval", "train_x", "val_x"]) == []
+    assert pyskl_pickles.pair_splits(["retrain", "reval", "train_x", "val_x"]) == []
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 from data_prep import ntu as ntu_format
 from data_prep import nucla as nucla_format
 from data_prep import pyskl as pyskl_format
+from data_prep import pyskl_pickles
 from hostile import Nonsense, damage, formats, sound, target
 
 # NTU RGB+D
@@ -311,4 +312,4 @@ def pyskl(chance, folder, good):
             raise Nonsense("the pickle ran something")
     if chance.random() < 0.3:
         pyskl_format.export(output, folder / "again.pkl")
-        pyskl_format.read(folder / "again.pkl")
+        pyskl_pickles.read(folder / "again.pkl")
