@@ -39,7 +39,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from data_prep.csv_tables import check_text, read_table, shown
 from data_prep.imigue_files import read_labels
-from data_prep.pack_openpose import order_labels
+from data_prep.study_tables import order_labels
 from mgjax import files
 from mgjax.errors import InputError, run_script, script
 from mgjax.protocols import IMIGUE_CLASSES

@@ -45,10 +45,13 @@ import dataclasses
 import functools
 import re
 from collections.abc import Iterable, Iterator
+from typing import Literal, get_args
 
 import numpy as np
 
-from data_prep.openpose import MODELS, Frames, Recording, Source, chunks, read_frames
+from data_prep.openpose_folders import Recording, chunks
+from data_prep.openpose_frames import Detections, read_frames
+from data_prep.openpose_source import MODELS, Source
 from mgjax import skeleton
 from mgjax.errors import InputError
 
@@ -62,7 +65,8 @@ FLOOR = 0.05  # spreads are alike where they differ by less than this share of t
 LASTING = 0.25
 SPARED = 8  # one frame in so many tells which pose model fits
 CLEARLY, MISFIT = 3, 0.6  # from so many such frames on; how short the better model's bones are
-CHOICES = ("largest", "leftmost", "rightmost", "centre")
+Choice = Literal["largest", "leftmost", "rightmost", "centre"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 
 def extents(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -424,7 +428,7 @@ def choose(
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoReport:
+class FollowedVideo:
     """What was found in one recording.
 
     Attributes:
@@ -470,13 +474,13 @@ class Followed:
 
     keypoints: np.ndarray
     score: np.ndarray
-    report: VideoReport
+    report: FollowedVideo
     damaged: tuple[tuple[str, str], ...]
 
 
 def follow(
     recording: Recording,
-    parts: Iterable[Frames],
+    parts: Iterable[Detections],
     source: Source,
     person: str | int = "largest",
     width: int = 0,
@@ -519,7 +523,7 @@ def follow(
     damaged = sum((part.damaged for part, *_ in kept), ())
     jump, at = largest_jump(keypoints, score, source.layout)
     seen_in = np.bincount(who[who >= 0], minlength=1)
-    report = VideoReport(
+    report = FollowedVideo(
         recording.id,
         recording.first,
         recording.length,

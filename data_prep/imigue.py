@@ -28,8 +28,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 import mgjax.files
-from data_prep import csv_tables, following, imigue_files, openpose
-from data_prep import workers as crews
+from data_prep import csv_tables, following, imigue_files, openpose_source
+from data_prep.workers import start_workers
 from mgjax import protocols, skeleton
 from mgjax.errors import InputError
 from mgjax.progress import track
@@ -237,7 +237,7 @@ def pack(
             test or nothing makes the split NAME.
         form: one of `imigue_files.FORMS`, to read that form only; None reads all.
         keep_face: store the face landmarks of openpose137.
-        person: who is followed through JSON files, as in `pack_openpose.pack`; the other forms
+        person: who is followed through JSON files, as in `openpose.pack`; the other forms
             hold one person.
         workers: processes that read; the store is the same for any number.
 
@@ -259,7 +259,7 @@ def pack(
     reports = []
     forms = [files.form for files in found]
     named = ", ".join(f"{forms.count(form)} {form}" for form in imigue_files.FORMS if form in forms)
-    with crews.start(min(workers, len(found))) as crew:
+    with start_workers(min(workers, len(found))) as crew:
         counted = crew.in_order(
             imigue_files.count_frames, ((files,) for files in found), 2 * workers
         )
@@ -331,13 +331,13 @@ def _splits(
 
 def _source(
     found: Sequence[imigue_files.Files], layout: str | None, keep_face: bool
-) -> openpose.Source:
+) -> openpose_source.Source:
     """What to store of some files, each of which has the joints for it."""
     if layout is None:
         layout = "imigue35" if any(files.form == "csv" for files in found) else "body25_hands"
     if layout not in LAYOUTS:
         raise InputError(f"layout {layout!r}: expected one of {', '.join(LAYOUTS)}")
-    source = openpose.source_of(LAYOUTS[layout], "body25", keep_face)
+    source = openpose_source.source_of(LAYOUTS[layout], "body25", keep_face)
     for files in {files.form: files for files in found}.values():
         try:
             source.layout.cut(imigue_files.FORMS[files.form])

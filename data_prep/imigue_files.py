@@ -39,7 +39,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data_prep import csv_tables, following, openpose
+from data_prep import csv_tables, following, openpose_folders, openpose_source
 from mgjax import protocols, skeleton
 from mgjax.errors import InputError
 from mgjax.files import read_bytes
@@ -407,15 +407,15 @@ def read_points(files: Files) -> np.ndarray:
     return points
 
 
-def _recording(files: Files) -> openpose.Recording:
+def _recording(files: Files) -> openpose_folders.Recording:
     """A folder of frames, which begins at frame 0 whether or not there is a file of that number."""
-    (recording,), _ = openpose.find_recordings(files.path)
+    (recording,), _ = openpose_folders.find_recordings(files.path)
     return dataclasses.replace(recording, first=0)
 
 
 def read_video(
     files: Files,
-    source: openpose.Source,
+    source: openpose_source.Source,
     person: str | int,
     clips: list[tuple],
     subject: str,

@@ -46,8 +46,8 @@ from typing import BinaryIO
 import numpy as np
 
 from data_prep import ntu_skeletons
-from data_prep import workers as processes
 from data_prep.ntu_skeletons import FPS, Sample
+from data_prep.workers import start_workers
 from mgjax import files, progress, protocols, skeleton, store
 from mgjax.errors import InputError
 
@@ -145,7 +145,7 @@ def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> N
     ]
     videos, empty, several = [], [], 0
     with _spool(output.parent) as spool:
-        with processes.start(min(workers, len(tasks))) as crew:
+        with start_workers(min(workers, len(tasks))) as crew:
             answers = crew.in_order(ntu_skeletons.read_people, tasks, 4 * workers)
             for (count, people), sample in zip(
                 progress.track(answers, len(tasks), "reading"), samples

@@ -42,11 +42,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from data_prep import gesture_order, interview
-from data_prep import workers as crews
 from data_prep.filming import HEIGHT, WIDTH
 from data_prep.gesture_order import EMOTIONS
 from data_prep.interview import Session, Video
 from data_prep.seated_body import FPS, GESTURES, LAYOUT
+from data_prep.workers import start_workers
 from mgjax import files, progress, protocols, skeleton, store
 from mgjax.errors import InputError
 
@@ -127,7 +127,7 @@ class Simulation:
         """One session after another with its keypoints and score, of which few are in memory at
         a time.
         """
-        with crews.start(workers) as crew:
+        with start_workers(workers) as crew:
             seen = crew.in_order(
                 interview.seen, ((session,) for session in self.sessions), 2 * workers
             )

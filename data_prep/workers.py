@@ -1,7 +1,7 @@
 """Processes that work for this one: as many functions at a time as there are cores, answers in
 order.
 
-    with workers.start(4) as crew:
+    with start_workers(4) as crew:
         for answer in crew.in_order(following.read_recording, tasks, ahead=8):
             ...
 
@@ -35,7 +35,7 @@ _AT_ONCE = 2  # tasks that a worker holds: the one it does, and the next
 
 
 class Crew:
-    """Workers that have started; `start` makes one. Without any, everything is done in this
+    """Workers that have started; `start_workers` makes one. Without any, everything is done in this
     process.
     """
 
@@ -109,7 +109,7 @@ class Crew:
 
 
 @contextlib.contextmanager
-def start(count: int) -> Iterator[Crew]:
+def start_workers(count: int) -> Iterator[Crew]:
     """Start so many workers, none for a single one, and end them with the block."""
     processes = []
     try:

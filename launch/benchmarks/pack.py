@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from benchmarks.measure import Measurement, alternate, optional, row
-from data_prep import openpose, pack_openpose, simulation
+from data_prep import openpose, openpose_folders, openpose_frames, openpose_source, simulation
 from mgjax import skeleton
 
 SUITE = "pack"
@@ -51,13 +51,13 @@ def run(runs: int, small: bool) -> Iterator[Measurement]:
 
 
 def _one_core(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterator[Measurement]:
-    recordings, _ = openpose.find_recordings(folder)
-    chunks = [chunk for recording in recordings for chunk in openpose.chunks(recording)]
+    recordings, _ = openpose_folders.find_recordings(folder)
+    chunks = [chunk for recording in recordings for chunk in openpose_folders.chunks(recording)]
     paths = [os.path.join(video, name) for video, names in chunks for name in names.values()]
-    source = openpose.source_of(LAYOUT)
+    source = openpose_source.source_of(LAYOUT)
     contestants = {
-        "reading": lambda: [openpose.read_frames(*chunk, source) for chunk in chunks],
-        "packing": lambda: pack_openpose.pack(folder, output, LAYOUT),
+        "reading": lambda: [openpose_frames.read_frames(*chunk, source) for chunk in chunks],
+        "packing": lambda: openpose.pack(folder, output, LAYOUT),
         "plain json": lambda: _read(paths, _through_a_file, _plain),
     }
     peers = {
@@ -96,10 +96,10 @@ def _all_cores(folder: pathlib.Path, output: pathlib.Path, runs: int) -> Iterato
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cores == 1:
         return
-    files = sum(recording.files for recording in openpose.find_recordings(folder)[0])
+    files = sum(recording.files for recording in openpose_folders.find_recordings(folder)[0])
     seconds = alternate(
         {
-            workers: functools.partial(pack_openpose.pack, folder, output, LAYOUT, workers=workers)
+            workers: functools.partial(openpose.pack, folder, output, LAYOUT, workers=workers)
             for workers in (1, cores)
         },
         runs,

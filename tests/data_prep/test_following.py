@@ -3,9 +3,9 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import example, given, settings, strategies
-from openpose_frames import SOURCE, frames, standing
+from openpose_examples import SOURCE, frames, standing
 
-from data_prep import following, openpose
+from data_prep import following, openpose_folders, openpose_frames, openpose_source
 from mgjax import skeleton
 from mgjax.errors import InputError
 
@@ -14,7 +14,7 @@ settings.load_profile("whenever")
 
 
 def followed(folder, **options):
-    (recording,), _ = openpose.find_recordings(folder)
+    (recording,), _ = openpose_folders.find_recordings(folder)
     return following.read_recording(recording, SOURCE, **options)
 
 
@@ -524,8 +524,8 @@ def test_any_numbers(people, gap):
     pose[pose[..., 2] == 0] = 0
     numbers = np.arange(len(people))
     numbers[len(people) // 2 :] += gap
-    recording = openpose.Recording("v", "v", 0, int(numbers[-1]), len(people))
-    part = openpose.Frames(numbers, counts, pose, ())
+    recording = openpose_folders.Recording("v", "v", 0, int(numbers[-1]), len(people))
+    part = openpose_frames.Detections(numbers, counts, pose, ())
     with warnings.catch_warnings(), np.errstate(all="warn", under="ignore"):
         warnings.simplefilter("error")
         for person in ("largest", "leftmost", "centre"):
@@ -550,7 +550,9 @@ def test_how_far_a_person_can_go_in_one_frame(angle, far, seed):
 
 
 def points_of(recording, source):
-    parts = [openpose.read_frames(*chunk, source) for chunk in openpose.chunks(recording)]
+    parts = [
+        openpose_frames.read_frames(*chunk, source) for chunk in openpose_folders.chunks(recording)
+    ]
     return [
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("numbers", "counts", "points")
@@ -567,9 +569,9 @@ def points_of(recording, source):
     ],
 )
 def test_real_recordings_at_once_and_frame_by_frame(shared_data, monkeypatch, folder):
-    (recording,), _ = openpose.find_recordings(shared_data / folder)
+    (recording,), _ = openpose_folders.find_recordings(shared_data / folder)
     model = skeleton.BODY_25B if "25b" in folder else skeleton.BODY_25
-    numbers, counts, points = points_of(recording, openpose.source_of(model))
+    numbers, counts, points = points_of(recording, openpose_source.source_of(model))
     who = track(numbers, counts, points, model=model)
     np.testing.assert_array_equal(stepped(monkeypatch, numbers, counts, points, model=model), who)
     assert np.bincount(who[who >= 0])[0] == recording.length
@@ -580,14 +582,14 @@ def test_ghosts_and_swapped_legs(shared_data, person):
     """The person in all frames, also where the legs are swapped (frame 12), and in none a ghost
     of 6 to 10 joints.
     """
-    (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
+    (recording,), _ = openpose_folders.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
     found = following.read_recording(recording, SOURCE, person)
     assert found.report.missing == 0 and found.report.people == 1 and found.report.several == 13
     assert (found.score > 0).sum(axis=1).min() >= 21 and 0 < found.report.jump < 15
 
 
 def test_a_ghost_is_no_second_person(shared_data):
-    (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
+    (recording,), _ = openpose_folders.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
     with pytest.raises(InputError, match="person 2 by size was asked for, and only 1 was found"):
         following.read_recording(recording, SOURCE, 2)
 
@@ -596,7 +598,7 @@ def test_ghosts_where_the_person_is_left_out(shared_data):
     """Real ghosts, alone in their frames because the person's detection is taken out, are not
     taken for the person.
     """
-    (recording,), _ = openpose.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
+    (recording,), _ = openpose_folders.find_recordings(shared_data / "openpose_ghost_and_leg_swap")
     numbers, counts, points = points_of(recording, SOURCE)
     stray = (points[..., 2] > 0).sum(axis=1) < 12
     frame = np.repeat(numbers, counts)
@@ -625,7 +627,7 @@ def test_real_people_put_together_and_spoilt(shared_data, scene):
     taken for another.
     """
     walking, seated = (
-        points_of(openpose.find_recordings(shared_data / folder)[0][0], SOURCE)[2]
+        points_of(openpose_folders.find_recordings(shared_data / folder)[0][0], SOURCE)[2]
         for folder in ("openpose_ghost_and_leg_swap", "openpose_speaker/o2")
     )
     walking = walking[(walking[..., 2] > 0).sum(axis=1) > 12]
@@ -666,8 +668,8 @@ def test_one_of_two_people(shared_data):
     """The walking person is followed through all frames, also where OpenPose tears that one in
     two (frame 37).
     """
-    (recording,), _ = openpose.find_recordings(shared_data / "openpose_body25b_two_people")
-    source = openpose.source_of(skeleton.BODY_25B)
+    (recording,), _ = openpose_folders.find_recordings(shared_data / "openpose_body25b_two_people")
+    source = openpose_source.source_of(skeleton.BODY_25B)
     found = following.read_recording(recording, source)
     assert found.report.missing == 0 and found.report.several == 100
     assert 0 < found.report.jump < 15

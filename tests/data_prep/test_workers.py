@@ -20,7 +20,7 @@ def test_answers_come_in_order_and_no_task_is_taken_early():
             taken.append(i)
             yield (0.2,) if i == 0 else (0.0,)
 
-    with workers.start(2) as crew:
+    with workers.start_workers(2) as crew:
         answers = crew.in_order(time.sleep, tasks(), ahead=5)
         assert next(answers) is None and len(taken) == 5
         assert len(list(answers)) == 19
@@ -32,7 +32,7 @@ def test_answers_come_in_order_and_no_task_is_taken_early():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_what_a_function_raises_comes_in_its_turn(count):
-    with workers.start(count) as crew:
+    with workers.start_workers(count) as crew:
         answers = crew.in_order(operator.truediv, [(6, 3), (1, 0), (8, 2)], ahead=3)
         assert next(answers) == 2
         with pytest.raises(ZeroDivisionError):
@@ -40,18 +40,18 @@ def test_what_a_function_raises_comes_in_its_turn(count):
 
 
 def test_a_worker_that_dies_is_said():
-    with workers.start(2) as crew, pytest.raises(InputError, match="worker process died"):
+    with workers.start_workers(2) as crew, pytest.raises(InputError, match="worker process died"):
         list(crew.in_order(os._exit, [(3,)] * 4, ahead=4))
 
 
 def test_what_a_function_prints_is_not_taken_for_an_answer():
-    with workers.start(2) as crew:
+    with workers.start_workers(2) as crew:
         assert list(crew.in_order(print, [("x" * 100,)] * 3, ahead=3)) == [None] * 3
 
 
 def test_nor_where_standard_error_is_closed():
     code = (
-        "from data_prep import workers\nwith workers.start(2) as crew:\n"
+        "from data_prep import workers\nwith workers.start_workers(2) as crew:\n"
         "    print(list(crew.in_order(print, [('x' * 100,)] * 3, ahead=3)))"
     )
     result = subprocess.run(
@@ -67,7 +67,7 @@ def test_signals_are_the_parents():
     """Ctrl-C, SIGTERM and SIGHUP to all of a group stop the parent, and it stops its workers in
     their turn.
     """
-    with workers.start(2) as crew:
+    with workers.start_workers(2) as crew:
         pids = set(crew.in_order(os.getpid, [()] * 8, ahead=8))
         for pid in pids:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -100,7 +100,7 @@ def test_a_worker_whose_parent_has_gone_says_nothing(sent):
 
 
 def test_no_process_is_left():
-    with workers.start(2) as crew:
+    with workers.start_workers(2) as crew:
         pids = list(crew.in_order(os.getpid, [()] * 8, ahead=8))
         assert len(set(pids)) == 2 and os.getpid() not in pids
     for pid in set(pids):

@@ -12,13 +12,13 @@ from unittest import mock
 
 import numpy as np
 
-from data_prep import agreement, imigue, openpose, pack_openpose
+from data_prep import agreement, imigue, openpose, openpose_frames, openpose_source
 from hostile import damage, formats, made, sound, target
 from mgjax import skeleton
 from mgjax.errors import InputError
 
 SOURCES = [
-    openpose.source_of(skeleton.get(name), model)
+    openpose_source.source_of(skeleton.get(name), model)
     for name, model in (
         ("body25", None),
         ("body25b", None),
@@ -58,13 +58,13 @@ def openpose_frame(chance, folder, good):
         folder / "cam_000000000007_keypoints.json",
         damage.json_of(chance, _people(chance, len(source.model))),
     )
-    readers = [None] if openpose.msgspec is None else [openpose.msgspec, None]
+    readers = [None] if openpose_frames.msgspec is None else [openpose_frames.msgspec, None]
     found = []
     for reader in readers:
-        with mock.patch.object(openpose, "msgspec", reader):
+        with mock.patch.object(openpose_frames, "msgspec", reader):
             try:
-                found.append(openpose.read_frame(path, source))
-            except (openpose.DamagedFrame, InputError) as error:
+                found.append(openpose_frames.read_frame(path, source))
+            except (openpose_frames.DamagedFrame, InputError) as error:
                 found.append(error)
     kinds = [type(one) for one in found]
     sound.need(len(set(kinds)) == 1, f"the two readers differ: {found}"[:300])
@@ -116,7 +116,7 @@ def _recording(chance, folder):
     person = chance.choice(("largest", "1", "leftmost", "rightmost"))
     sound.packed(
         folder / "out.h5",
-        lambda out: pack_openpose.pack(
+        lambda out: openpose.pack(
             root,
             out,
             chance.choice(("body25", "imigue22", "body25_hands")),
@@ -170,7 +170,7 @@ def tables_of_videos_and_clips(chance, folder, good):
         data = damage.table_of(chance, rows) if name == spoilt else _csv(rows)
         paths[name] = damage.place(chance, folder / f"{name}.csv", data)
     sound.packed(
-        folder / "out.h5", lambda out: pack_openpose.pack(good / "frames", out, "body25", **paths)
+        folder / "out.h5", lambda out: openpose.pack(good / "frames", out, "body25", **paths)
     )
 
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from data_prep import pack_openpose, simulation
+from data_prep import openpose, simulation
 
 TINY = [
     "--usvae.units=8",
@@ -305,7 +305,7 @@ def bad_way(way, tmp_path_factory):
     (way / "cut.h5").write_bytes(whole[: len(whole) // 3])
     other = simulation.simulate(0, videos=2, subjects=2, clips_per_video=2)
     simulation.write_openpose(other, way / "other")
-    pack_openpose.pack(
+    openpose.pack(
         way / "other" / "openpose",
         way / "other.h5",
         "body25",

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 
-from data_prep import openpose
+from data_prep import openpose_source
 from mgjax import skeleton
 
 BODY = skeleton.BODY_25
-SOURCE = openpose.source_of(BODY)
+SOURCE = openpose_source.source_of(BODY)
 
 
 def write(path, people=None, text=None):
