@@ -50,7 +50,7 @@ class Aside:
     folders: tuple[str, ...] = ()
 
 
-def find_recordings(folder: str | os.PathLike) -> tuple[list[Recording], Aside]:
+def find_recordings(folder: str | os.PathLike[str]) -> tuple[list[Recording], Aside]:
     """The recordings of a folder of frames (one) or of a folder of such folders (one each, by
     name).
 
@@ -126,7 +126,7 @@ def chunks(recording: Recording) -> Iterator[tuple[str, dict[int, str]]]:
         yield recording.folder, dict(names[start : start + CHUNK])
 
 
-def frame_files(folder: str | os.PathLike) -> tuple[dict[int, str], int]:
+def frame_files(folder: str | os.PathLike[str]) -> tuple[dict[int, str], int]:
     """The files of a recording: file name by frame number, in order, and how many other files lie
     there.
 
@@ -136,7 +136,7 @@ def frame_files(folder: str | os.PathLike) -> tuple[dict[int, str], int]:
         InputError: a name without a number or that is no text, or two files with the same number.
     """
     try:
-        with os.scandir(folder) as found:
+        with os.scandir(os.fspath(folder)) as found:
             entries = sorted([entry.name for entry in found if not _is_folder(entry)])
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read ({error.strerror})") from None
