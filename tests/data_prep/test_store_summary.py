@@ -181,7 +181,7 @@ def test_a_store_of_nothing(tmp_path):
 
 def run(root, *arguments):
     return subprocess.run(
-        [sys.executable, root / "data_prep" / "store_summary.py", *arguments],
+        [sys.executable, root / "data_prep" / "inspect_store.py", *arguments],
         capture_output=True,
         text=True,
     )
@@ -209,7 +209,7 @@ def test_samples_come_from_all_over_the_labels(made, monkeypatch):
         ),
     )
     monkeypatch.setattr(store_summary.figures, "clip_lengths", lambda *_: None)
-    monkeypatch.setattr(inspect_store, "CLIPS_ON_A_SHEET", 2)
+    monkeypatch.setattr(store_summary, "CLIPS_ON_A_SHEET", 2)
     with Store(made) as store:
         store_summary.draw(store, made.parent, 3)
         store_summary.draw(store, made.parent, 4)
