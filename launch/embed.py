@@ -11,7 +11,7 @@ from absl import flags
 
 from mgjax import files
 from mgjax.errors import run_script, script
-from mgjax.evaluation import embed
+from mgjax.evaluation import embedding
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -33,7 +33,7 @@ def main(argv):
     """Read the flags, make the call, say what was done."""
     output = files.output(FLAGS.output)
     with Store(FLAGS.store) as store:
-        shape = embed.write_embeddings(FLAGS.workdir, store, output, FLAGS.feature, FLAGS.step)
+        shape = embedding.write_embeddings(FLAGS.workdir, store, output, FLAGS.feature, FLAGS.step)
     print(f"wrote {output}: {shape[0]} clips, {shape[1]} features each")
 
 

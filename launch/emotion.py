@@ -31,13 +31,13 @@ from absl import flags
 
 from mgjax import files
 from mgjax.errors import InputError, run_script, script
-from mgjax.evaluation import clip_vectors, emotion
-from mgjax.models.emotion import EmotionLSTM
+from mgjax.evaluation import clip_vectors, video_emotion
+from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
 SOURCES = ("workdir", "probabilities", "labels")
-OPTIONS = EmotionLSTM.Config, emotion.EmotionOptions
+OPTIONS = EmotionLSTM.Config, video_emotion.EmotionOptions
 
 
 def define_flags():
@@ -84,10 +84,10 @@ def main(argv):
     """Read the flags, make the call, say what was done."""
     output = files.output(FLAGS.output)
     with Store(FLAGS.store) as store:
-        result = emotion.judge(
+        result = video_emotion.judge(
             store, FLAGS.split, source(store), *map(run_flags.read_options, OPTIONS)
         )
-    print(emotion.result_table(result))
+    print(video_emotion.result_table(result))
     files.write_json(output, result)
     print(f"\nwrote {output}")
 

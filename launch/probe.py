@@ -14,7 +14,7 @@ from absl import flags
 
 from mgjax import files
 from mgjax.errors import run_script, script
-from mgjax.evaluation import probe
+from mgjax.evaluation import knn_probe
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -43,10 +43,10 @@ def main(argv):
     """Read the flags, make the call, say what was done."""
     output = files.output(FLAGS.output)
     if FLAGS.pictures and pathlib.Path(FLAGS.pictures).exists():
-        for name in probe.PICTURES:
+        for name in knn_probe.PICTURES:
             files.output(pathlib.Path(FLAGS.pictures) / name)
     with Store(FLAGS.store) as store:
-        result = probe.probe_run(
+        result = knn_probe.probe_run(
             FLAGS.workdir,
             store,
             FLAGS.split,
@@ -56,11 +56,13 @@ def main(argv):
             feature=FLAGS.feature,
             step=FLAGS.step,
         )
-        print(probe.result_table(result), probe.class_table(result), sep="\n\n")
+        print(knn_probe.result_table(result), knn_probe.class_table(result), sep="\n\n")
         files.write_json(output, result.summary)
         print(f"\nwrote {output}")
         if FLAGS.pictures:
-            for picture in probe.draw(result, FLAGS.workdir, store, FLAGS.split, FLAGS.pictures):
+            for picture in knn_probe.draw(
+                result, FLAGS.workdir, store, FLAGS.split, FLAGS.pictures
+            ):
                 print(f"wrote {picture}")
 
 

@@ -26,7 +26,7 @@ from absl import flags
 
 from mgjax import files, models
 from mgjax.errors import InputError, run_script, script
-from mgjax.evaluation import tables
+from mgjax.evaluation.study import TABLES, Study, markdown, read_table, run_rows, to_json
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -38,7 +38,7 @@ def define_flags():
     """The script's flags."""
     flags.DEFINE_string("store", None, "the store", required=True)
     flags.DEFINE_enum(
-        "table", None, [str(number) for number in tables.TABLES], "which table", required=True
+        "table", None, [str(number) for number in TABLES], "which table", required=True
     )
     flags.DEFINE_string(
         "workdir",
@@ -56,14 +56,12 @@ def define_flags():
     )
     flags.DEFINE_string(
         "split",
-        tables.Study.split,
+        Study.split,
         "split of clips that is trained on and, in Tables 2 and 4, tested",
     )
-    flags.DEFINE_string("emotion_split", tables.Study.emotion_split, "split of videos of Table 3")
-    flags.DEFINE_integer("k", tables.Study.k, "neighbours that vote", lower_bound=1)
-    flags.DEFINE_enum(
-        "metric", tables.Study.metric, ["cosine", "euclidean"], "distance of embeddings"
-    )
+    flags.DEFINE_string("emotion_split", Study.emotion_split, "split of videos of Table 3")
+    flags.DEFINE_integer("k", Study.k, "neighbours that vote", lower_bound=1)
+    flags.DEFINE_enum("metric", Study.metric, ["cosine", "euclidean"], "distance of embeddings")
     flags.DEFINE_bool("run", False, "train and judge what is missing")
     flags.DEFINE_list(
         "rows", [], "with --run: rows to train, such as usvae,usvae_2l; by default all that can be"
@@ -152,10 +150,10 @@ def seeds():
 @script
 def main(argv):
     """Read the flags, make the calls, say what was done."""
-    given, recipe, table = given_run_flags(), recipes(), tables.TABLES[int(FLAGS.table)]
+    given, recipe, table = given_run_flags(), recipes(), TABLES[int(FLAGS.table)]
     written = output_paths(FLAGS.output, table.number)
     with Store(FLAGS.store) as store:
-        study = tables.Study(
+        study = Study(
             store,
             pathlib.Path(FLAGS.workdir),
             FLAGS.split,
@@ -164,7 +162,7 @@ def main(argv):
             FLAGS.metric,
         )
         if FLAGS.run:
-            stopped = tables.run_rows(
+            stopped = run_rows(
                 table,
                 study,
                 lambda model: run_of(model, store, study.split, given, recipe),
@@ -173,10 +171,10 @@ def main(argv):
             )
             if stopped:
                 sys.exit(128 + stopped)
-        result = tables.read_table(table, study)
-    for path, text in zip(written, (tables.markdown(result), tables.to_json(result))):
+        result = read_table(table, study)
+    for path, text in zip(written, (markdown(result), to_json(result))):
         files.write_text(path, text)
-    print(tables.markdown(result))
+    print(markdown(result))
     print(f"wrote {written[0]} and {written[1]}")
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from mgjax import files, hdf5
 from mgjax.batching import Blocks
 from mgjax.errors import InputError
-from mgjax.evaluation.embed import embed_clips, logits_of_clips
+from mgjax.evaluation.embedding import embed_clips, logits_of_clips
 from mgjax.store import Store
 from mgjax.training import load_model
 

@@ -21,7 +21,7 @@ import numpy as np
 from flax import nnx
 
 from mgjax.batching import Blocks, gather
-from mgjax.evaluation.embed import at_even_times, map_clips
+from mgjax.evaluation.embedding import at_even_times, map_clips
 from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
 from mgjax.training import build_model, load_model

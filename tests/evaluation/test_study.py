@@ -17,10 +17,20 @@ from hypothesis import strategies as st
 from mgjax import models, skeleton
 from mgjax.batching import Frames
 from mgjax.errors import InputError
-from mgjax.evaluation import clip_vectors, tables
-from mgjax.evaluation.embed import prepared_batch
+from mgjax.evaluation import clip_vectors
+from mgjax.evaluation.embedding import prepared_batch
 from mgjax.evaluation.metrics import classification
-from mgjax.evaluation.tables import IMIGUE, NTU_SUBJECT, NTU_VIEW, TABLES, Study
+from mgjax.evaluation.study import (
+    IMIGUE,
+    NTU_SUBJECT,
+    NTU_VIEW,
+    TABLES,
+    Study,
+    markdown,
+    read_table,
+    run_rows,
+    to_json,
+)
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
 from mgjax.training import Run, TrainOptions, load_model
@@ -131,8 +141,8 @@ def test_the_registry_is_consistent():
 )
 def test_published_figures_stand_beside_their_own_data_only(tmp_path, source, split, number, whose):
     with make_store(tmp_path / "store.h5", source, split) as store:
-        result = tables.read_table(TABLES[number], Study(store, tmp_path / "runs", split))
-    text = tables.markdown(result)
+        result = read_table(TABLES[number], Study(store, tmp_path / "runs", split))
+    text = markdown(result)
     assert result["published"] == whose
     assert (
         ("published top-1" in text)
@@ -154,7 +164,7 @@ def test_published_figures_stand_beside_their_own_data_only(tmp_path, source, sp
 
 def test_rows_without_figures_say_why(tmp_path):
     with make_store(tmp_path / "store.h5", "iMiGUE", "imigue_cross_subject") as store:
-        result = tables.read_table(TABLES[2], Study(store, tmp_path / "runs"))
+        result = read_table(TABLES[2], Study(store, tmp_path / "runs"))
     notes = {row["key"]: row["note"] for row in result["rows"]}
     assert notes["usvae"] == notes["majority"] == "not run" and notes["tsm"] == "for reference"
     assert {
@@ -163,14 +173,14 @@ def test_rows_without_figures_say_why(tmp_path):
         row.key: "not built yet" for row in TABLES[2].rows if row.model not in ("", *models.MODELS)
     }
     assert all(row["measured"] is None and row["n"] is None for row in result["rows"])
-    line = next(line for line in tables.markdown(result).splitlines() if "MAMP" in line)
+    line = next(line for line in markdown(result).splitlines() if "MAMP" in line)
     assert [cell.strip() for cell in line.split("|")[3:7]] == ["70.19 / –", "–", "–", "–"]
 
 
 def test_figures_are_means_over_seeds(study):
     put_result(study, "usvae", 0, trained=(0.4, 0.7), untrained=(0.3, 0.5))
     put_result(study, "usvae", 10, trained=(0.6, 0.9), untrained=(0.1, 0.5), epochs=5)
-    result = tables.read_table(TABLES[2], study)
+    result = read_table(TABLES[2], study)
     usvae = row(result, "usvae")
     assert usvae["n"] == 100 and [one["seed"] for one in usvae["each"]] == ["0", "10"]
     assert usvae["measured"]["top5"]["mean"] == pytest.approx(0.8)
@@ -181,41 +191,34 @@ def test_figures_are_means_over_seeds(study):
     assert usvae["note"] == "mean of seeds 0, 10: 40.0 / 70.0, 60.0 / 90.0; epochs: 3 to 5"
     assert row(result, "untrained")["note"] == "mean of seeds 0, 10: 30.0 / 50.0, 10.0 / 50.0"
     assert row(result, "majority")["note"] == "" and len(row(result, "majority")["each"]) == 1
-    line = next(
-        line for line in tables.markdown(result).splitlines() if line.startswith("| U-S-VAE, Z")
-    )
+    line = next(line for line in markdown(result).splitlines() if line.startswith("| U-S-VAE, Z"))
     assert [cell.strip() for cell in line.split("|")[3:6]] == [
         "50.0 (40.4 – 59.6)",
         "80.0 (71.1 – 86.7)",
         "100",
     ]
-    assert json.loads(tables.to_json(result))["rows"] == result["rows"]
+    assert json.loads(to_json(result))["rows"] == result["rows"]
     # Other neighbours were not asked yet.
-    assert (
-        row(tables.read_table(TABLES[2], dataclasses.replace(study, k=5)), "usvae")["note"]
-        == "not run"
-    )
+    assert row(read_table(TABLES[2], dataclasses.replace(study, k=5)), "usvae")["note"] == "not run"
 
 
 def test_few_classes_have_no_top_5(study):
     put_result(study, "usvae", 0, trained=(0.4, None))
-    result = tables.read_table(TABLES[2], study)
+    result = read_table(TABLES[2], study)
     assert set(row(result, "usvae")["measured"]) == {"top1"}
-    line = next(
-        line for line in tables.markdown(result).splitlines() if line.startswith("| U-S-VAE, Z")
-    )
+    line = next(line for line in markdown(result).splitlines() if line.startswith("| U-S-VAE, Z"))
     assert [cell.strip() for cell in line.split("|")[3:6]] == ["40.0 (30.9 – 49.8)", "–", "100"]
 
 
 def test_a_result_of_another_store_is_refused_however_alike(study):
     put_result(study, "usvae", 0, origin=study.origin() | {"store": "0" * 32}, trained=(0.4, 0.7))
     with pytest.raises(InputError, match="a result of store '0000.*', not"):
-        tables.read_table(TABLES[2], study)
+        read_table(TABLES[2], study)
     origin = study.origin()
     assert origin.pop("store") == study.store.fingerprint
     # of a version that knew no fingerprints
     put_result(study, "usvae", 0, origin=origin, trained=(0.4, 0.7))
-    assert row(tables.read_table(TABLES[2], study), "usvae")["n"] == 100
+    assert row(read_table(TABLES[2], study), "usvae")["n"] == 100
 
 
 @seeded(0)
@@ -226,15 +229,15 @@ def test_any_result_is_figures_or_a_sentence(study, number):
     path = study.workdir / "usvae" / "seed0" / "knn-1-cosine.json"
     path.write_bytes(vectors.results(random.Random(number), json.loads(path.read_text())))
     try:
-        result = tables.read_table(TABLES[2], study)
+        result = read_table(TABLES[2], study)
     except InputError as error:
         assert str(path) in str(error) and "\n" not in str(error)
     else:
         for each in result["rows"]:
             for figure in (each["measured"] or {}).values():
                 assert 0 <= figure["low"] <= figure["mean"] <= figure["high"] <= 1
-        json.loads(tables.to_json(result), parse_constant=pytest.fail)
-        assert tables.markdown(result)
+        json.loads(to_json(result), parse_constant=pytest.fail)
+        assert markdown(result)
 
 
 @pytest.mark.parametrize("number", [0, -1, 2.5, True, 10**400])
@@ -245,7 +248,7 @@ def test_a_number_tested_that_cannot_be_is_refused(study, number):
     found["rows"]["trained"]["n"] = number
     path.write_text(json.dumps(found))
     with pytest.raises(InputError, match="knn-1-cosine.json: damaged"):
-        tables.read_table(TABLES[2], study)
+        read_table(TABLES[2], study)
 
 
 def test_results_of_something_else_are_refused(study):
@@ -253,12 +256,12 @@ def test_results_of_something_else_are_refused(study):
         study, "usvae_2l", 0, origin=study.origin() | {"source": "somebody"}, trained=(0.4, 0.7)
     )
     with pytest.raises(InputError, match="a result of source 'somebody', not 'nobody'"):
-        tables.read_table(TABLES[4], study)
+        read_table(TABLES[4], study)
     path = study.workdir / "usvae_2l" / "seed0" / "knn-1-cosine.json"
     for text in ("{", "[]", '{"rows": {}}', '{"origin": {}, "epochs": 1, "rows": {}}'):
         path.write_text(text)
         with pytest.raises(InputError, match="knn-1-cosine.json: (damaged|not JSON)"):
-            tables.read_table(TABLES[4], study)
+            read_table(TABLES[4], study)
 
 
 def put_emotion(study, folder, accuracies, **changes):
@@ -288,7 +291,7 @@ def test_emotions_of_runs_and_of_vectors_from_elsewhere(study):
         RunFolder(study.workdir / "usvae" / f"seed{seed}").claim(a_run(study, seed))
         put_emotion(study, f"usvae/seed{seed}", accuracies)
     put_emotion(study, "tsm_lstm", (0.6,))
-    result = tables.read_table(TABLES[3], study)
+    result = read_table(TABLES[3], study)
     rows = {row["key"]: row for row in result["rows"]}
     assert rows["usvae_lstm"]["note"] == "mean of seeds 0/0, 0/1, 1/0, 1/1: 40.0, 60.0, 50.0, 70.0"
     assert rows["usvae_lstm"]["measured"]["accuracy"]["mean"] == pytest.approx(0.55)
@@ -305,32 +308,32 @@ def test_emotions_of_runs_and_of_vectors_from_elsewhere(study):
     ):
         put_emotion(study, "tsm_lstm", (0.6,), **changes)
         with pytest.raises(InputError, match=words):
-            tables.read_table(TABLES[3], study)
+            read_table(TABLES[3], study)
 
 
 def test_seeds_of_other_options_have_no_mean(study):
     put_result(study, "usvae_2l", 0, trained=(0.4, 0.7))
     put_result(study, "usvae_2l", 1, trained=(0.4, 0.7))
-    assert row(tables.read_table(TABLES[4], study), "usvae_2l")["n"] == 100
+    assert row(read_table(TABLES[4], study), "usvae_2l")["n"] == 100
     (study.workdir / "usvae_2l" / "seed1" / "run.json").unlink()
     (study.workdir / "usvae_2l" / "seed1" / "knn-1-cosine.json").rename(study.workdir / "kept.json")
     RunFolder(study.workdir / "usvae_2l" / "seed1").claim(a_run(study, 1, epochs=2))
     (study.workdir / "kept.json").rename(study.workdir / "usvae_2l" / "seed1" / "knn-1-cosine.json")
     with pytest.raises(InputError, match="seed1: this run and .*seed0 have other options"):
-        tables.read_table(TABLES[4], study)
+        read_table(TABLES[4], study)
 
 
 def test_published_emotions(tmp_path):
     with make_store(tmp_path / "store.h5", "iMiGUE, 359 videos", "imigue_emotion") as store:
-        result = tables.read_table(TABLES[3], Study(store, tmp_path / "runs", "all"))
+        result = read_table(TABLES[3], Study(store, tmp_path / "runs", "all"))
     assert (
         row(result, "tsm_lstm")["published"] == {"accuracy": 0.6} and result["published_n"] == 100
     )
     # 50 of 100: 40.4 to 59.6.
-    assert "n = 100: ± 9.6 points at 95 %" in tables.markdown(result)
+    assert "n = 100: ± 9.6 points at 95 %" in markdown(result)
     with make_store(tmp_path / "other.h5", "iMiGUE, 359 videos", "imigue_cross_subject") as store:
         with pytest.raises(InputError, match="no split 'imigue_emotion'"):
-            tables.read_table(TABLES[3], Study(store, tmp_path / "runs"))
+            read_table(TABLES[3], Study(store, tmp_path / "runs"))
 
 
 def test_rows_that_cannot_be_run(study):
@@ -339,16 +342,14 @@ def test_rows_that_cannot_be_run(study):
         ("luo", "'luo' .* for reference"),
     ):
         with pytest.raises(InputError, match=words):
-            tables.run_rows(TABLES[4], study, lambda model: a_run(study), [key])
+            run_rows(TABLES[4], study, lambda model: a_run(study), [key])
     with pytest.raises(InputError, match="'tsm_lstm' of table 3 cannot be run: not imported"):
-        tables.run_rows(TABLES[3], study, lambda model: a_run(study), ["tsm_lstm"])
+        run_rows(TABLES[3], study, lambda model: a_run(study), ["tsm_lstm"])
 
 
 def test_a_stopped_training_is_not_judged(study, monkeypatch):
-    monkeypatch.setattr(tables, "fit", lambda *arguments: signal.SIGTERM)
-    assert (
-        tables.run_rows(TABLES[4], study, lambda model: a_run(study), ["usvae"]) == signal.SIGTERM
-    )
+    monkeypatch.setattr("mgjax.evaluation.study.fit", lambda *arguments: signal.SIGTERM)
+    assert run_rows(TABLES[4], study, lambda model: a_run(study), ["usvae"]) == signal.SIGTERM
     assert [path.name for path in (study.workdir / "usvae" / "seed0").iterdir()] == ["run.json"]
 
 
@@ -375,12 +376,10 @@ def test_a_classifier_is_judged_by_its_logits(study, monkeypatch):
     monkeypatch.setitem(models.MODELS, "stgcn", MeanClassifier)
     run = a_run(study, model="stgcn", options=MeanClassifier.Config(scale=2.0))
     assert (
-        tables.run_rows(
-            TABLES[2], study, lambda model: run, ["stgcn"], seeds=[4], log=lambda line: None
-        )
+        run_rows(TABLES[2], study, lambda model: run, ["stgcn"], seeds=[4], log=lambda line: None)
         == 0
     )
-    found = row(tables.read_table(TABLES[2], study), "stgcn")
+    found = row(read_table(TABLES[2], study), "stgcn")
     assert (
         found["n"] == 7 and found["each"][0]["seed"] == "4" and found["note"] == "seed 4; epochs: 1"
     )

@@ -15,7 +15,7 @@ from flax import nnx
 
 from hostile import damage, made, sound, stores, target
 from mgjax import training
-from mgjax.evaluation import tables
+from mgjax.evaluation.study import TABLES, Study, markdown, read_table, to_json
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
 from mgjax.training.run import Run, RunFolder
@@ -182,7 +182,7 @@ def _spoil_checkpoint(chance, run):
 
 
 def _study(store, workdir):
-    return tables.Study(store, workdir, split="mine", emotion_split="videos")
+    return Study(store, workdir, split="mine", emotion_split="videos")
 
 
 def _write_results(good, path):
@@ -242,11 +242,11 @@ def results(chance, folder, good):
                 data = damage.json_of(chance, options)
             damage.place(chance, each / "run.json", data)
     with Store(good / "store.h5") as store:
-        table = tables.TABLES[number]
-        result = tables.read_table(table, _study(store, folder))
-    text = tables.markdown(result)
+        table = TABLES[number]
+        result = read_table(table, _study(store, folder))
+    text = markdown(result)
     sound.need("nan" not in text.lower() and "inf %" not in text, "a figure that is not finite")
-    json.loads(tables.to_json(result), parse_constant=_not_json)
+    json.loads(to_json(result), parse_constant=_not_json)
     for row in result["rows"]:
         for figure, measured in (row["measured"] or {}).items():
             sound.need(
@@ -257,8 +257,8 @@ def results(chance, folder, good):
 
 def option_classes():
     """Every dataclass of options."""
-    from mgjax.evaluation.emotion import EmotionOptions
-    from mgjax.models.emotion import EmotionLSTM
+    from mgjax.evaluation.video_emotion import EmotionOptions
+    from mgjax.models.emotion_lstm import EmotionLSTM
 
     kinds = (
         training.TrainOptions,

@@ -18,8 +18,8 @@ from test_fit import make_run, quiet, write_store
 
 from mgjax import options, training
 from mgjax.errors import InputError
-from mgjax.evaluation.emotion import EmotionOptions
-from mgjax.models.emotion import EmotionLSTM
+from mgjax.evaluation.video_emotion import EmotionOptions
+from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
 from mgjax.training.loop import _signals

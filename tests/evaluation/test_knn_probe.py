@@ -18,8 +18,8 @@ from flax import nnx
 from mgjax import hdf5, skeleton, training
 from mgjax.batching import Frames
 from mgjax.errors import InputError
-from mgjax.evaluation import clip_vectors, embed, emotion, probe
-from mgjax.models.emotion import EmotionLSTM
+from mgjax.evaluation import clip_vectors, embedding, knn_probe, video_emotion
+from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
 from mgjax.transforms import Augmentation, Preparation
@@ -75,15 +75,15 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(folder):
     with Store(folder / "store.h5") as store:
-        return probe.probe_run(folder / "run", store, "mine")
+        return knn_probe.probe_run(folder / "run", store, "mine")
 
 
 def test_no_path_is_in_what_is_written(folder, result, tmp_path):
     with Store(folder / "store.h5") as store:
-        embed.write_embeddings(folder / "run", store, tmp_path / "embeddings.h5")
+        embedding.write_embeddings(folder / "run", store, tmp_path / "embeddings.h5")
         fingerprint = store.fingerprint
-        options = emotion.EmotionOptions(seeds=1, epochs=1)
-        judged = emotion.judge(
+        options = video_emotion.EmotionOptions(seeds=1, epochs=1)
+        judged = video_emotion.judge(
             store,
             "videos",
             lambda clips: clip_vectors.run_vectors(folder / "run", store, clips),
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_no_embeddings(folder, tmp_path, monkeypatch):
         Store(folder / "store.h5") as store,
         pytest.raises(InputError, match="embeddings.h5: cannot be written .No sp"),
     ):
-        embed.write_embeddings(folder / "run", store, tmp_path / "embeddings.h5")
+        embedding.write_embeddings(folder / "run", store, tmp_path / "embeddings.h5")
     assert (tmp_path / "embeddings.h5").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
@@ -130,7 +130,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out(folder, result, tmp_path):
     pytest.importorskip("sklearn", reason="pictures need the extra `plots`")
     said = []
     with Store(folder / "store.h5") as store:
-        drawn = probe.draw(
+        drawn = knn_probe.draw(
             result, folder / "run", store, "mine", tmp_path / "pictures", said.append
         )
     assert [path.name for path in drawn] == ["loss.png", "confusion.png", "reconstruction.gif"]
@@ -144,7 +144,11 @@ def test_a_picture_that_cannot_be_drawn_is_left_out(folder, result, tmp_path):
     )
     with Store(folder / "store.h5") as store:
         assert (
-            len(probe.draw(same, folder / "run", store, "mine", tmp_path / "pictures", said.append))
+            len(
+                knn_probe.draw(
+                    same, folder / "run", store, "mine", tmp_path / "pictures", said.append
+                )
+            )
             == 3
         )
     assert "all 6 embeddings are the same" in said[-1]
@@ -155,19 +159,19 @@ def test_frames_are_numbered_as_in_the_video_and_y_is_the_stores(
 ):
     seen = {}
     monkeypatch.setattr(
-        probe.animations, "reconstruction_gif", lambda path, *a, **how: seen.update(how) or path
+        knn_probe.animations, "reconstruction_gif", lambda path, *a, **how: seen.update(how) or path
     )
     for room, name in (
-        (probe.figures, "loss_curves"),
-        (probe.figures, "confusion_matrix"),
-        (probe.embedding_map, "embedding_map"),
+        (knn_probe.figures, "loss_curves"),
+        (knn_probe.figures, "confusion_matrix"),
+        (knn_probe.embedding_map, "embedding_map"),
     ):
         monkeypatch.setattr(room, name, lambda path, *a: path)
     with Store(folder / "store.h5") as store:
-        assert len(probe.draw(result, folder / "run", store, "mine", tmp_path)) == 4
+        assert len(knn_probe.draw(result, folder / "run", store, "mine", tmp_path)) == 4
         assert seen["y_points"] == "down" and list(seen["frame_numbers"]) == list(range(40, 50))
         monkeypatch.setattr(store, "y", "up", raising=False)
-        probe.draw(result, folder / "run", store, "mine", tmp_path)
+        knn_probe.draw(result, folder / "run", store, "mine", tmp_path)
     assert seen["y_points"] == "up"
 
 
@@ -201,10 +205,10 @@ def test_a_model_without_what_is_asked_for_is_said():
         match=r"^model Classifier has no encode\(\), which is needed "
         r"here$",
     ):
-        embed.embed_clips(Classifier(1.0), frames(), [0, 1], PREPARATION, skeleton.COCO_17)
+        embedding.embed_clips(Classifier(1.0), frames(), [0, 1], PREPARATION, skeleton.COCO_17)
     usvae = USVAE(USVAE.Config(units=2, decoder_units=2), skeleton.COCO_17, 2, 0, rngs=nnx.Rngs(0))
     with pytest.raises(InputError, match=r"^model USVAE has no logits\(\)"):
-        embed.logits_of_clips(usvae, frames(), [0, 1], PREPARATION, skeleton.COCO_17)
+        embedding.logits_of_clips(usvae, frames(), [0, 1], PREPARATION, skeleton.COCO_17)
 
 
 def test_weights_that_are_no_numbers_give_a_sentence():
@@ -214,8 +218,10 @@ def test_weights_that_are_no_numbers_give_a_sentence():
     with pytest.raises(
         InputError, match="^model USVAE gives 3 of 3 clips values that are not finite: its weights"
     ):
-        embed.embed_clips(broken, frames(), [0, 1, 2], PREPARATION, skeleton.COCO_17)
+        embedding.embed_clips(broken, frames(), [0, 1, 2], PREPARATION, skeleton.COCO_17)
     with pytest.raises(
         InputError, match="^model Classifier gives 2 of 2 clips values that are not finite"
     ):
-        embed.logits_of_clips(Classifier(jnp.inf), frames(), [0, 2], PREPARATION, skeleton.COCO_17)
+        embedding.logits_of_clips(
+            Classifier(jnp.inf), frames(), [0, 2], PREPARATION, skeleton.COCO_17
+        )

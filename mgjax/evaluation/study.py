@@ -33,8 +33,8 @@ import numpy as np
 from mgjax import files, models, protocols
 from mgjax.batching import Blocks
 from mgjax.errors import InputError
-from mgjax.evaluation import clip_vectors, emotion, probe
-from mgjax.evaluation.embed import logits_of_clips
+from mgjax.evaluation import clip_vectors, knn_probe, video_emotion
+from mgjax.evaluation.embedding import logits_of_clips
 from mgjax.evaluation.metrics import classification
 from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
@@ -322,7 +322,7 @@ def _chosen(table: Table, keys: Sequence[str]) -> list[Row]:
 def _judge_videos(row: Row, study: Study, folder: pathlib.Path) -> dict:
     """What the vectors of a trained run say about the emotion of videos."""
     vectors_of = functools.partial(clip_vectors.run_vectors, folder, study.store)
-    return emotion.judge(study.store, study.emotion_split, vectors_of)
+    return video_emotion.judge(study.store, study.emotion_split, vectors_of)
 
 
 def _judge_clips(row: Row, study: Study, folder: pathlib.Path) -> dict:
@@ -330,7 +330,7 @@ def _judge_clips(row: Row, study: Study, folder: pathlib.Path) -> dict:
     if is_classifier(row.model):
         judged = judge_classifier(folder, study.store, study.split)
     else:
-        judged = probe.probe_run(
+        judged = knn_probe.probe_run(
             folder, study.store, study.split, k=study.k, metric=study.metric, feature=row.feature
         ).rows
     return {
@@ -353,13 +353,13 @@ def judge_classifier(folder: str | os.PathLike, store: Store, split: str) -> dic
     """
     model, run, _ = load_model(folder)
     run.check_store(store)
-    train, test = probe.labelled_split(store, split)
+    train, test = knn_probe.labelled_split(store, split)
     logits = logits_of_clips(model, Blocks(store, test), test, run.preparation, run.layout)
     labels, classes = store.clips.label, len(store.labels)
     ranking = np.argsort(-logits, axis=1, kind="stable")
     return {
         "trained": classification(labels[test], ranking, classes),
-        "majority class": probe.majority(labels[train], labels[test], classes),
+        "majority class": knn_probe.majority(labels[train], labels[test], classes),
     }
 
 
@@ -527,7 +527,7 @@ def _read_recognition(path, row, study) -> list[dict]:
 
 
 def _read_emotion(path, row, study) -> list[dict]:
-    """Figures out of what `emotion.judge` found; a seed is the run's and the LSTM's, where there
+    """Figures out of what `video_emotion.judge` found; a seed is the run's and the LSTM's, where there
     are such.
     """
     origin, rows = _read(

@@ -14,7 +14,7 @@ import numpy as np
 
 from mgjax.batching import Blocks, Frames, bucket_edges, gather
 from mgjax.errors import InputError
-from mgjax.evaluation.embed import RAW, embed_clips, prepared_batch, resampled_keypoints
+from mgjax.evaluation.embedding import RAW, embed_clips, prepared_batch, resampled_keypoints
 from mgjax.evaluation.knn import knn_ranking
 from mgjax.evaluation.metrics import classification, per_class
 from mgjax.report import animations, embedding_map, figures

@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 
 from mgjax.errors import InputError
-from mgjax.models.emotion import EmotionLSTM
+from mgjax.models.emotion_lstm import EmotionLSTM
 
 CONFIG = EmotionLSTM.Config(units=4, layers=3)
 LENGTH = jnp.array([5, 0, 2, 7])

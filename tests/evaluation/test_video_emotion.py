@@ -11,15 +11,15 @@ import pytest
 
 from mgjax import skeleton, training
 from mgjax.errors import InputError
-from mgjax.evaluation import clip_vectors, emotion
-from mgjax.models.emotion import EmotionLSTM
+from mgjax.evaluation import clip_vectors, video_emotion
+from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
 from mgjax.transforms import Augmentation, Preparation
 
 LABELS = ("rubbing", "shrugging", "waving")
 SMALL = EmotionLSTM.Config(units=4, layers=1, dropout=0.0, clip_dropout=0.0)
-FAST = emotion.EmotionOptions(seeds=2, epochs=40, learning_rate=3e-2, weight_decay=0.0)
+FAST = video_emotion.EmotionOptions(seeds=2, epochs=40, learning_rate=3e-2, weight_decay=0.0)
 
 
 def write(path, videos, split=((0, 1, 2, 3, 4, 5), (6, 7, 8, 9)), of="videos"):
@@ -48,7 +48,7 @@ def write(path, videos, split=((0, 1, 2, 3, 4, 5), (6, 7, 8, 9)), of="videos"):
 def interviews(count=10):
     """Winners wave, losers rub; everybody shrugs."""
     return [
-        (f"s{i // 2}", emotion.IMIGUE_EMOTIONS[i % 2], [1, 2 * (1 - i % 2)] * 2)
+        (f"s{i // 2}", video_emotion.IMIGUE_EMOTIONS[i % 2], [1, 2 * (1 - i % 2)] * 2)
         for i in range(count)
     ]
 
@@ -64,7 +64,7 @@ def labels_of(store):
 
 
 def test_the_whole_way_on_true_labels(store):
-    result = emotion.judge(store, "mine", labels_of(store), SMALL, FAST)
+    result = video_emotion.judge(store, "mine", labels_of(store), SMALL, FAST)
     rows = {row["name"]: row for row in result["rows"]}
     assert [row["name"] for row in result["rows"]] == [
         "LSTM",
@@ -85,10 +85,10 @@ def test_the_whole_way_on_true_labels(store):
     assert rows["majority"]["accuracy"] == 0.5 and rows["majority"]["auc"] == 0.5
     assert result["source"] == "a test" and result["split"] == "mine" and result["training"] == 6
     assert [video["emotion"] for video in result["videos"]] == ["positive", "negative"] * 2
-    assert "100.0%" in emotion.result_table(
+    assert "100.0%" in video_emotion.result_table(
         result
-    ) and "n = 4 videos judged" in emotion.result_table(result)
-    again = emotion.judge(store, "mine", labels_of(store), SMALL, FAST)
+    ) and "n = 4 videos judged" in video_emotion.result_table(result)
+    again = video_emotion.judge(store, "mine", labels_of(store), SMALL, FAST)
     assert again == result
 
 
@@ -102,47 +102,49 @@ def test_order_is_that_of_time(store):
 def test_an_lstm_learns_an_order_that_a_bag_cannot(tmp_path):
     """Winners rub and then wave, losers wave and then rub: as often each."""
     videos = [
-        (f"s{i}", emotion.IMIGUE_EMOTIONS[i % 2], [0, 1, 2] if i % 2 == 0 else [2, 1, 0])
+        (f"s{i}", video_emotion.IMIGUE_EMOTIONS[i % 2], [0, 1, 2] if i % 2 == 0 else [2, 1, 0])
         for i in range(24)
     ]
     path = write(tmp_path / "order.h5", videos, (range(12), range(12, 24)))
     with Store(path) as opened:
-        rows = emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)["rows"]
+        rows = video_emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)["rows"]
     accuracy = {row["name"]: row["accuracy"] for row in rows}
     assert accuracy["LSTM"] == 1 and accuracy["bag of gestures"] == 0.5
 
 
 def test_cross_validation_judges_everybody_once_and_mixes_no_subject(store):
-    videos = emotion.split_videos(store, "mine", folds=3)
+    videos = video_emotion.split_videos(store, "mine", folds=3)
     tested = np.concatenate([test for _, test in videos.trials])
     assert sorted(tested) == list(range(10))
     for train, test in videos.trials:
         assert not set(videos.subject[train]) & set(videos.subject[test])
         assert set(videos.emotion[train]) == {0, 1}
-    result = emotion.judge(
+    result = video_emotion.judge(
         store,
         "all",
         labels_of(store),
         SMALL,
-        emotion.EmotionOptions(seeds=1, folds=3, epochs=40, learning_rate=3e-2, weight_decay=0.0),
+        video_emotion.EmotionOptions(
+            seeds=1, folds=3, epochs=40, learning_rate=3e-2, weight_decay=0.0
+        ),
     )
     assert {row["n"] for row in result["rows"]} == {10} and result["rows"][0]["accuracy"] == 1
-    assert "3-fold cross-validation" in emotion.result_table(result)
+    assert "3-fold cross-validation" in video_emotion.result_table(result)
 
 
 def test_folds_are_of_like_size_and_emotion():
     rng = np.random.default_rng(1)
     subject = np.array([f"s{i}" for i in rng.integers(0, 40, 200)])
     mood = rng.integers(0, 2, 200)
-    fold = emotion.grouped_folds(subject, mood, 5)
+    fold = video_emotion.grouped_folds(subject, mood, 5)
     counts = np.array([np.bincount(mood[fold == i], minlength=2) for i in range(5)])
     assert counts.sum() == 200 and np.ptp(counts, axis=0).max() <= 6
     assert all(len(set(fold[subject == name])) == 1 for name in set(subject))
     assert sorted(
-        emotion.grouped_folds(np.array([""] * 4), np.array([0, 0, 1, 1]), 2).tolist()
+        video_emotion.grouped_folds(np.array([""] * 4), np.array([0, 0, 1, 1]), 2).tolist()
     ) == [0, 0, 1, 1]
     with pytest.raises(InputError, match="3 folds need as many subjects"):
-        emotion.grouped_folds(np.array(["a", "b", "a"]), np.array([0, 1, 0]), 3)
+        video_emotion.grouped_folds(np.array(["a", "b", "a"]), np.array([0, 1, 0]), 3)
 
 
 def test_logistic_regression_and_auc_equal_scikit_learn():
@@ -152,16 +154,16 @@ def test_logistic_regression_and_auc_equal_scikit_learn():
     x = rng.normal(size=(60, 5))
     truth = x @ [1, -2, 0, 0, 1] + rng.normal(size=60) > 0
     for strength in (1e-3, 1e-1, 10.0):
-        ours = emotion.fit_logistic(x, truth, strength)
+        ours = video_emotion.fit_logistic(x, truth, strength)
         theirs = linear.LogisticRegression(C=1 / (strength * 60), tol=1e-10, max_iter=10000).fit(
             x, truth
         )
         np.testing.assert_allclose(ours, [*theirs.coef_[0], theirs.intercept_[0]], atol=2e-4)
     score = rng.integers(0, 8, 60).astype(float)  # many ties
-    assert emotion.auc(truth, score) == pytest.approx(
+    assert video_emotion.auc(truth, score) == pytest.approx(
         metrics.roc_auc_score(truth, score), abs=1e-12
     )
-    assert emotion.auc(np.ones(3, bool), np.arange(3)) is None
+    assert video_emotion.auc(np.ones(3, bool), np.arange(3)) is None
 
 
 def test_the_test_videos_change_nothing_that_is_learnt():
@@ -169,22 +171,22 @@ def test_the_test_videos_change_nothing_that_is_learnt():
     rng = np.random.default_rng(3)
     train, test = rng.normal(size=(30, 4)), rng.normal(size=(5, 4))
     truth, subject = np.arange(30) % 2 == 0, np.array([f"s{i}" for i in range(30)])
-    together = emotion.bag_of_gestures(train, truth, subject, test)
+    together = video_emotion.bag_of_gestures(train, truth, subject, test)
     alone = np.concatenate(
         [
-            emotion.bag_of_gestures(train, truth, subject, 1e6 * test[:0]),
-            *(emotion.bag_of_gestures(train, truth, subject, row[None]) for row in test),
+            video_emotion.bag_of_gestures(train, truth, subject, 1e6 * test[:0]),
+            *(video_emotion.bag_of_gestures(train, truth, subject, row[None]) for row in test),
         ]
     )
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
 def test_an_lstm_that_diverges_is_said(store):
-    wild = emotion.EmotionOptions(seeds=1, epochs=40, learning_rate=1e3, weight_decay=1e6)
+    wild = video_emotion.EmotionOptions(seeds=1, epochs=40, learning_rate=1e3, weight_decay=1e6)
     with pytest.raises(
         InputError, match="the LSTM of seed 0 gives probabilities that are not finite"
     ):
-        emotion.judge(store, "mine", labels_of(store), SMALL, wild)
+        video_emotion.judge(store, "mine", labels_of(store), SMALL, wild)
 
 
 @pytest.mark.parametrize(
@@ -204,16 +206,16 @@ def test_an_lstm_that_diverges_is_said(store):
 )
 def test_options_that_make_no_sense(field, wrong):
     with pytest.raises(InputError, match=f"^emotion: {field} is {wrong}, expected "):
-        emotion.EmotionOptions(**{field: wrong})
+        video_emotion.EmotionOptions(**{field: wrong})
 
 
 def test_videos_without_clips_get_the_majority_and_are_named(tmp_path):
     videos = interviews()
     videos[6] = ("s3", "positive", [])
     with Store(write(tmp_path / "empty.h5", videos)) as opened:
-        result = emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)
+        result = video_emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)
     assert result["without_clips"] == ["0006"] and result["videos"][0]["LSTM"] == 0.5
-    assert "0006" in emotion.result_table(result)
+    assert "0006" in video_emotion.result_table(result)
 
 
 @pytest.mark.parametrize(
@@ -234,13 +236,13 @@ def test_videos_that_cannot_be_judged(change, options, message, tmp_path):
         Store(write(tmp_path / "wrong.h5", videos)) as opened,
         pytest.raises(InputError, match=message),
     ):
-        emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)
+        video_emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)
 
 
 def test_a_split_of_clips_is_refused(tmp_path):
     with Store(write(tmp_path / "clips.h5", interviews(), of="clips")) as opened:
         with pytest.raises(InputError, match="is of clips"):
-            emotion.split_videos(opened, "mine")
+            video_emotion.split_videos(opened, "mine")
 
 
 # --- vectors made elsewhere

@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from mgjax.batching import Frames
-from mgjax.evaluation.embed import embed_clips, resampled_keypoints
+from mgjax.evaluation.embedding import embed_clips, resampled_keypoints
 from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17
 from mgjax.transforms import Preparation

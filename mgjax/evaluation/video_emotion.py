@@ -4,7 +4,7 @@ nothing of order.
 A clip's vector is its class probabilities, what an encoder made of it, its true label, or a row
 of a file made elsewhere (`mgjax.evaluation.clip_vectors`). Judged are, on the same videos:
 
-- LSTM: `models.emotion`, once for every seed, and the mean probability of all seeds ("LSTM,
+- LSTM: `models.emotion_lstm`, once for every seed, and the mean probability of all seeds ("LSTM,
   together").
 - bag of gestures: logistic regression on the mean vector of a video's clips. How strongly it is
   held small is chosen by cross-validation among the training videos.
@@ -35,7 +35,7 @@ from mgjax import progress
 from mgjax.errors import InputError
 from mgjax.evaluation.clip_vectors import clips_in_time
 from mgjax.evaluation.metrics import confusion
-from mgjax.models.emotion import EmotionLSTM
+from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.options import check, option
 from mgjax.protocols import IMIGUE_EMOTIONS
 from mgjax.report.accuracy import wilson_interval
