@@ -37,6 +37,17 @@ _MEMORY = 2**33  # bytes of address space that it may take
 _UNREADABLE = "not a readable HDF5 file (damaged, cut short, or another format)"
 _REFUSED = 3  # its exit code when the file was refused with a sentence
 
+# Files that this process wrote or has tried out, by their `identity`.
+trusted: set[tuple[int, ...]] = set()
+
+
+def identity(path: str | os.PathLike) -> tuple[int, ...]:
+    """What a file is known by: device, number, size and time of its last change. Another file
+    under the same name has another one, and so has one that was changed.
+    """
+    status = os.stat(path)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
 
 def check_file(path: str | os.PathLike, expected: str):
     """Refuse what is no plain file, or does not start as HDF5 does, without waiting for anything.

@@ -16,7 +16,7 @@ import pytest
 
 from mgjax import skeleton
 from mgjax.errors import InputError
-from mgjax.store import Store, StoreWriter
+from mgjax.store import Clips, Store, StoreWriter, Videos
 
 LAYOUT = skeleton.get("imigue22")
 
@@ -105,10 +105,39 @@ def test_splits(made):
             store.split("yours")
 
 
-def test_tables_are_shown_in_a_word(made):
+def test_tables_are_shown_in_a_few_rows(made):
     with Store(made) as store:
-        assert repr(store.videos) == "<2 videos>" and repr(store.clips) == "<3 clips>"
+        assert repr(store.videos).splitlines() == [
+            "Videos, 2 rows",
+            "row   id  start  length    fps  width  height  subject     emotion",
+            "  0  'a'      0      30     25   1280     720     's1'  'positive'",
+            "  1  'b'     30      12  29.97      0       0       ''          ''",
+        ]
         assert repr(store.split("mine")) == "<split 'mine': 2 clips train, 1 test>"
+        expected = (
+            "<Store 'made.h5': imigue22, 2 videos, 3 clips, 42 frames, 2 classes; "
+            "splits all, mine, videos>"
+        )
+        assert repr(store) == expected
+    assert repr(store) == expected, "closed, it still says what it was"
+
+
+def test_a_long_table_is_cut(made):
+    many = Clips.of({"video": range(7), "start": [0] * 7, "length": [1] * 7, "label": [-1] * 7})
+    lines = repr(many).splitlines()
+    assert lines[0] == "Clips, 7 rows" and len(lines) == 2 + 5 + 1
+    assert lines[-2:] == ["  4      4      0       1     -1", "..."]
+    one = {"start": [0], "length": [1], "fps": [0], "width": [0], "height": [0]}
+    texts = {"id": ["a\n" * 50], "subject": [""], "emotion": [""]}
+    head, _, row = repr(Videos.of(one | texts)).splitlines()
+    assert head == "Videos, 1 row" and len(row) < 100
+    none = Clips.of({name: [] for name in Clips.columns()})
+    assert repr(none).splitlines() == ["Clips, 0 rows", "row  video  start  length  label"]
+
+
+def test_help_tells_what_columns_mean():
+    assert "fps: frames a second, 0 for unknown." in Videos.__doc__
+    assert "label: number of its class, -1 without one." in Clips.__doc__
 
 
 def test_a_store_says_nothing_of_who_made_it(made):
