@@ -9,14 +9,14 @@ meaningless; `Preparation` zeroes them at the end.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from mgjax import options
 from mgjax.errors import InputError
-from mgjax.options import check, option
+from mgjax.options import option
 from mgjax.skeleton import Layout
 
 MOST_FRAMES = 10**6  # of a prepared clip
@@ -298,57 +298,51 @@ def mean_at(joints, place):
 # The whole way
 
 
-@dataclasses.dataclass(frozen=True)
+@options.group("augmentation")
 class Augmentation:
     """Random changes of a training clip. Zero switches one off."""
 
     rotation: float = option(
-        0.0, "turn by an angle uniform in ± this many radians, in 3D about the vertical axis"
+        0.0,
+        "turn by an angle uniform in ± this many radians, in 3D about the vertical axis",
+        least=0,
+        most=10,
     )
     tilt: float = option(
-        0.0, "3D only: turn about the other two axes too, uniform in ± this many radians"
+        0.0,
+        "3D only: turn about the other two axes too, uniform in ± this many radians",
+        least=0,
+        most=10,
     )
-    scale: float = option(0.0, "multiply by exp(u), u uniform in ± this")
-    speed: float = option(0.0, "multiply a clip's length by exp(u), u uniform in ± this")
-    crop: float = option(0.0, "cut away up to this share of a clip at its ends")
+    scale: float = option(0.0, "multiply by exp(u), u uniform in ± this", least=0, most=10)
+    speed: float = option(
+        0.0, "multiply a clip's length by exp(u), u uniform in ± this", least=0, most=10
+    )
+    crop: float = option(0.0, "cut away up to this share of a clip at its ends", least=0, most=1)
     mirror: float = option(
         0.0,
-        "probability of mirroring left to right; with denoise, the "
-        "decoder then re-generates, "
-        "of a clip and its mirror image, the one whose hands lie to the "
-        "left",
+        "probability of mirroring left to right; with denoise, the decoder then re-generates, "
+        "of a clip and its mirror image, the one whose hands lie to the left",
+        least=0,
+        most=1,
     )
     noise: float = option(
-        0.0, "deviation of Gaussian noise on every coordinate, in units of the prepared keypoints"
+        0.0,
+        "deviation of Gaussian noise on every coordinate, in units of the prepared keypoints",
+        least=0,
+        most=10**6,
     )
-    drop: float = option(0.0, "probability that a joint counts as unseen throughout a clip")
+    drop: float = option(
+        0.0, "probability that a joint counts as unseen throughout a clip", least=0, most=1
+    )
     denoise: bool = option(
         False,
-        "the decoder re-generates the clip as it was before rotation, "
-        "tilt, scale, "
-        "mirroring, noise and drop; off, it re-generates what the "
-        "encoder reads",
+        "the decoder re-generates the clip as it was before rotation, tilt, scale, mirroring, "
+        "noise and drop; off, it re-generates what the encoder reads",
     )
 
-    def __post_init__(self):
-        check(self, "augmentation")
-        for field, most in (
-            ("rotation", 10),
-            ("tilt", 10),
-            ("scale", 10),
-            ("speed", 10),
-            ("crop", 1),
-            ("mirror", 1),
-            ("noise", 1e6),
-            ("drop", 1),
-        ):
-            if not 0 <= getattr(self, field) <= most:
-                raise InputError(
-                    f"augmentation: {field} is {getattr(self, field)}, expected 0 to {most:g}"
-                )
 
-
-@dataclasses.dataclass(frozen=True)
+@options.group("preparation")
 class Preparation:
     """How raw keypoints become what a model reads; part of a trained model, saved with it.
 
@@ -358,66 +352,53 @@ class Preparation:
     appended.
     """
 
-    centre: str = option(
+    centre: Literal["first", "frame", "clip", "none"] = option(
         "first",
         "origin: the root in the 'first' frame, in every 'frame', over the 'clip', or 'none'",
     )
-    axes: str = option(
+    axes: Literal["first", "all", "none"] = option(
         "none",
-        "3D only: turn into the body's own axes, taken from the 'first' "
-        "frame or over 'all'; "
+        "3D only: turn into the body's own axes, taken from the 'first' frame or over 'all'; "
         "'none' leaves the camera's",
     )
-    scale: str = option(
+    scale: Literal["body", "range", "none"] = option(
         "body", "divide by the 'body' size, map every axis of a clip to ±1 ('range'), or 'none'"
     )
     path: float = option(
         0.0,
-        "with centre 'frame': the root (of several joints, their mean) "
-        "holds the root's way from "
+        "with centre 'frame': the root (of several joints, their mean) holds the root's way from "
         "its first place times this, so that moving about is not lost",
+        least=0,
+        most=10**6,
     )
     fill: bool = option(True, "interpolate joints that were not seen; off, they stay at zero")
     longest: int = option(
-        0, "play clips of more frames faster, so that they have this many; 0 leaves them"
+        0,
+        "play clips of more frames faster, so that they have this many; 0 leaves them",
+        least=0,
+        most=MOST_FRAMES,
     )
     frames: int = option(
-        0, "play every clip at the speed that gives it this many frames; 0 leaves every length"
+        0,
+        "play every clip at the speed that gives it this many frames; 0 leaves every length",
+        least=0,
+        most=MOST_FRAMES,
     )
-    velocity: float = option(0.0, "append the velocity times this; 0 appends none")
+    velocity: float = option(
+        0.0, "append the velocity times this; 0 appends none", least=0, most=10**6
+    )
     bones: bool = option(False, "append every joint's difference from its parent")
 
-    def __post_init__(self):
-        check(self, "preparation")
-        for field, known in (
-            ("centre", ("first", "frame", "clip", "none")),
-            ("axes", ("first", "all", "none")),
-            ("scale", ("body", "range", "none")),
-        ):
-            if getattr(self, field) not in known:
-                raise InputError(
-                    f"preparation: {field} is {getattr(self, field)!r}, expected one "
-                    "of "
-                    f"{', '.join(known)}"
-                )
+    def validate(self) -> None:
+        """Check what options say together; raises InputError where two contradict."""
         if self.longest and self.frames:
             raise InputError(
                 "preparation: longest and frames both say how long clips become; give one"
             )
-        for field, most in (
-            ("path", 1e6),
-            ("velocity", 1e6),
-            ("longest", MOST_FRAMES),
-            ("frames", MOST_FRAMES),
-        ):
-            if not 0 <= getattr(self, field) <= most:
-                raise InputError(
-                    f"preparation: {field} is {getattr(self, field)}, expected 0 to {most:g}"
-                )
         if self.path and self.centre != "frame":
             raise InputError(
-                "preparation: path needs centre 'frame': otherwise the way of the "
-                "root is still there"
+                "preparation: path needs centre 'frame': otherwise the way of the root is still "
+                "there"
             )
 
     def lengths(self, lengths):

@@ -36,7 +36,7 @@ from mgjax.errors import InputError
 from mgjax.evaluation.clip_vectors import clips_in_time
 from mgjax.evaluation.metrics import confusion
 from mgjax.models.emotion_lstm import EmotionLSTM
-from mgjax.options import check, option
+from mgjax.options import group, option
 from mgjax.protocols import IMIGUE_EMOTIONS
 from mgjax.report.accuracy import wilson_interval
 from mgjax.store import ALL, Store
@@ -47,44 +47,31 @@ STRENGTHS = 10.0 ** np.arange(-5, 1.01, 0.5)
 INNER_FOLDS = 5
 
 
-@dataclasses.dataclass(frozen=True)
+@group("emotion")
 class EmotionOptions:
     """How the emotion of videos is learnt and judged, the LSTM's own options apart."""
 
-    seeds: int = option(5, "how many LSTMs to train, with seeds from 0")
+    seeds: int = option(5, "how many LSTMs to train, with seeds from 0", least=1, most=1000)
     folds: int = option(
         0,
-        "judge all videos of the split by cross-validation of so many folds, "
-        "no subject being in "
-        "two; 0 trains on the split's training videos and judges its test "
-        "videos",
+        "judge all videos of the split by cross-validation of so many folds, no subject being in "
+        "two; 0 trains on the split's training videos and judges its test videos",
+        least=0,
+        most=10**6,
     )
-    epochs: int = option(150, "optimiser steps, each of all training videos")
+    epochs: int = option(150, "optimiser steps, each of all training videos", least=1, most=10**6)
     learning_rate: float = option(
         1e-2,
         "AdamW's step size at its highest; it rises for 20 epochs and falls as a cosine to zero",
+        above=0,
+        most=1000,
     )
-    weight_decay: float = option(0.3, "decoupled weight decay (AdamW)")
+    weight_decay: float = option(0.3, "decoupled weight decay (AdamW)", least=0, most=10**6)
 
-    def __post_init__(self):
-        check(self, "emotion")
-        for field, least, most in (
-            ("seeds", 1, 1000),
-            ("folds", 0, 10**6),
-            ("epochs", 1, 10**6),
-            ("weight_decay", 0, 1e6),
-        ):
-            if not least <= getattr(self, field) <= most:
-                raise InputError(
-                    f"emotion: {field} is {getattr(self, field)}, expected {least} to {most:g}"
-                )
+    def validate(self) -> None:
+        """Raise InputError where a single fold is asked for."""
         if self.folds == 1:
             raise InputError("emotion: folds is 1, expected 0 or at least 2")
-        if not 0 < self.learning_rate <= 1e3:
-            raise InputError(
-                f"emotion: learning_rate is {self.learning_rate}, expected more than "
-                "0 and at most 1000"
-            )
 
 
 # Which videos, and the vectors of their clips.

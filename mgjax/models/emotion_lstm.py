@@ -14,15 +14,13 @@ It reads clips' vectors, not keypoints, and so is not one of `mgjax.models.MODEL
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from mgjax.errors import InputError
+from mgjax import options
 from mgjax.nn.recurrent import LSTM
-from mgjax.options import check, option
+from mgjax.options import option
 
 
 class EmotionLSTM(nnx.Module):
@@ -33,28 +31,18 @@ class EmotionLSTM(nnx.Module):
         features: size D of a clip's vector.
     """
 
-    @dataclasses.dataclass(frozen=True)
+    @options.group("emotion")
     class Config:
         """Options of the emotion LSTM."""
 
-        units: int = option(16, "units of every LSTM layer")
-        layers: int = option(3, "LSTM layers; the paper's are three")
-        dropout: float = option(0.3, "share of what every layer reads that training drops")
-        clip_dropout: float = option(0.5, "share of a video's clips that training drops")
-
-        def __post_init__(self):
-            check(self, "emotion")
-            for field, most in (("units", 2**16), ("layers", 100)):
-                if not 1 <= getattr(self, field) <= most:
-                    raise InputError(
-                        f"emotion: {field} is {getattr(self, field)}, expected 1 to {most}"
-                    )
-            for field in ("dropout", "clip_dropout"):
-                if not 0 <= getattr(self, field) < 1:
-                    raise InputError(
-                        f"emotion: {field} is {getattr(self, field)}, expected 0 or "
-                        "more and less than 1"
-                    )
+        units: int = option(16, "units of every LSTM layer", least=1, most=2**16)
+        layers: int = option(3, "LSTM layers; the paper's are three", least=1, most=100)
+        dropout: float = option(
+            0.3, "share of what every layer reads that training drops", least=0, below=1
+        )
+        clip_dropout: float = option(
+            0.5, "share of a video's clips that training drops", least=0, below=1
+        )
 
     def __init__(self, config: Config, features: int, *, rngs: nnx.Rngs):
         self.config = config

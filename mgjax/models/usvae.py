@@ -21,16 +21,16 @@ the mean over the batch of the divergence divided by the latent size.
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from mgjax import options
 from mgjax.errors import InputError
-from mgjax.nn.cudnn import KERNELS
 from mgjax.nn.recurrent import LSTM, unroll_first_input
-from mgjax.options import check, option
+from mgjax.options import option
 from mgjax.skeleton import Layout
 from mgjax.transforms import Batch, mirror
 
@@ -54,64 +54,47 @@ class USVAE(nnx.Module):
         classes: unused; the model reads no labels.
     """
 
-    @dataclasses.dataclass(frozen=True)
+    @options.group("usvae")
     class Config:
         """Options of U-S-VAE; the defaults are the paper's where it states them."""
 
-        units: int = option(256, "units of the encoder, a direction")
-        layers: int = option(1, "layers of the encoder")
-        decoder_units: int = option(256, "units of the decoder")
+        units: int = option(256, "units of the encoder, a direction", least=1, most=2**16)
+        layers: int = option(1, "layers of the encoder", least=1, most=100)
+        decoder_units: int = option(256, "units of the decoder", least=1, most=2**16)
         latent: int = option(
             0,
-            "size of the latent vector, the posterior's mean then being "
-            "linear in Z_T; 0 takes Z_T "
+            "size of the latent vector, the posterior's mean then being linear in Z_T; 0 takes Z_T "
             "itself",
+            least=0,
+            most=2**16,
         )
-        kl: float = option(1e-3, "λ, the weight of the KL divergence; 0 makes a plain auto-encoder")
-        loss: str = option(
+        kl: float = option(
+            1e-3,
+            "λ, the weight of the KL divergence; 0 makes a plain auto-encoder",
+            least=0,
+            most=10**6,
+        )
+        loss: Literal["squared", "absolute"] = option(
             "squared", "error of the re-generated sequence: 'squared' (the paper's) or 'absolute'"
         )
         forget_bias: float = option(
-            0.0, "what the forget gates' biases of encoder and decoder start higher by"
+            0.0,
+            "what the forget gates' biases of encoder and decoder start higher by",
+            least=-100,
+            most=100,
         )
         symmetric: bool = option(
             False, "encode() averages the feature over a clip and its mirror image"
         )
-        feature: str = option(
+        feature: Literal["hidden", "cell", "mean"] = option(
             "hidden",
             "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior 'mean'",
         )
-        kernel: str = option(
+        kernel: Literal["xla", "cudnn", "auto"] = option(
             "xla",
-            "what computes the LSTMs: 'xla', 'cudnn' (one NVIDIA GPU; not "
-            "yet run on one), or "
+            "what computes the LSTMs: 'xla', 'cudnn' (one NVIDIA GPU; not yet run on one), or "
             "'auto', cudnn where it can be and xla elsewhere",
         )
-
-        def __post_init__(self):
-            check(self, "usvae")
-            if self.loss not in ("squared", "absolute"):
-                raise InputError(f"usvae: loss is {self.loss!r}, expected squared or absolute")
-            if self.feature not in FEATURES:
-                raise InputError(
-                    f"usvae: feature is {self.feature!r}, expected one of {', '.join(FEATURES)}"
-                )
-            if self.kernel not in KERNELS:
-                raise InputError(
-                    f"usvae: kernel is {self.kernel!r}, expected one of {', '.join(KERNELS)}"
-                )
-            for field, least, most in (
-                ("units", 1, 2**16),
-                ("layers", 1, 100),
-                ("decoder_units", 1, 2**16),
-                ("latent", 0, 2**16),
-                ("kl", 0, 1e6),
-                ("forget_bias", -100, 100),
-            ):
-                if not least <= getattr(self, field) <= most:
-                    raise InputError(
-                        f"usvae: {field} is {getattr(self, field)}, expected {least} to {most:g}"
-                    )
 
     def __init__(
         self, config: Config, layout: Layout, channels: int, classes: int, *, rngs: nnx.Rngs

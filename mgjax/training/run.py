@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import sys
+from typing import Literal
 
 import jax
 import numpy as np
@@ -27,98 +28,73 @@ from mgjax.training import checkpoints
 from mgjax.transforms import Augmentation, Preparation
 
 
-@dataclasses.dataclass(frozen=True)
+@options.group("training")
 class TrainOptions:
     """How a model is trained."""
 
-    epochs: int = option(100, "passes over the training clips")
-    steps: int = option(0, "optimiser steps, whatever the number of clips; 0 trains for `epochs`")
-    batch_size: int = option(64, "clips of a step")
-    learning_rate: float = option(2e-4, "Adam's step size, at its highest")
-    schedule: str = option(
+    epochs: int = option(100, "passes over the training clips", least=0)
+    steps: int = option(
+        0, "optimiser steps, whatever the number of clips; 0 trains for `epochs`", least=0
+    )
+    batch_size: int = option(64, "clips of a step", least=1)
+    learning_rate: float = option(2e-4, "Adam's step size, at its highest", above=0)
+    schedule: Literal["constant", "cosine", "steps"] = option(
         "steps",
-        "learning rate over time: 'constant', 'cosine' to zero, or "
-        "'steps': times "
-        "decay_factor every decay_epochs",
+        "learning rate over time: 'constant', 'cosine' to zero, or 'steps': times decay_factor "
+        "every decay_epochs",
     )
     decay_factor: float = option(0.999, "factor of the 'steps' schedule")
-    decay_epochs: int = option(5, "epochs between two steps of the 'steps' schedule")
+    decay_epochs: int = option(5, "epochs between two steps of the 'steps' schedule", least=1)
     warmup_epochs: float = option(
-        0.0, "epochs over which the learning rate rises linearly from zero"
+        0.0, "epochs over which the learning rate rises linearly from zero", least=0
     )
-    warmup_steps: int = option(0, "the same in optimiser steps; 0 takes `warmup_epochs`")
-    weight_decay: float = option(0.0, "decoupled weight decay (AdamW)")
+    warmup_steps: int = option(0, "the same in optimiser steps; 0 takes `warmup_epochs`", least=0)
+    weight_decay: float = option(0.0, "decoupled weight decay (AdamW)", least=0)
     clip_norm: float = option(
-        0.0, "scale gradients down to at most this global norm; 0 leaves them"
+        0.0, "scale gradients down to at most this global norm; 0 leaves them", least=0
     )
     plateau: int = option(
         0,
-        "stop early once the training loss has not fallen by 0.1 % in this "
-        "many epochs; "
+        "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
         "0 never stops",
+        least=0,
     )
     plateau_steps: int = option(
-        0, "with plateau: and in no fewer optimiser steps, of which few clips have few an epoch"
+        0,
+        "with plateau: and in no fewer optimiser steps, of which few clips have few an epoch",
+        least=0,
     )
-    buckets: int = option(6, "padded lengths at most; each is compiled once")
+    buckets: int = option(6, "padded lengths at most; each is compiled once", least=1)
     longest_whole: int = option(
         512,
-        "a batch of longer clips is computed in parts, whose "
-        "gradients are added, so that "
+        "a batch of longer clips is computed in parts, whose gradients are added, so that "
         "it needs no more memory than one of this padded length",
+        least=1,
     )
-    together: int = option(8, "optimiser steps of one padded length that are computed in one call")
-    seed: int = option(0, "seed of the weights, the order and all randomness")
+    together: int = option(
+        8, "optimiser steps of one padded length that are computed in one call", least=1
+    )
+    seed: int = option(0, "seed of the weights, the order and all randomness", least=0)
     checkpoint_seconds: float = option(
-        60.0, "least time between two checkpoints; the last step is always saved"
+        60.0, "least time between two checkpoints; the last step is always saved", least=0
     )
 
-    def __post_init__(self):
-        options.check(self, "training")
-        if self.schedule not in ("constant", "cosine", "steps"):
-            raise InputError(
-                f"training: schedule is {self.schedule!r}, expected constant, cosine or steps"
-            )
-        for field, least in (
-            ("epochs", 0),
-            ("steps", 0),
-            ("batch_size", 1),
-            ("decay_epochs", 1),
-            ("buckets", 1),
-            ("seed", 0),
-            ("longest_whole", 1),
-            ("together", 1),
-            ("plateau", 0),
-            ("plateau_steps", 0),
-            ("warmup_epochs", 0),
-            ("warmup_steps", 0),
-            ("weight_decay", 0),
-            ("clip_norm", 0),
-            ("checkpoint_seconds", 0),
-        ):
-            if getattr(self, field) < least:
-                raise InputError(
-                    f"training: {field} is {getattr(self, field)}, expected at least {least}"
-                )
-        if self.learning_rate <= 0:
-            raise InputError(
-                f"training: learning_rate is {self.learning_rate}, expected more than 0"
-            )
+    def validate(self) -> None:
+        """Check what options say together; raises InputError where two contradict."""
         if not self.steps and not self.epochs:
             raise InputError(
                 "training: epochs is 0 and steps is 0; one of them must say how long to train"
             )
         if self.steps and self.epochs not in (0, type(self).epochs):
             raise InputError(
-                f"training: steps={self.steps} and epochs={self.epochs} both say how "
-                "long to train; "
-                "leave one of them out, or give epochs=0 with steps"
+                f"training: steps={self.steps} and epochs={self.epochs} both say how long to "
+                "train; leave one of them out, or give epochs=0 with steps"
             )
         if self.warmup_steps and self.warmup_epochs:
             raise InputError(
                 f"training: warmup_steps={self.warmup_steps} and "
-                f"warmup_epochs={self.warmup_epochs} both "
-                "say how long the learning rate rises; give one of them"
+                f"warmup_epochs={self.warmup_epochs} both say how long the learning rate rises; "
+                "give one of them"
             )
 
     def length(self, steps_per_epoch: int) -> int:
@@ -442,7 +418,7 @@ def _problem(record) -> str:
         return f"is {short(record)}"
     for name in ("epoch", "step", "loss", *record):
         value = record.get(name)
-        if type(value) not in (int, float) or not abs(value) <= options.MOST[float]:
+        if type(value) not in (int, float) or not abs(value) <= options.LARGEST[float]:
             return f"has {name} {short(value)}" if name in record else f"has no {name}"
     for name in ("epoch", "step"):
         if type(record[name]) is not int or record[name] < 0:
