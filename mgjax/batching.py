@@ -329,21 +329,21 @@ def plan(
     return batches
 
 
-def parts_of(steps: int, batch_size: int, longest_whole: int) -> int:
+def parts_of(steps: int, batch_size: int, microbatch_frames: int) -> int:
     """In how many equal parts a batch of padded length `steps` is computed: the least power of
-    two with which a part has no more padded frames than a batch of `longest_whole` frames, and
+    two with which a part has no more padded frames than a batch of `microbatch_frames` frames, and
     that divides the batch."""
     parts = 1
-    while steps > longest_whole * parts and batch_size % (2 * parts) == 0:
+    while steps > microbatch_frames * parts and batch_size % (2 * parts) == 0:
         parts *= 2
     return parts
 
 
 def group(
-    batches: list[BatchIndex], together: int, parts: Callable[[int], int], block: int = 0
+    batches: list[BatchIndex], steps_per_call: int, parts: Callable[[int], int], block: int = 0
 ) -> list[Dispatch]:
-    """Batches of equal padded length, `together` at a time, in the order in which the first of
-    each group came.
+    """Batches of equal padded length, `steps_per_call` at a time, in the order in which
+    the first of each group came.
 
     Args:
         parts: in how many parts a batch of a padded length is computed.
@@ -355,15 +355,15 @@ def group(
             waiting[batch.steps] = []
             groups.append(waiting[batch.steps])
         waiting[batch.steps].append(batch)
-        if len(waiting[batch.steps]) == together:
+        if len(waiting[batch.steps]) == steps_per_call:
             waiting[batch.steps] = []
     dispatches = []
     for members in groups:
         steps = members[0].steps
         shape = (parts(steps), len(members[0].clips) // parts(steps))
         clips, weight = (
-            np.zeros((together, *shape), np.int32),
-            np.zeros((together, *shape), np.float32),
+            np.zeros((steps_per_call, *shape), np.int32),
+            np.zeros((steps_per_call, *shape), np.float32),
         )
         for i, batch in enumerate(members):
             clips[i], weight[i] = batch.clips.reshape(shape), batch.weight.reshape(shape)

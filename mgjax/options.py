@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import textwrap
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
@@ -266,5 +267,6 @@ def _listed(described: tuple[Option, ...]) -> str:
     lines = ["Attributes:"]
     for each in described:
         allowed = f"; {each.allowed}" if each.allowed else ""
-        lines.append(f"    {each.name}: {each.text} (default {each.default!r}{allowed})")
+        said = f"{each.name}: {each.text} (default {each.default!r}{allowed})"
+        lines += textwrap.wrap(said, 96, initial_indent=" " * 4, subsequent_indent=" " * 8)
     return "\n".join(lines)

@@ -332,13 +332,17 @@ class Augmentation:
         least=0,
         most=10**6,
     )
-    drop: float = option(
-        0.0, "probability that a joint counts as unseen throughout a clip", least=0, most=1
+    joint_dropout: float = option(
+        0.0,
+        "probability that a joint counts as unseen throughout a clip",
+        least=0,
+        most=1,
+        formerly="drop",
     )
     denoise: bool = option(
         False,
         "the decoder re-generates the clip as it was before rotation, tilt, scale, mirroring, "
-        "noise and drop; off, it re-generates what the encoder reads",
+        "noise and joint_dropout; off, it re-generates what the encoder reads",
     )
 
 
@@ -346,10 +350,10 @@ class Augmentation:
 class Preparation:
     """How raw keypoints become what a model reads; part of a trained model, saved with it.
 
-    In order: clips are resampled where `longest` or `frames` asks for it (`batching.gather` does
-    it); unseen joints are filled; the clip is moved so that the root is the origin; turned into
-    the body's own axes; divided by the body's size; augmented (training only); streams are
-    appended.
+    In order: clips are resampled where `max_frames` or `fixed_frames` asks for it
+    (`batching.gather` does it); unseen joints are filled; the clip is moved so that the root is
+    the origin; turned into the body's own axes; divided by the body's size; augmented (training
+    only); streams are appended.
     """
 
     centre: Literal["first", "frame", "clip", "none"] = option(
@@ -364,25 +368,30 @@ class Preparation:
     scale: Literal["body", "range", "none"] = option(
         "body", "divide by the 'body' size, map every axis of a clip to ±1 ('range'), or 'none'"
     )
-    path: float = option(
+    root_motion: float = option(
         0.0,
         "with centre 'frame': the root (of several joints, their mean) holds the root's way from "
         "its first place times this, so that moving about is not lost",
         least=0,
         most=10**6,
+        formerly="path",
     )
-    fill: bool = option(True, "interpolate joints that were not seen; off, they stay at zero")
-    longest: int = option(
+    fill_unseen: bool = option(
+        True, "interpolate joints that were not seen; off, they stay at zero", formerly="fill"
+    )
+    max_frames: int = option(
         0,
         "play clips of more frames faster, so that they have this many; 0 leaves them",
         least=0,
         most=MOST_FRAMES,
+        formerly="longest",
     )
-    frames: int = option(
+    fixed_frames: int = option(
         0,
         "play every clip at the speed that gives it this many frames; 0 leaves every length",
         least=0,
         most=MOST_FRAMES,
+        formerly="frames",
     )
     velocity: float = option(
         0.0, "append the velocity times this; 0 appends none", least=0, most=10**6
@@ -391,30 +400,30 @@ class Preparation:
 
     def validate(self) -> None:
         """Check what options say together; raises InputError where two contradict."""
-        if self.longest and self.frames:
+        if self.max_frames and self.fixed_frames:
             raise InputError(
-                "preparation: longest and frames both say how long clips become; give one"
+                "preparation: max_frames and fixed_frames both say how long clips become; give one"
             )
-        if self.path and self.centre != "frame":
+        if self.root_motion and self.centre != "frame":
             raise InputError(
-                "preparation: path needs centre 'frame': otherwise the way of the root is still "
-                "there"
+                "preparation: root_motion needs centre 'frame': otherwise the way of the root is "
+                "still there"
             )
 
     def lengths(self, lengths):
         """Frames that clips of so many frames have once prepared, int `[N]`, NumPy's or JAX's."""
-        if self.frames:
-            return lengths * 0 + self.frames
+        if self.fixed_frames:
+            return lengths * 0 + self.fixed_frames
         return (
-            lengths - (lengths > self.longest) * (lengths - self.longest)
-            if self.longest
+            lengths - (lengths > self.max_frames) * (lengths - self.max_frames)
+            if self.max_frames
             else lengths
         )
 
     @property
     def resampling(self):
         """`lengths` where the preparation changes any, else None: what `batching.gather` takes."""
-        return self.lengths if self.longest or self.frames else None
+        return self.lengths if self.max_frames or self.fixed_frames else None
 
     def channels(self, layout: Layout) -> int:
         """Channels a joint has after preparation."""
@@ -433,7 +442,7 @@ class Preparation:
         valid = jnp.arange(keypoints.shape[1]) < length[:, None]
         root = layout.index(*layout.root)
         size = body_size(keypoints, seen, layout.index(*layout.scale), valid)
-        if self.fill:
+        if self.fill_unseen:
             keypoints = fill_unseen(keypoints, seen, joint_mean(keypoints, seen, root))
         place = keypoints[:, :, root].mean(2, keepdims=True)
         origin = {
@@ -445,10 +454,10 @@ class Preparation:
         # The axes are the body's, so they are taken before the root joint is given another meaning.
         turn = body_axes(keypoints, valid, layout, self.axes) if self.axes != "none" else None
         keypoints = keypoints - origin
-        if self.path:
-            way = self.path * (place - place[:, :1])
+        if self.root_motion:
+            way = self.root_motion * (place - place[:, :1])
             keypoints = keypoints.at[:, :, root].set(mean_at(keypoints[:, :, root], way))
-        if not self.fill:
+        if not self.fill_unseen:
             keypoints = jnp.where(seen[..., None], keypoints, 0)
         if turn is not None:
             keypoints = rotate(keypoints, turn)
@@ -475,10 +484,10 @@ class Preparation:
         channels]`.
         """
         keypoints = prepared[..., : layout.dimensions]
-        if self.path:  # put everything where the root went
+        if self.root_motion:  # put everything where the root went
             root = layout.index(*layout.root)
             joints = keypoints[..., root, :]
-            way = joints.mean(-2, keepdims=True) / self.path
+            way = joints.mean(-2, keepdims=True) / self.root_motion
             keypoints = (keypoints + way).at[..., root, :].set(mean_at(joints, way))
         return keypoints
 
@@ -514,8 +523,8 @@ class Preparation:
                 keys[0], keypoints, seen, length, augmentation.speed, augmentation.crop
             )
         clean = changed = self.normalise(keypoints, seen, length, layout)
-        if augmentation.drop:
-            kept = random_joint_drop(keys[1], seen, augmentation.drop)
+        if augmentation.joint_dropout:
+            kept = random_joint_drop(keys[1], seen, augmentation.joint_dropout)
             changed = self.normalise(keypoints, kept, length, layout)
         if augmentation.mirror:
             changed = random_mirror(keys[2], changed, layout, augmentation.mirror)

@@ -99,7 +99,7 @@ def test_gather_resamples_what_is_too_long():
         jnp.array([0, 0]),
     )
     got, seen, length, _ = batching.gather(
-        frames, jnp.array([0, 1]), 5, Preparation(longest=4).resampling
+        frames, jnp.array([0, 1]), 5, Preparation(max_frames=4).resampling
     )
     assert length.tolist() == [4, 3]
     np.testing.assert_allclose(got[0, :4, 0, 0], [0, 2, 4, 6])  # 7 frames at twice the speed
@@ -107,7 +107,7 @@ def test_gather_resamples_what_is_too_long():
     np.testing.assert_allclose(got[1, :3, 0, 0], [7, 8, 9])
     assert Preparation().resampling is None
     got, seen, length, _ = batching.gather(
-        frames, jnp.array([0, 1]), 5, Preparation(frames=5).resampling
+        frames, jnp.array([0, 1]), 5, Preparation(fixed_frames=5).resampling
     )
     np.testing.assert_allclose(got[0, :, 0, 0], [0, 1.5, 3, 4.5, 6])
     np.testing.assert_allclose(got[1, :, 0, 0], [7, 7.5, 8, 8.5, 9])

@@ -73,7 +73,7 @@ def test_body_size_is_the_median_over_frames_that_saw_both_joints():
     # distances 5, 100 (B unseen), 13
     keypoints = [[[0, 0], [3, 4]], [[0, 0], [100, 0]], [[1, 1], [6, 13]]]
     batch = one_clip(
-        keypoints, [[1, 1], [1, 0], [1, 1]], Preparation(centre="none", fill=False), pad=2
+        keypoints, [[1, 1], [1, 0], [1, 1]], Preparation(centre="none", fill_unseen=False), pad=2
     )
     np.testing.assert_allclose(batch.inputs[0, 0, 1], np.array([3, 4]) / 9, rtol=1e-6)
     assert not batch.inputs[0, 3:].any()
@@ -90,9 +90,9 @@ def test_centring():
     ):
         batch = one_clip(keypoints, score, Preparation(centre=centre, scale="none"))
         np.testing.assert_allclose(batch.inputs[0], expected, atol=1e-6)
-    path = one_clip(keypoints, score, Preparation(centre="frame", path=0.5, scale="none"))
+    path = one_clip(keypoints, score, Preparation(centre="frame", root_motion=0.5, scale="none"))
     np.testing.assert_allclose(path.inputs[0], [[[0, 0], [1, 2]], [[2, 0], [2, 6]]], atol=1e-6)
-    drawn = Preparation(centre="frame", path=0.5).drawable(path.inputs[0], FLAT)
+    drawn = Preparation(centre="frame", root_motion=0.5).drawable(path.inputs[0], FLAT)
     np.testing.assert_allclose(drawn, keypoints - [1, 1], atol=1e-6)
 
 
@@ -123,7 +123,7 @@ def test_the_mean_body_stands_upright_in_its_own_axes():
     keypoints = rng.normal(size=(9, 4, 3)) * 0.3 + [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 2, 0]]
     keypoints += np.linspace([0, 0, 0], [4, 1, 2], 9)[:, None]  # it walks
     prepared = lambda path: one_clip(
-        keypoints, np.ones((9, 4)), Preparation(axes="all", centre="frame", path=path), SOLID
+        keypoints, np.ones((9, 4)), Preparation(axes="all", centre="frame", root_motion=path), SOLID
     ).inputs[0]
     without = np.asarray(prepared(0.0))
     np.testing.assert_allclose(without[:, 3].mean(0)[[0, 2]], 0, atol=1e-5)
@@ -222,7 +222,7 @@ def test_every_augmentation_changes_the_input_and_denoising_spares_the_target():
         ("tilt", 0.3),
         ("scale", 0.3),
         ("noise", 0.1),
-        ("drop", 0.7),
+        ("joint_dropout", 0.7),
     ):
         for denoise in (False, True):
             batch = one_clip(
@@ -254,7 +254,7 @@ def test_every_augmentation_changes_the_input_and_denoising_spares_the_target():
 def test_padding_and_what_lies_in_it_change_nothing():
     rng = np.random.default_rng(4)
     keypoints, score = rng.normal(size=(6, 4, 3)), (rng.random((6, 4)) > 0.2).astype(float)
-    preparation = Preparation(centre="frame", path=1.0, axes="all", velocity=5, bones=True)
+    preparation = Preparation(centre="frame", root_motion=1.0, axes="all", velocity=5, bones=True)
     short = one_clip(keypoints, score, preparation, SOLID).inputs
     long = one_clip(keypoints, score, preparation, SOLID, pad=7).inputs
     np.testing.assert_allclose(long[:, :6], short, atol=1e-6)
@@ -277,8 +277,8 @@ def test_impossible_preparations_are_refused():
         {"centre": "nose"},
         {"axes": "last"},
         {"scale": "big"},
-        {"path": 1.0},
-        {"longest": -1},
+        {"root_motion": 1.0},
+        {"max_frames": -1},
     ):
         with pytest.raises(InputError):
             Preparation(**options)
@@ -291,10 +291,19 @@ def test_impossible_preparations_are_refused():
     [
         *(
             (field, value)
-            for field in ("rotation", "tilt", "scale", "speed", "crop", "mirror", "noise", "drop")
+            for field in (
+                "rotation",
+                "tilt",
+                "scale",
+                "speed",
+                "crop",
+                "mirror",
+                "noise",
+                "joint_dropout",
+            )
             for value in (-0.1, math.nan, math.inf)
         ),
-        *((field, 1.5) for field in ("crop", "mirror", "drop")),
+        *((field, 1.5) for field in ("crop", "mirror", "joint_dropout")),
         ("rotation", 90.0),
         ("mirror", 2),
     ],
@@ -304,7 +313,7 @@ def test_impossible_augmentations_are_refused(field, wrong):
         Augmentation(**{field: wrong})
 
 
-@pytest.mark.parametrize("field", ["path", "velocity", "longest", "frames"])
+@pytest.mark.parametrize("field", ["root_motion", "velocity", "max_frames", "fixed_frames"])
 @pytest.mark.parametrize("wrong", [-1, math.nan, math.inf])
 def test_numbers_of_a_preparation_are_finite(field, wrong):
     with pytest.raises(InputError, match=f"^preparation: {field} is {wrong}, expected "):
@@ -332,7 +341,7 @@ def walk(layout, frames=7, seed=0):
 def test_the_mean_of_several_root_joints_holds_the_way(layout):
     keypoints, root = walk(layout), layout.index(*layout.root)
     score = np.ones(keypoints.shape[:2])
-    prepare = lambda path: Preparation(centre="frame", path=path, scale="none")
+    prepare = lambda path: Preparation(centre="frame", root_motion=path, scale="none")
     still = np.asarray(one_clip(keypoints, score, prepare(0.0), layout).inputs[0])
     with_path = np.asarray(one_clip(keypoints, score, prepare(0.5), layout).inputs[0])
     place = keypoints[:, root].mean(1)

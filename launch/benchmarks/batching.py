@@ -53,7 +53,9 @@ def our_epoch(lengths: np.ndarray, shapes: int) -> list[Dispatch]:
         np.arange(len(lengths)), lengths, batch_edges(lengths, BATCH, shapes), BATCH, seed=0
     )
     return group(
-        batches, options.together, lambda steps: parts_of(steps, BATCH, options.longest_whole)
+        batches,
+        options.steps_per_call,
+        lambda steps: parts_of(steps, BATCH, options.microbatch_frames),
     )
 
 

@@ -87,7 +87,7 @@ def training_step(shape: Shape, runs: int) -> Iterator[Measurement]:
 
     Ours takes its steps as `mgjax.training.fit` does, several in one call.
     """
-    repeats = max(_repeats(), TrainOptions().together)
+    repeats = max(_repeats(), TrainOptions().steps_per_call)
     x = (
         np.random.default_rng(0)
         .standard_normal((shape.batch, shape.frames, INPUTS))
@@ -122,7 +122,7 @@ def training_step(shape: Shape, runs: int) -> Iterator[Measurement]:
 
 def our_model(shape: Shape, kl: float = 0.0) -> USVAE:
     """U-S-VAE of a shape, for `LAYOUT`."""
-    config = USVAE.Config(units=shape.units, decoder_units=shape.decoder, kl=kl)
+    config = USVAE.Config(units=shape.units, decoder_units=shape.decoder, kl_weight=kl)
     return USVAE(config, LAYOUT, LAYOUT.dimensions, 0, rngs=nnx.Rngs(0))
 
 

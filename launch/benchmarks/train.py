@@ -84,7 +84,7 @@ def make_trainer(keypoints: np.ndarray, lengths: np.ndarray, units: int) -> tupl
     """A run of these clips with the library's own defaults, and its frames on the device."""
     run = Run(
         "usvae",
-        USVAE.Config(units=units, decoder_units=units, kl=KL),
+        USVAE.Config(units=units, decoder_units=units, kl_weight=KL),
         Preparation(),
         Augmentation(),
         TrainOptions(batch_size=BATCH),

@@ -178,7 +178,7 @@ def resampled_keypoints(
 
 
 # Keypoints as they are stored.
-RAW = Preparation(centre="none", axes="none", scale="none", fill=False)
+RAW = Preparation(centre="none", axes="none", scale="none", fill_unseen=False)
 
 
 def write_embeddings(

@@ -8,8 +8,8 @@ L_KL: the squared error of the re-generated sequence and the Kullback-Leibler di
 latent distribution from a standard normal prior.
 
 The variational head, which the paper leaves open: the posterior is a diagonal normal distribution
-around Z_T itself, whose log variance is linear in Z_T; or, with `latent` set, around a linear
-image of Z_T of that size. Training draws one sample from it by reparametrisation, evaluation
+around Z_T itself, whose log variance is linear in Z_T; or, with `latent_size` set, around a
+linear image of Z_T of that size. Training draws one sample from it by reparametrisation, evaluation
 decodes its mean. Z_T is the feature that the paper's KNN judges; the final cell state C (Table 4)
 and the mean can be asked for. With λ = 0 there is no prior to be near: the head then has no
 variance and no sample is drawn, a plain auto-encoder.
@@ -61,18 +61,20 @@ class USVAE(nnx.Module):
         units: int = option(256, "units of the encoder, a direction", least=1, most=2**16)
         layers: int = option(1, "layers of the encoder", least=1, most=100)
         decoder_units: int = option(256, "units of the decoder", least=1, most=2**16)
-        latent: int = option(
+        latent_size: int = option(
             0,
             "size of the latent vector, the posterior's mean then being linear in Z_T; 0 takes Z_T "
             "itself",
             least=0,
             most=2**16,
+            formerly="latent",
         )
-        kl: float = option(
+        kl_weight: float = option(
             1e-3,
             "λ, the weight of the KL divergence; 0 makes a plain auto-encoder",
             least=0,
             most=10**6,
+            formerly="kl",
         )
         loss: Literal["squared", "absolute"] = option(
             "squared", "error of the re-generated sequence: 'squared' (the paper's) or 'absolute'"
@@ -113,10 +115,10 @@ class USVAE(nnx.Module):
             kernel=config.kernel,
             rngs=rngs,
         )
-        latent = config.latent or code
-        if config.latent:
+        latent = config.latent_size or code
+        if config.latent_size:
             self.project = nnx.Linear(code, latent, rngs=rngs)
-        if config.kl:
+        if config.kl_weight:
             self.log_variance = nnx.Linear(
                 code, latent, bias_init=nnx.initializers.constant(FIRST_LOG_VARIANCE), rngs=rngs
             )
@@ -151,7 +153,7 @@ class USVAE(nnx.Module):
 
     def mean(self, hidden: jax.Array) -> jax.Array:
         """The posterior's mean `[B, latent]` out of Z_T."""
-        return self.project(hidden) if self.config.latent else hidden
+        return self.project(hidden) if self.config.latent_size else hidden
 
     def decode(self, latent: jax.Array, length: jax.Array, steps: int) -> jax.Array:
         """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`,
@@ -172,7 +174,7 @@ class USVAE(nnx.Module):
         hidden, _ = self.states(batch)
         latent = mean = self.mean(hidden)
         divergence = jnp.zeros(())
-        if self.config.kl:
+        if self.config.kl_weight:
             log_variance = self.log_variance(hidden)
             latent = mean + jnp.exp(log_variance / 2) * jax.random.normal(rng, mean.shape)
             each = 0.5 * (mean**2 + jnp.exp(log_variance) - 1 - log_variance).mean(-1)
@@ -181,7 +183,7 @@ class USVAE(nnx.Module):
         error = error**2 if self.config.loss == "squared" else jnp.abs(error)
         per_clip = error.mean((2, 3)).sum(1) / jnp.maximum(batch.length, 1)
         reconstruction = weighted_mean(per_clip, batch.weight)
-        return reconstruction + self.config.kl * divergence, {
+        return reconstruction + self.config.kl_weight * divergence, {
             "reconstruction": reconstruction,
             "kl": divergence,
         }

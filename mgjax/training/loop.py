@@ -70,7 +70,7 @@ def learning_rate(options: TrainOptions, steps_per_epoch: int) -> Callable:
     warmup, total = options.warmup(steps_per_epoch), options.length(steps_per_epoch)
     if options.schedule == "cosine":
         schedule = optax.cosine_decay_schedule(options.learning_rate, max(total - warmup, 1))
-    elif options.schedule == "steps":
+    elif options.schedule == "staircase":
         schedule = optax.exponential_decay(
             options.learning_rate,
             options.decay_epochs * steps_per_epoch,
@@ -87,7 +87,9 @@ def learning_rate(options: TrainOptions, steps_per_epoch: int) -> Callable:
 
 def make_optimiser(options: TrainOptions, steps_per_epoch: int) -> optax.GradientTransformation:
     """Adam, with weight decay and gradient clipping where asked for."""
-    chain = [optax.clip_by_global_norm(options.clip_norm)] if options.clip_norm else []
+    chain = []
+    if options.gradient_clip_norm:
+        chain.append(optax.clip_by_global_norm(options.gradient_clip_norm))
     rate = learning_rate(options, steps_per_epoch)
     chain.append(
         optax.adamw(rate, weight_decay=options.weight_decay)
@@ -155,7 +157,7 @@ class Trainer:
             longest_of_batches(self.lengths[clips], options.batch_size)
             for clips in self.clips_of_block
         ]
-        self.edges = bucket_edges(np.concatenate(longest), options.buckets)
+        self.edges = bucket_edges(np.concatenate(longest), options.length_buckets)
         self.steps_per_epoch = sum(map(len, longest))
         self.length = options.length(self.steps_per_epoch)
         rows = options.batch_size // self.parts(self.edges[-1])
@@ -180,7 +182,7 @@ class Trainer:
 
     def parts(self, steps: int) -> int:
         """In how many parts a batch of padded length `steps` is computed."""
-        return parts_of(steps, self.run.training.batch_size, self.run.training.longest_whole)
+        return parts_of(steps, self.run.training.batch_size, self.run.training.microbatch_frames)
 
     def order(self, epoch: int) -> list[Dispatch]:
         """The batches of an epoch."""
@@ -191,7 +193,7 @@ class Trainer:
             batches = plan(
                 clips, self.lengths[clips], self.edges, options.batch_size, options.seed, epoch
             )
-            dispatches += group(batches, options.together, self.parts, int(number))
+            dispatches += group(batches, options.steps_per_call, self.parts, int(number))
         return dispatches
 
     def place(self, tree, sharding=None):
@@ -239,7 +241,7 @@ class Trainer:
         jobs = []
         for steps in self.edges:
             shape = (
-                self.run.training.together,
+                self.run.training.steps_per_call,
                 self.parts(steps),
                 self.run.training.batch_size // self.parts(steps),
             )
@@ -265,7 +267,7 @@ class Trainer:
         self, state: TrainState, frames: Frames, dispatch: Dispatch
     ) -> tuple[TrainState, jax.Array]:
         """Take the optimiser steps of a dispatch; returns the new state and the loss of every
-        step `[together]`.
+        step `[steps_per_call]`.
         """
         if dispatch.steps not in self.compiled:
             self.compiled[dispatch.steps] = functools.partial(self.step, steps=dispatch.steps)
@@ -486,7 +488,7 @@ class _Loop:
         if step < length:
             self.log(
                 "the training loss has not fallen by 0.1 % in "
-                f"{self.trainer.run.training.plateau} epochs: ended "
+                f"{self.trainer.run.training.patience_epochs} epochs: ended "
                 f"at step {step} of {length}"
             )
         if step % per_epoch and (not self.history or self.history[-1]["step"] != step):
@@ -582,13 +584,14 @@ class _Loop:
         return step == length or step // share > (step - per_epoch) // share
 
     def _settled(self) -> bool:
-        """Whether the training loss has been stable for `plateau` epochs and `plateau_steps`
-        steps.
+        """Whether the training loss has been stable for `patience_epochs` epochs and
+        `patience_steps` steps.
         """
         options = self.trainer.run.training
-        if not options.plateau:
+        if not options.patience_epochs:
             return False
-        patience = max(options.plateau, -(-options.plateau_steps // self.trainer.steps_per_epoch))
+        fewest = -(-options.patience_steps // self.trainer.steps_per_epoch)
+        patience = max(options.patience_epochs, fewest)
         losses = [record["loss"] for record in self.history]
         if len(losses) <= patience:
             return False

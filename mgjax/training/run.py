@@ -38,41 +38,54 @@ class TrainOptions:
     )
     batch_size: int = option(64, "clips of a step", least=1)
     learning_rate: float = option(2e-4, "Adam's step size, at its highest", above=0)
-    schedule: Literal["constant", "cosine", "steps"] = option(
-        "steps",
-        "learning rate over time: 'constant', 'cosine' to zero, or 'steps': times decay_factor "
-        "every decay_epochs",
+    schedule: Literal["constant", "cosine", "staircase"] = option(
+        "staircase",
+        "learning rate over time: 'constant', 'cosine' to zero, or 'staircase': times "
+        "decay_factor every decay_epochs",
+        values_formerly={"steps": "staircase"},
     )
-    decay_factor: float = option(0.999, "factor of the 'steps' schedule")
-    decay_epochs: int = option(5, "epochs between two steps of the 'steps' schedule", least=1)
+    decay_factor: float = option(0.999, "factor of the 'staircase' schedule")
+    decay_epochs: int = option(5, "epochs between two steps of the 'staircase' schedule", least=1)
     warmup_epochs: float = option(
         0.0, "epochs over which the learning rate rises linearly from zero", least=0
     )
     warmup_steps: int = option(0, "the same in optimiser steps; 0 takes `warmup_epochs`", least=0)
     weight_decay: float = option(0.0, "decoupled weight decay (AdamW)", least=0)
-    clip_norm: float = option(
-        0.0, "scale gradients down to at most this global norm; 0 leaves them", least=0
+    gradient_clip_norm: float = option(
+        0.0,
+        "scale gradients down to at most this global norm; 0 leaves them",
+        least=0,
+        formerly="clip_norm",
     )
-    plateau: int = option(
+    patience_epochs: int = option(
         0,
         "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
         "0 never stops",
         least=0,
+        formerly="plateau",
     )
-    plateau_steps: int = option(
+    patience_steps: int = option(
         0,
-        "with plateau: and in no fewer optimiser steps, of which few clips have few an epoch",
+        "with patience_epochs: and in no fewer optimiser steps, of which few clips have few an "
+        "epoch",
         least=0,
+        formerly="plateau_steps",
     )
-    buckets: int = option(6, "padded lengths at most; each is compiled once", least=1)
-    longest_whole: int = option(
+    length_buckets: int = option(
+        6, "padded lengths at most; each is compiled once", least=1, formerly="buckets"
+    )
+    microbatch_frames: int = option(
         512,
         "a batch of longer clips is computed in parts, whose gradients are added, so that "
         "it needs no more memory than one of this padded length",
         least=1,
+        formerly="longest_whole",
     )
-    together: int = option(
-        8, "optimiser steps of one padded length that are computed in one call", least=1
+    steps_per_call: int = option(
+        8,
+        "optimiser steps of one padded length that are computed in one call",
+        least=1,
+        formerly="together",
     )
     seed: int = option(0, "seed of the weights, the order and all randomness", least=0)
     checkpoint_seconds: float = option(

@@ -44,7 +44,7 @@ def test_order_buckets_and_batches_do_not_show(frames):
 def test_resampled_keypoints_are_linear_in_between(frames):
     clip, points = 3, 11  # 6 frames at 11 times: every second one is a frame
     got = resampled_keypoints(
-        frames, [clip], Preparation(centre="none", scale="none", fill=False), COCO_17, points
+        frames, [clip], Preparation(centre="none", scale="none", fill_unseen=False), COCO_17, points
     )
     start = int(frames.start[clip])
     x = np.asarray(jnp.where(frames.score[..., None] > 0, frames.keypoints, 0))[start : start + 6]

@@ -70,9 +70,9 @@ def run_of(store, **options):
     return training.Run(
         "usvae",
         USVAE.Config(units=16, decoder_units=16),
-        Preparation(frames=8, velocity=1.0),
+        Preparation(fixed_frames=8, velocity=1.0),
         Augmentation(rotation=0.3, denoise=True),
-        training.TrainOptions(batch_size=8, buckets=1, clip_norm=1.0, **options),
+        training.TrainOptions(batch_size=8, length_buckets=1, gradient_clip_norm=1.0, **options),
         store.layout,
         "all",
         store.labels,

@@ -62,7 +62,7 @@ def study(tmp_path):
 
 def a_run(study, seed=0, epochs=1, model="usvae", options=None):
     options = options or USVAE.Config(units=4, decoder_units=4)
-    training = TrainOptions(epochs=epochs, seed=seed, batch_size=8, buckets=1)
+    training = TrainOptions(epochs=epochs, seed=seed, batch_size=8, length_buckets=1)
     return Run(
         model, options, Preparation(), Augmentation(), training, study.store.layout, "mine", CLASSES
     )

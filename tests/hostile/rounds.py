@@ -26,9 +26,9 @@ PATIENCE = 120.0  # seconds that a process may take, on a busy machine
 TINY = [
     "--usvae.units=4",
     "--usvae.decoder_units=4",
-    "--usvae.latent=4",
+    "--usvae.latent_size=4",
     "--train.batch_size=8",
-    "--train.buckets=1",
+    "--train.length_buckets=1",
     "--prepare.centre=frame",
     "--train.checkpoint_seconds=0",
 ]

@@ -30,13 +30,13 @@ def small_run(store, **options) -> Run:
         "epochs": EPOCHS,
         "batch_size": 2,
         "learning_rate": 1e-2,
-        "buckets": 1,
-        "together": 1,
+        "length_buckets": 1,
+        "steps_per_call": 1,
         "checkpoint_seconds": 0.0,
     } | options
     return Run(
         "usvae",
-        USVAE.Config(units=2, decoder_units=2, latent=2),
+        USVAE.Config(units=2, decoder_units=2, latent_size=2),
         Preparation(),
         Augmentation(),
         training.TrainOptions(**options),

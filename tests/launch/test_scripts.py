@@ -17,10 +17,10 @@ from data_prep import openpose, simulation
 TINY = [
     "--usvae.units=8",
     "--usvae.decoder_units=8",
-    "--usvae.latent=8",
+    "--usvae.latent_size=8",
     "--train.epochs=2",
     "--train.batch_size=16",
-    "--train.buckets=2",
+    "--train.length_buckets=2",
     "--prepare.centre=frame",
     "--prepare.velocity=2",
 ]

@@ -13,8 +13,8 @@ TINY = [
     "--usvae.decoder_units=4",
     "--train.epochs=1",
     "--train.batch_size=16",
-    "--train.buckets=1",
-    "--prepare.frames=8",
+    "--train.length_buckets=1",
+    "--prepare.fixed_frames=8",
 ]
 
 
@@ -79,7 +79,7 @@ def test_run_and_read(root, folder):
     # The row's own options and the recipe's, with the flags beside it.
     described = json.loads((folder / "runs" / "usvae" / "seed1" / "run.json").read_text())
     assert described["options"]["layers"] == 1 and described["options"]["units"] == 4
-    assert described["training"]["seed"] == 1 and described["training"]["plateau"] == 20
+    assert described["training"]["seed"] == 1 and described["training"]["patience_epochs"] == 20
     # Table 4 takes that run for its cell states, and trains the row of two layers alone. Here
     # with one's own recipe: the default one is not read, a flag beside it wins, and so does what
     # makes the row.
@@ -94,13 +94,13 @@ def test_run_and_read(root, folder):
         "--run",
         "--rows=usvae_2l",
         f"--recipe=usvae={recipe}",
-        "--prepare.frames=6",
+        "--prepare.fixed_frames=6",
     )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count("epoch ") == 1
     described = json.loads((folder / "runs" / "usvae_2l" / "seed0" / "run.json").read_text())
     assert described["options"]["layers"] == 2 and described["options"]["units"] == 4
-    assert described["training"]["plateau"] == 0
+    assert described["training"]["patience_epochs"] == 0
     assert described["preparation"]["centre"] == "clip" and described["preparation"]["frames"] == 6
     ran = script(root, folder, 4, "--run", "--rows=usvae_cell", "--seeds=1", *TINY)
     assert ran.returncode == 0 and "epoch " not in ran.stdout, ran.stderr

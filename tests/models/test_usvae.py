@@ -13,7 +13,7 @@ from mgjax.models.usvae import FEATURES, USVAE
 from mgjax.skeleton import COCO_17
 from mgjax.transforms import Batch
 
-CONFIG = USVAE.Config(units=6, decoder_units=5, latent=4, kl=0.3)
+CONFIG = USVAE.Config(units=6, decoder_units=5, latent_size=4, kl_weight=0.3)
 
 
 def make(config=CONFIG):
@@ -53,7 +53,7 @@ def test_the_loss_is_equation_2():
 
 def test_absolute_error_and_no_divergence():
     model, batch = (
-        make(USVAE.Config(units=6, decoder_units=5, latent=4, kl=0, loss="absolute")),
+        make(USVAE.Config(units=6, decoder_units=5, latent_size=4, kl_weight=0, loss="absolute")),
         batch_of([3, 6], 6),
     )
     loss, parts = model.loss(batch, jax.random.key(0))
@@ -76,7 +76,7 @@ def test_padding_order_and_filling_rows_change_nothing():
     # The sample drawn for a row depends on its place, so the rows that fill the batch come last.
     filled = Batch(*(jnp.concatenate([field, field[:2]]) for field in plain))
     filled = filled._replace(weight=jnp.array([1, 1, 1, 0, 0.0]))
-    auto = make(USVAE.Config(units=6, decoder_units=5, latent=4, kl=0))
+    auto = make(USVAE.Config(units=6, decoder_units=5, latent_size=4, kl_weight=0))
     expected = auto.loss(plain, jax.random.key(0))[0]
     np.testing.assert_allclose(auto.loss(filled, jax.random.key(0))[0], expected, rtol=1e-5)
     np.testing.assert_allclose(auto.loss(longer, jax.random.key(0))[0], expected, rtol=1e-5)

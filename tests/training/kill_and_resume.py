@@ -35,15 +35,15 @@ def train(store_path, folder):
     with Store(store_path) as store:
         run = training.Run(
             "usvae",
-            USVAE.Config(units=8, decoder_units=8, latent=8),
+            USVAE.Config(units=8, decoder_units=8, latent_size=8),
             Preparation(velocity=2.0),
-            Augmentation(rotation=0.3, speed=0.2, drop=0.1, denoise=True),
+            Augmentation(rotation=0.3, speed=0.2, joint_dropout=0.1, denoise=True),
             training.TrainOptions(
                 epochs=0,
                 steps=STEPS,
                 batch_size=8,
                 learning_rate=1e-2,
-                buckets=1,
+                length_buckets=1,
                 checkpoint_seconds=0,
             ),
             store.layout,

@@ -44,7 +44,12 @@ with CountingStore(store_path) as store:
         Preparation(),
         Augmentation(rotation=0.3),
         training.TrainOptions(
-            epochs=4, batch_size=16, learning_rate=1e-2, buckets=2, longest_whole=12, together=2
+            epochs=4,
+            batch_size=16,
+            learning_rate=1e-2,
+            length_buckets=2,
+            microbatch_frames=12,
+            steps_per_call=2,
         ),
         store.layout,
         "all",

@@ -54,10 +54,10 @@ def store_path(tmp_path_factory):
 
 
 def make_run(store, split="all", **options):
-    options = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "buckets": 1} | options
+    options = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "length_buckets": 1} | options
     return training.Run(
         "usvae",
-        USVAE.Config(units=8, decoder_units=8, latent=8),
+        USVAE.Config(units=8, decoder_units=8, latent_size=8),
         Preparation(velocity=2.0),
         Augmentation(rotation=0.2),
         training.TrainOptions(**options),
@@ -179,7 +179,7 @@ def test_a_metrics_line_cut_short_is_forgotten(tmp_path):
 
 def test_schedules():
     rate = learning_rate(
-        training.TrainOptions(learning_rate=2e-4, schedule="steps"), steps_per_epoch=7
+        training.TrainOptions(learning_rate=2e-4, schedule="staircase"), steps_per_epoch=7
     )
     assert rate(0) == pytest.approx(2e-4) and rate(34) == pytest.approx(2e-4)
     assert rate(35) == pytest.approx(2e-4 * 0.999) and rate(70) == pytest.approx(2e-4 * 0.999**2)
@@ -226,7 +226,7 @@ def assert_same_run(one, other):
 
 def test_steps_are_epochs_said_otherwise(tmp_path):
     with Store(write_store(tmp_path / "clips.h5", clips=20)) as store:  # three steps an epoch
-        options = {"schedule": "cosine", "buckets": 2}
+        options = {"schedule": "cosine", "length_buckets": 2}
         epochs = make_run(store, epochs=4, warmup_epochs=1.0, **options)
         steps = make_run(store, epochs=0, steps=12, warmup_steps=3, **options)
         for run, folder in ((epochs, "epochs"), (steps, "steps")):
@@ -354,14 +354,14 @@ def test_how_steps_are_computed_does_not_change_them(store_path, tmp_path):
             make_run(store, **options),
             augmentation=Augmentation(),
             # nothing random: parts draw their own numbers
-            options=USVAE.Config(units=8, decoder_units=8, kl=0.0),
+            options=USVAE.Config(units=8, decoder_units=8, kl_weight=0.0),
         )
-        plain = losses_of(make(together=1), store, tmp_path / "plain")
+        plain = losses_of(make(steps_per_call=1), store, tmp_path / "plain")
         np.testing.assert_allclose(
-            losses_of(make(together=8), store, tmp_path / "together"), plain, rtol=1e-6
+            losses_of(make(steps_per_call=8), store, tmp_path / "together"), plain, rtol=1e-6
         )
         np.testing.assert_allclose(
-            losses_of(make(longest_whole=4), store, tmp_path / "parts"), plain, rtol=1e-5
+            losses_of(make(microbatch_frames=4), store, tmp_path / "parts"), plain, rtol=1e-5
         )
 
 
@@ -384,16 +384,18 @@ def test_a_streamed_store_trains_and_resumes_like_any_other(store_path, tmp_path
         assert losses_of(run, store, tmp_path / "broken") == whole
 
 
-@pytest.mark.parametrize("plateau_steps, epochs", [(0, 4), (10, 6)])
+@pytest.mark.parametrize("patience_steps, epochs", [(0, 4), (10, 6)])
 def test_a_stable_loss_ends_training_after_so_many_epochs_and_steps(
-    store_path, tmp_path, plateau_steps, epochs
+    store_path, tmp_path, patience_steps, epochs
 ):
     with Store(store_path) as store:  # 16 clips, two steps an epoch
         run = make_run(
-            store, epochs=30, learning_rate=1e-12, plateau=3, plateau_steps=plateau_steps
+            store, epochs=30, learning_rate=1e-12, patience_epochs=3, patience_steps=patience_steps
         )
         still = dataclasses.replace(
-            run, options=dataclasses.replace(run.options, kl=0.0), augmentation=Augmentation()
+            run,
+            options=dataclasses.replace(run.options, kl_weight=0.0),
+            augmentation=Augmentation(),
         )
         assert training.fit(still, store, tmp_path / "run", log=quiet) == 0
     assert len(RunFolder(tmp_path / "run").metrics()) == epochs

@@ -9,7 +9,12 @@ import sys
 import pytest
 from test_fit import write_store
 
-SMALL = ["--usvae.units=2", "--usvae.decoder_units=2", "--train.batch_size=8", "--train.buckets=1"]
+SMALL = [
+    "--usvae.units=2",
+    "--usvae.decoder_units=2",
+    "--train.batch_size=8",
+    "--train.length_buckets=1",
+]
 
 
 def train(root, *arguments):
@@ -41,7 +46,7 @@ def test_a_split_without_test_clips_is_embedded_not_probed(root, tmp_path):
     for wrong in (
         "--train.learning_rate=nan",
         "--train.seed=100000000000000000000",
-        "--usvae.kl=inf",
+        "--usvae.kl_weight=inf",
     ):
         refused = train(root, *arguments, "--train.steps=3", wrong)
         assert refused.returncode == 1 and refused.stderr.count("\n") == 1, refused.stderr
