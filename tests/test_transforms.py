@@ -105,7 +105,7 @@ def test_range_maps_every_axis_of_a_clip_to_one():
 
 
 @pytest.mark.parametrize(
-    "axes, options", [("first", {}), ("all", {}), ("all", {"centre": "frame", "path": 0.5})]
+    "axes, options", [("first", {}), ("all", {}), ("all", {"centre": "frame", "root_motion": 0.5})]
 )
 def test_own_axes_undo_any_turn(axes, options):
     rng = np.random.default_rng(1)

@@ -123,16 +123,16 @@ def test_impossible_options_are_refused():
         {"loss": "cubic"},
         {"feature": "output"},
         {"units": 0},
-        {"latent": -1},
-        {"kl": -1.0},
-        {"kl": math.nan},
-        {"kl": math.inf},
+        {"latent_size": -1},
+        {"kl_weight": -1.0},
+        {"kl_weight": math.nan},
+        {"kl_weight": math.inf},
         {"forget_bias": math.nan},
         {"forget_bias": -math.inf},
         {"units": 10**12},
         {"layers": 10**6},
         {"decoder_units": math.nan},
-        {"latent": math.inf},
+        {"latent_size": math.inf},
     ):
         with pytest.raises(InputError):
             USVAE.Config(**options)

@@ -228,7 +228,7 @@ def test_a_line_that_is_no_record_is_named_or_dropped(tmp_path, line):
         {"steps": 10**5000},
         {"weight_decay": -math.inf},
     ],
-    ids=options.short,
+    ids=short,
 )
 def test_an_option_that_is_no_such_value_is_refused(wrong):
     with pytest.raises(InputError, match=f"training: {next(iter(wrong))} is .*expected"):
