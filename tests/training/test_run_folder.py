@@ -17,7 +17,7 @@ from hypothesis import strategies
 from test_fit import make_run, quiet, write_store
 
 from mgjax import options, training
-from mgjax.errors import InputError
+from mgjax.errors import InputError, short
 from mgjax.evaluation.video_emotion import EmotionOptions
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
