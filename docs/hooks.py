@@ -11,7 +11,6 @@ file PATH       a Markdown file of the checkout, its links to pages made to fit
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 import logging
 import pathlib
@@ -61,13 +60,19 @@ def options() -> str:
     return "\n\n".join(_table(group, kind) for group, kind in option_groups().items())
 
 
-def _table(group: str, kind) -> str:
-    rows = ["| flag | default | what it is |", "|---|---|---|"]
-    for field in dataclasses.fields(kind):
-        default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        text = (field.metadata.get("text") or field.metadata["help"]).replace("|", "\\|")
-        rows.append(f"| `--{group}.{field.name}` | `{default}` | {text} |")
-    return f"### {group}\n\n{(kind.__doc__ or '').splitlines()[0]}\n\n" + "\n".join(rows)
+def _table(group: str, kind: type) -> str:
+    from mgjax import options
+
+    rows = ["| flag | default | allowed | what it is |", "|---|---|---|---|"]
+    for each in options.describe(kind):
+        flag, default = f"`--{group}.{each.name}`", f"`{str(each.default)}`"
+        if each.kind is bool:
+            flag, default = f"{flag}, `--no{group}.{each.name}`", "on" if each.default else "off"
+        allowed = ", ".join(f"`{choice}`" for choice in each.choices) or each.allowed
+        text = each.text.replace("|", "\\|")
+        rows.append(f"| {flag} | {default} | {allowed} | {text} |")
+    summary = (kind.__doc__ or "").split("\n\n")[0]
+    return f"### {group}\n\n{summary}\n\n" + "\n".join(rows)
 
 
 def recipes() -> str:
@@ -86,7 +91,7 @@ def _recipe(path: pathlib.Path) -> str:
     command = " \\\n    ".join(line.strip() for line in comment[:end])
     text = "\n".join(line.strip() for line in comment[end:])
     folded = "\n".join(f"    {line}" for line in ["```text", *flags, "```"])
-    shown = f"```bash\n{command}\n```\n\n{text}\n\n??? abstract \"Flags\"\n\n{folded}"
+    shown = f'```bash\n{command}\n```\n\n{text}\n\n??? abstract "Flags"\n\n{folded}'
     return f"### {path.stem}\n\n{shown}"
 
 
