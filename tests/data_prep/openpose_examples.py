@@ -44,3 +44,8 @@ def frames(folder, people_by_frame, first=0):
         if people is not None:
             write(folder / f"cam_{number:012d}_keypoints.json", people)
     return folder
+
+
+def shift(pose, x, y=0.0):
+    """A pose moved by so many pixels; unseen joints stay where they are, at 0."""
+    return np.where(pose[:, 2:] > 0, pose + np.array([x, y, 0]), 0)

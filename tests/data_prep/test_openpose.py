@@ -21,7 +21,7 @@ POSE = RNG.uniform(100, 500, (25, 2))
 
 def person(x=0.0, joints=25, hands=False):
     """One person's JSON object; x shifts it to the right."""
-    points = np.concatenate([POSE + (x, 0), np.full((25, 1), 0.5)], axis=1)
+    points = np.concatenate([POSE + np.array([x, 0]), np.full((25, 1), 0.5)], axis=1)
     points = np.concatenate([points, points])[:joints]
     hand = points[:21].ravel().tolist() if hands else []
     return {
@@ -94,7 +94,7 @@ def test_real_recording_is_packed_to_the_last_bit(shared_data, tmp_path, root):
             one["hand_left_keypoints_2d"],
             one["hand_right_keypoints_2d"],
         )
-        expected.append(np.float32(sum(parts, [])).reshape(67, 3))
+        expected.append(np.float32([number for part in parts for number in part]).reshape(67, 3))
     expected = np.stack(expected)
     expected[expected[..., 2] == 0] = 0
     keypoints, score, tables, labels = contents(tmp_path / "out.h5")
@@ -172,11 +172,11 @@ def test_tables_clips_and_gaps(videos, tmp_path):
         assert packed.clips.label.tolist() == [1, 0, -1, 0]
         # Frame 11 of anna's files is its second.
         keypoints, _ = packed.clip(1)
-        np.testing.assert_array_equal(keypoints[0], (POSE + (1, 0)).astype(np.float32))
+        np.testing.assert_array_equal(keypoints[0], (POSE + np.array([1, 0])).astype(np.float32))
         keypoints, score = packed.video(1)
         assert score.any(axis=1).tolist() == [True, False, False, True, True]
         assert not keypoints[1:3].any()
-        np.testing.assert_array_equal(keypoints[3], (POSE + (2, 0)).astype(np.float32))
+        np.testing.assert_array_equal(keypoints[3], (POSE + np.array([2, 0])).astype(np.float32))
     ben = report.videos[1]
     assert (ben.gaps, ben.nobody, ben.several, ben.missing, ben.damaged) == (1, 1, 1, 2, 0)
     assert (report.unlisted, report.clips, report.labelled, report.labels) == (1, 4, 3, ("9", "10"))
@@ -223,7 +223,7 @@ def test_centre_takes_the_width_from_the_table(tmp_path):
     about = table(tmp_path / "about.csv", "id,width", "v,2600")
     openpose.pack(folder, tmp_path / "out.h5", "body25", videos=about, person="centre")
     np.testing.assert_array_equal(
-        contents(tmp_path / "out.h5")[0][0], (POSE + (1000, 0)).astype(np.float32)
+        contents(tmp_path / "out.h5")[0][0], (POSE + np.array([1000, 0])).astype(np.float32)
     )
     with pytest.raises(InputError, match="needs the width of video 'v'"):
         openpose.pack(folder, tmp_path / "out.h5", "body25", person="centre")
@@ -314,7 +314,7 @@ def test_person_layout_and_model_of_each_video(videos, tmp_path, workers):
         coco = skeleton.COCO_18
         assert (score[:, layout.index(*coco.joints)] > 0).all() and (score > 0).sum() == 4 * 18
         np.testing.assert_array_equal(
-            keypoints[0, layout.index(*coco.joints)], np.float32(POSE[:18] + (900, 0))
+            keypoints[0, layout.index(*coco.joints)], np.float32(POSE[:18] + np.array([900, 0]))
         )
         hands = layout.index(*layout.parts["left hand"])
         assert not packed.video(2)[1][:, hands].any() and packed.video(3)[1][:, hands].all()

@@ -170,9 +170,9 @@ def test_a_layout_to_read_of_its_own():
     assert source.model.name == "body25b"
     assert source.columns[layout.index("Neck", "MidHip", "REye")].tolist() == [-1, -1, 2]
     for options, words in (
-        (dict(read=skeleton.LEFT_HAND_21), "have no joint in common"),
-        (dict(read=layout, model_pose="coco18"), "no joint 'MidHip'"),
-        (dict(read=skeleton.COCO_17), "--model_pose"),
+        ({"read": skeleton.LEFT_HAND_21}, "have no joint in common"),
+        ({"read": layout, "model_pose": "coco18"}, "no joint 'MidHip'"),
+        ({"read": skeleton.COCO_17}, "--model_pose"),
     ):
         with pytest.raises(InputError, match=words):
             openpose_source.source_of(layout, **options)
