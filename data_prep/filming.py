@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_prep.seated_body import FPS, LAYOUT, drift, rotations, turned
+from data_prep.motion import FPS, drift, rotations, turned
+from data_prep.seated_body import LAYOUT
 
 WIDTH, HEIGHT = 1280, 720
 FOCAL = 1500.0  # pixels

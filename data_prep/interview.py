@@ -10,7 +10,8 @@ import dataclasses
 import numpy as np
 
 from data_prep.filming import Camera, observe
-from data_prep.seated_body import Person, perform
+from data_prep.performance import perform
+from data_prep.seated_body import Person
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import gesture_order, simulation
+from data_prep import filming, gesture_order, gestures, motion, simulation, simulation_plan
 from mgjax import protocols, skeleton, store
 from mgjax.errors import InputError
 
@@ -75,7 +75,7 @@ def test_shapes_types_and_ranges(made):
         unseen = video.score == 0
         assert not video.keypoints[unseen].any()
         inside = (video.keypoints[~unseen] >= 0) & (
-            video.keypoints[~unseen] <= [simulation.WIDTH, simulation.HEIGHT]
+            video.keypoints[~unseen] <= [filming.WIDTH, filming.HEIGHT]
         )
         assert inside.all()
 
@@ -94,14 +94,14 @@ def test_legs_and_hips_are_never_seen_and_the_rest_mostly(made):
 def test_clips_lie_apart_inside_their_video_and_have_the_stated_lengths():
     # 300 clips: the standard error of the mean log length is 0.06.
     many = simulation.simulate(seed=1, videos=2, subjects=2, clips_per_video=150)
-    seconds = np.concatenate([session.length for session in many.sessions]) / simulation.FPS
+    seconds = np.concatenate([session.length for session in many.sessions]) / motion.FPS
     assert seconds.min() >= 0.18 and seconds.max() <= 20
     logs = np.log(seconds)
     assert abs(logs.mean() - 0.45) < 0.2 and abs(logs.std() - 0.986) < 0.2
     for session in many.sessions:
         stop = session.start + session.length
         assert session.start[0] > 0 and stop[-1] <= session.frames
-        assert (session.start[1:] - stop[:-1] >= simulation.GAP * simulation.FPS).all()
+        assert (session.start[1:] - stop[:-1] >= simulation_plan.GAP * motion.FPS).all()
 
 
 def test_bones_of_the_body_keep_their_length(made):
@@ -140,7 +140,7 @@ def test_hands_are_where_the_class_says():
         simulation.simulate(seed=5, videos=4, subjects=2, clips_per_video=50)
     ):
         for k in np.flatnonzero(session.length >= 20):
-            name = simulation.GESTURES[session.gesture[k]].name
+            name = gestures.GESTURES[session.gesture[k]].name
             if name in measures:
                 found[name].append(
                     measures[name](video.body[session.start[k] + session.length[k] // 2])
@@ -200,14 +200,14 @@ def test_both_emotions_on_both_sides_of_the_split():
     few = simulation.simulate(videos=12, subjects=10, clips_per_video=1)
     found = {(split_of(few, session), session.emotion) for session in few.sessions}
     assert found == {
-        (side, emotion) for side in ("train", "test") for emotion in simulation.EMOTIONS
+        (side, emotion) for side in ("train", "test") for emotion in gesture_order.EMOTIONS
     }
 
 
 def test_class_counts_follow_the_emotion():
     few = simulation.simulate(seed=2, videos=2, subjects=2, clips_per_video=200)
-    shares = {emotion: few.order.shares(emotion) for emotion in simulation.EMOTIONS}
-    for emotion in simulation.EMOTIONS:
+    shares = {emotion: few.order.shares(emotion) for emotion in gesture_order.EMOTIONS}
+    for emotion in gesture_order.EMOTIONS:
         labels = np.concatenate(
             [few.label(session) for session in few.sessions if session.emotion == emotion]
         )
@@ -461,7 +461,8 @@ def test_numbers_of_imigue(imigue):
     }
     for side, counts in zip(imigue.splits["imigue_emotion"], ((51, 51), (50, 50))):
         found = [
-            sum(sessions[id].emotion == emotion for id in side) for emotion in simulation.EMOTIONS
+            sum(sessions[id].emotion == emotion for id in side)
+            for emotion in gesture_order.EMOTIONS
         ]
         assert tuple(found) == counts
 
@@ -481,7 +482,7 @@ def test_classes_lengths_and_order_of_imigue(imigue):
     error = np.sqrt(len(label) * shares * (1 - shares) * (1 + repeat) / (1 - repeat))
     off = (np.bincount(label, minlength=32) - len(label) * shares) / error
     assert np.abs(off).max() < 4 and np.sqrt((off**2).mean()) < 1.5
-    seconds = np.concatenate([session.length for session in imigue.sessions]) / simulation.FPS
+    seconds = np.concatenate([session.length for session in imigue.sessions]) / motion.FPS
     assert 0.18 <= seconds.min() < 0.25 and 20 < seconds.max() <= 80.96  # to whole frames
     assert abs(np.log(seconds).mean() - 0.45) < 0.05 and abs(seconds.mean() - 2.57) < 0.1
     assert abs(imigue.frame_count / (2092 * 60 * 25) - 1) < 0.03
@@ -500,11 +501,11 @@ def test_the_emotion_shows_in_the_labels_as_much_as_stated(imigue):
             np.concatenate([s.gesture for s in imigue.sessions if s.emotion == emotion]),
             minlength=32,
         )
-        for emotion in simulation.EMOTIONS
+        for emotion in gesture_order.EMOTIONS
     }
-    tilt = np.array([gesture.tilt for gesture in simulation.GESTURES])
+    tilt = np.array([gesture.tilt for gesture in gestures.GESTURES])
     hands, large = (
-        [often[emotion][tilt == which].sum() for emotion in simulation.EMOTIONS]
+        [often[emotion][tilt == which].sum() for emotion in gesture_order.EMOTIONS]
         for which in (1, -1)
     )
     odds = (hands[1] / large[1]) / (hands[0] / large[0])
