@@ -21,7 +21,7 @@ from benchmarks import nnx_models
 from benchmarks.clips import LAYOUT
 from benchmarks.measure import Measurement, alternate, optional, row
 from mgjax.models.usvae import USVAE
-from mgjax.nn.recurrent import LSTM
+from mgjax.nn import LSTM
 from mgjax.training import TrainOptions
 from mgjax.transforms import Batch
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from mgjax import options
-from mgjax.nn.recurrent import LSTM
+from mgjax.nn import LSTM
 from mgjax.options import option
 
 

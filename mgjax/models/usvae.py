@@ -21,6 +21,7 @@ the mean over the batch of the divergence divided by the latent size.
 
 from __future__ import annotations
 
+import typing
 from typing import Literal
 
 import jax
@@ -29,12 +30,14 @@ from flax import nnx
 
 from mgjax import options
 from mgjax.errors import InputError
-from mgjax.nn.recurrent import LSTM, unroll_first_input
+from mgjax.nn import LSTM, time_mask, unroll_first_input
+from mgjax.nn.cudnn import Kernel
 from mgjax.options import option
 from mgjax.skeleton import Layout
 from mgjax.transforms import Batch, mirror
 
-FEATURES = ("hidden", "cell", "mean")
+Feature = Literal["hidden", "cell", "mean"]
+FEATURES: tuple[Feature, ...] = typing.get_args(Feature)
 # Training starts with samples near their mean; a variance of 1 would drown the first signals.
 FIRST_LOG_VARIANCE = -4.0
 
@@ -88,11 +91,11 @@ class USVAE(nnx.Module):
         symmetric: bool = option(
             False, "encode() averages the feature over a clip and its mirror image"
         )
-        feature: Literal["hidden", "cell", "mean"] = option(
+        feature: Feature = option(
             "hidden",
             "what encode() gives: Z_T ('hidden'), the 'cell' state C or the posterior 'mean'",
         )
-        kernel: Literal["xla", "cudnn", "auto"] = option(
+        kernel: Kernel = option(
             "xla",
             "what computes the LSTMs: 'xla', 'cudnn' (one NVIDIA GPU; not yet run on one), or "
             "'auto', cudnn where it can be and xla elsewhere",
@@ -135,10 +138,12 @@ class USVAE(nnx.Module):
         """Final hidden state Z_T and cell state C of the last layer, both directions side by
         side, `[B, 2·units]`.
         """
-        _, finals = self.encoder(batch.inputs.reshape(*batch.inputs.shape[:2], -1), batch.length)
-        return tuple(jnp.concatenate(states, axis=-1) for states in zip(*finals[-1]))
+        clips, steps = batch.inputs.shape[:2]
+        _, finals = self.encoder(batch.inputs.reshape(clips, steps, -1), batch.length)
+        hidden, cell = (jnp.concatenate(states, axis=-1) for states in zip(*finals[-1]))
+        return hidden, cell
 
-    def encode(self, batch: Batch, feature: str | None = None) -> jax.Array:
+    def encode(self, batch: Batch, feature: Feature | None = None) -> jax.Array:
         """The clips' features, float32 `[B, D]`: `config.feature`, or the one named."""
         feature = feature or self.config.feature
         if feature not in FEATURES:
@@ -147,9 +152,13 @@ class USVAE(nnx.Module):
             )
         hidden, cell = self.states(batch)
         if self.config.symmetric:
-            images = self.states(batch._replace(inputs=mirror(batch.inputs, self.layout)))
-            hidden, cell = (hidden + images[0]) / 2, (cell + images[1]) / 2
-        return cell if feature == "cell" else self.mean(hidden) if feature == "mean" else hidden
+            image = batch._replace(inputs=mirror(batch.inputs, self.layout))
+            image_hidden, image_cell = self.states(image)
+            hidden = (hidden + image_hidden) / 2
+            cell = (cell + image_cell) / 2
+        if feature == "cell":
+            return cell
+        return self.mean(hidden) if feature == "mean" else hidden
 
     def mean(self, hidden: jax.Array) -> jax.Array:
         """The posterior's mean `[B, latent]` out of Z_T."""
@@ -162,7 +171,9 @@ class USVAE(nnx.Module):
         weights = self.decoder.direction_weights(0)
         outputs, _ = unroll_first_input(latent, length, steps, weights, kernel=self.config.kernel)
         frames = self.readout(outputs).reshape(*outputs.shape[:2], *self.shape)
-        return jnp.where((jnp.arange(steps) < length[:, None])[..., None, None], frames, 0)
+        # The readout's bias is not zero, so that past the end its frames are not either.
+        valid = time_mask(length, steps)[..., None, None]
+        return jnp.where(valid, frames, 0)
 
     def reconstruct(self, batch: Batch) -> jax.Array:
         """Re-generate clips from their posterior means, `[B, T, V, channels]`."""
@@ -172,18 +183,24 @@ class USVAE(nnx.Module):
     def loss(self, batch: Batch, rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Eq. 2 and its parts, scalars; rows of weight 0 and padding count for nothing."""
         hidden, _ = self.states(batch)
-        latent = mean = self.mean(hidden)
-        divergence = jnp.zeros(())
+        mean = self.mean(hidden)
+        latent, divergence = mean, jnp.zeros(())
         if self.config.kl_weight:
-            log_variance = self.log_variance(hidden)
-            latent = mean + jnp.exp(log_variance / 2) * jax.random.normal(rng, mean.shape)
-            each = 0.5 * (mean**2 + jnp.exp(log_variance) - 1 - log_variance).mean(-1)
-            divergence = weighted_mean(each, batch.weight)
+            latent, of_clips = self._sample(hidden, mean, rng)
+            divergence = weighted_mean(of_clips, batch.weight)
         error = self.decode(latent, batch.length, batch.inputs.shape[1]) - batch.target
         error = error**2 if self.config.loss == "squared" else jnp.abs(error)
+        # Padding is zero in both, so the sum over all frames is that over the valid ones.
         per_clip = error.mean((2, 3)).sum(1) / jnp.maximum(batch.length, 1)
         reconstruction = weighted_mean(per_clip, batch.weight)
-        return reconstruction + self.config.kl_weight * divergence, {
-            "reconstruction": reconstruction,
-            "kl": divergence,
-        }
+        total = reconstruction + self.config.kl_weight * divergence
+        return total, {"reconstruction": reconstruction, "kl": divergence}
+
+    def _sample(self, hidden, mean, rng):
+        """A sample of the posterior, by reparametrisation, and its divergence from the prior for
+        each clip.
+        """
+        log_variance = self.log_variance(hidden)
+        latent = mean + jnp.exp(log_variance / 2) * jax.random.normal(rng, mean.shape)
+        divergence = mean**2 + jnp.exp(log_variance) - 1 - log_variance
+        return latent, 0.5 * divergence.mean(-1)

@@ -15,8 +15,7 @@ from flax import nnx
 from jax.experimental import rnn
 
 from mgjax.errors import InputError
-from mgjax.nn import cudnn
-from mgjax.nn.recurrent import LSTM, GRUWeights, LSTMWeights, State, unroll, unroll_first_input
+from mgjax.nn import LSTM, GRUWeights, LSTMWeights, State, cudnn, unroll, unroll_first_input
 
 UNITS, FEATURES, STEPS = 5, 3, 11
 LENGTHS = np.arange(STEPS + 1)  # every length from an empty sequence to all frames
@@ -170,10 +169,12 @@ def test_a_first_input_followed_by_zeros(gpu, steps):
         lstm_weights(3),
         initial,
     )
-    padded = lambda first: jnp.zeros((rows, steps, FEATURES)).at[:, 0].set(first)
-    loop = judged(
-        lambda first, w, s: unroll(padded(first), length, w, s), first, lstm_weights(3), initial
-    )
+
+    def by_loop(first, weights, initial):
+        x = jnp.zeros((rows, steps, FEATURES)).at[:, 0].set(first)
+        return unroll(x, length, weights, initial)
+
+    loop = judged(by_loop, first, lstm_weights(3), initial)
     assert gpu == [(rows, steps - 1, 1)] * (steps > 1)
     assert_close(ours, loop)
 
@@ -209,9 +210,11 @@ def test_the_default_never_takes_it(gpu):
 
 def test_says_why_it_cannot_run(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    call = lambda **how: LSTM(FEATURES, UNITS, **how, rngs=nnx.Rngs(0))(
-        jnp.zeros((1, 2, FEATURES)), jnp.array([2])
-    )
+
+    def call(**how):
+        lstm = LSTM(FEATURES, UNITS, **how, rngs=nnx.Rngs(0))
+        return lstm(jnp.zeros((1, 2, FEATURES)), jnp.array([2]))
+
     with pytest.raises(InputError, match="'cudnn' needs an NVIDIA GPU, but JAX runs on tpu here"):
         call(kernel="cudnn")
     with pytest.raises(InputError, match="kernel is 'cuda', expected one of xla, cudnn, auto"):
