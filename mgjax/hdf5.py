@@ -1,55 +1,40 @@
 """HDF5 files read with suspicion: a file holds what it seems to hold, and reading it ends.
 
 HDF5 lets a file take its data from other files, declare more than it has, and, when damaged, keep
-the library busy for ever. Here a part is read only if it is an ordinary one: hard links lead to it,
-and its data lie in this file, in one piece and at full length. `rehearse` opens a file in a process
-of its own first. For writing there is `Disk`.
+the library busy for ever. Here a part is read only if it is an ordinary one: hard links lead to
+it, and its data lie in this file, in one piece and at full length. That reading ends is tried out
+first, by `rehearsal`. For writing there is `Disk`.
 
 The functions raise ValueError with a sentence that names the part, not the file.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
-import signal
 import stat
-import subprocess
-import sys
-import warnings
 
 import h5py
 import numpy as np
 
 from mgjax.errors import InputError
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
-
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-SECONDS = 3  # of computing that a rehearsal may take: tables of a million rows take one
-_PATIENCE = 60  # seconds that it may take by the clock, on a disk however slow
-_MEMORY = 2**33  # bytes of address space that it may take
+# What h5py raises over a damaged part.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+)
 _UNREADABLE = "not a readable HDF5 file (damaged, cut short, or another format)"
-_REFUSED = 3  # its exit code when the file was refused with a sentence
-
-# Files that this process wrote or has tried out, by their `identity`.
-trusted: set[tuple[int, ...]] = set()
 
 
-def identity(path: str | os.PathLike) -> tuple[int, ...]:
-    """What a file is known by: device, number, size and time of its last change. Another file
-    under the same name has another one, and so has one that was changed.
-    """
-    status = os.stat(path)
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def check_file(path: str | os.PathLike, expected: str):
+def check_file(path: str | os.PathLike, expected: str) -> None:
     """Refuse what is no plain file, or does not start as HDF5 does, without waiting for anything.
 
     Raises:
@@ -95,11 +80,16 @@ def opened(path: str | os.PathLike) -> h5py.File:
 
 
 def attribute(owner: h5py.Group, name: str, kind: type):
-    """A single text or whole number (`kind` is str or int) among the attributes of a group."""
+    """A single text or whole number (`kind` is str or int) among the attributes of a group.
+
+    Raises:
+        ValueError: it is not there, or something else.
+    """
     if name not in owner.attrs:
         raise ValueError(f"{_name(owner)} has no attribute {name!r}")
     # The shape first: a declared one may be larger than any memory.
-    value = owner.attrs[name] if owner.attrs.get_id(name).shape == () else None
+    is_single = owner.attrs.get_id(name).shape == ()
+    value = owner.attrs[name] if is_single else None
     stored, words = {str: (str, "text"), int: (np.integer, "whole number")}[kind]
     if not isinstance(value, stored):
         raise ValueError(f"attribute {name!r} of {_name(owner)} is not a {words}")
@@ -107,14 +97,25 @@ def attribute(owner: h5py.Group, name: str, kind: type):
 
 
 def group(parent: h5py.Group, name: str) -> h5py.Group:
-    """A group inside a group."""
+    """A group inside a group.
+
+    Raises:
+        ValueError: it is not there, a link, or something else.
+    """
     return _member(parent, name, h5py.Group)
 
 
 def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
-    """A dataset inside a group, whose numbers are of type `kind`, or texts where that is str."""
+    """A dataset inside a group, whose numbers are of type `kind`, or texts where that is str.
+
+    Nothing of it is read yet.
+
+    Raises:
+        ValueError: it is not there, of another type, or does not lie in this file in one piece
+            and at full length.
+    """
     data = _member(parent, name, h5py.Dataset)
-    # Only what lies in this file in one piece: anything else can show other files, or zeros that
+    # What lies elsewhere can show other files, and chunks that are missing read as zeros that
     # nobody wrote.
     _check_own(data)
     storage = data.id.get_create_plist()
@@ -124,6 +125,8 @@ def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
     item = _item_size(data, kind)
     if data.shape is None:
         raise ValueError(f"{_name(data)} has no shape")
+    # A file can declare any shape. Only what it has in full is read, so that no reader asks for
+    # more memory than the file has bytes.
     stored, needed = data.id.get_storage_size(), math.prod(data.shape) * item
     end = stored + (data.id.get_offset() or 0)
     if stored != needed or end > data.file.id.get_filesize():
@@ -133,7 +136,11 @@ def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
 
 
 def column(parent: h5py.Group, name: str, kind: type) -> np.ndarray:
-    """All of a dataset of one axis; texts as an object array of str."""
+    """All of a dataset of one axis; texts as an object array of str.
+
+    Raises:
+        ValueError: as `dataset`, it has more axes, or a text is not UTF-8.
+    """
     data = dataset(parent, name, kind)
     if len(data.shape) != 1:
         raise ValueError(f"{_name(data)} has shape {data.shape}, expected one axis")
@@ -162,32 +169,22 @@ def arrays(
     with opened(path) as file:
         try:
             return [_any_array(file, name, most) for name in names]
-        # Whatever h5py raises over a damaged part.
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            OSError,
-            RuntimeError,
-            MemoryError,
-        ) as error:
+        except _DAMAGE as error:
             raise InputError(f"{path}: {str(error)[:200]}; expected {expected}") from None
 
 
-def _any_array(parent, name, most):
+def _any_array(parent: h5py.Group, name: str, most: int) -> np.ndarray:
     data = _member(parent, name, h5py.Dataset)
     _check_own(data)
     if data.shape is None or math.prod(data.shape) * data.dtype.itemsize > most:
         raise ValueError(f"{_name(data)} has shape {data.shape}, more than {most} bytes")
     if math.prod(data.shape) and not data.id.get_storage_size():
-        raise ValueError(
-            f"{_name(data)} has shape {data.shape}, but nothing was ever written there"
-        )
+        problem = "but nothing was ever written there"
+        raise ValueError(f"{_name(data)} has shape {data.shape}, {problem}")
     return np.asarray(data[()])
 
 
-def _check_own(data):
+def _check_own(data: h5py.Dataset) -> None:
     """Raise ValueError where a dataset shows what lies in another file."""
     storage = data.id.get_create_plist()
     if storage.get_external_count():
@@ -196,7 +193,8 @@ def _check_own(data):
         raise ValueError(f"{_name(data)} is a virtual dataset, whose data lie elsewhere")
 
 
-def _member(parent, name, kind):
+def _member(parent: h5py.Group, name: str, kind: type):
+    # The link before what it leads to: following it is what is to be avoided.
     link = parent.get(name, getlink=True)
     where = f"{parent.name}/{name}".lstrip("/")
     if link is None:
@@ -211,11 +209,11 @@ def _member(parent, name, kind):
     return found
 
 
-def _name(part):
+def _name(part: h5py.Group | h5py.Dataset) -> str:
     return part.name.strip("/") or "the file"
 
 
-def _item_size(data, kind):
+def _item_size(data: h5py.Dataset, kind: type) -> int:
     """Bytes that one item takes in the file."""
     if kind is not str:
         if data.dtype != kind:
@@ -249,10 +247,12 @@ class Disk(io.FileIO):
     error: BaseException | None = None
 
     def write(self, data) -> int:
+        """All of the data, or nothing from the first error on; says that it was all."""
         rest = memoryview(data)
         try:
             while self.error is None and rest:
                 rest = rest[super().write(rest) :]
+        # Interrupts too: passed on through HDF5 they would be lost, and the writer asks for them.
         except BaseException as error:
             self.error = error
         return len(data)
@@ -264,71 +264,9 @@ class Disk(io.FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
+        """As of any file, but says that it was done in any case."""
         try:
             return super().truncate(size)
         except BaseException as error:
             self.error = self.error or error
-            return size
-
-
-def rehearse(path: str | os.PathLike, code: str):
-    """Try in a process of its own what is to be done with a file: this one neither hangs nor
-    crashes.
-
-    Args:
-        path: the file; the process finds it in `sys.argv[1]`.
-        code: what to try, a line of Python.
-
-    Raises:
-        InputError: what the trial raised, or that it did not end, or that the HDF5 library crashed.
-    """
-    code = f"import sys\nfrom mgjax import hdf5\nwith hdf5.rehearsal():\n    {code}"
-    # -P: else the working directory would be searched for modules first.
-    command = [sys.executable, "-P", "-c", code, os.fspath(path), str(SECONDS)]
-    paths = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-    environment = os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=environment,
-            timeout=_PATIENCE,
-        )
-    except subprocess.TimeoutExpired:
-        raise InputError(f"{path}: damaged store: reading it does not end") from None
-    except OSError as error:
-        _warn(path, error)
-        return
-    if done.returncode == _REFUSED:
-        raise InputError(done.stdout.decode("utf-8", "surrogateescape"))
-    if done.returncode == -getattr(signal, "SIGXCPU", 0):
-        raise InputError(f"{path}: damaged store: reading it does not end")
-    if done.returncode < 0:
-        crash = f"crashes the HDF5 library (signal {-done.returncode})"
-        raise InputError(f"{path}: damaged store: reading it {crash}")
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        _warn(path, said[-1] if said else f"exit code {done.returncode}")
-
-
-def _warn(path, reason):
-    sentence = "opened without trying it in a process of its own first"
-    warnings.warn(f"{path}: {sentence} ({reason})", stacklevel=4)
-
-
-@contextlib.contextmanager
-def rehearsal():
-    """In the process that `rehearse` starts: limit it, and hand an InputError on to who waits."""
-    if resource is not None:
-        spent = resource.getrusage(resource.RUSAGE_SELF)
-        seconds = math.ceil(spent.ru_utime + spent.ru_stime + float(sys.argv[2]))
-        for limit, value in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, _MEMORY)):
-            with contextlib.suppress(OSError, ValueError):  # a system without it, or a stricter one
-                resource.setrlimit(limit, (value, resource.getrlimit(limit)[1]))
-    try:
-        yield
-    except InputError as error:
-        sys.stdout.buffer.write(str(error).encode("utf-8", "surrogateescape"))
-        sys.stdout.flush()
-        os._exit(_REFUSED)
+            return self.tell() if size is None else size

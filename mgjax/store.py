@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import h5py
 import numpy as np
 
-from mgjax import hdf5, store_checks
+from mgjax import hdf5, rehearsal, store_checks
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
 from mgjax.store_format import (
@@ -115,9 +115,9 @@ class Store:
         self.path = pathlib.Path(path)
         hdf5.check_file(self.path, "store file")
         # Of before it is opened: what takes the file's place meanwhile is not trusted.
-        identity = hdf5.identity(self.path)
-        if identity not in hdf5.trusted:
-            hdf5.rehearse(self.path, "from mgjax import store; store.rehearse(sys.argv[1])")
+        identity = rehearsal.identity(self.path)
+        if identity not in rehearsal.trusted:
+            rehearsal.rehearse(self.path, "from mgjax import store; store.rehearse(sys.argv[1])")
         self._file = hdf5.opened(self.path)
         try:
             self._read_attributes()
@@ -130,7 +130,7 @@ class Store:
             # A ValueError is a sentence of ours, or of NumPy's about an odd table.
             what = "" if isinstance(error, ValueError) else "its tables cannot be read: "
             raise InputError(f"{self.path}: damaged store: {what}{str(error)[:300]}") from None
-        hdf5.trusted.add(identity)
+        rehearsal.trusted.add(identity)
 
     def _read_attributes(self) -> None:
         file = self._file
@@ -331,7 +331,7 @@ def _read_split(splits: h5py.Group, name: str) -> Split:
 
 def rehearse(path: str) -> None:
     """Open a store and read its first and last frame; for a process of its own."""
-    hdf5.trusted.add(hdf5.identity(path))  # else it would start a process again
+    rehearsal.trusted.add(rehearsal.identity(path))  # else it would start a process again
     with Store(path) as store:
         store.frames(0, 1)
         store.frames(max(0, store.frame_count - 1), store.frame_count)

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mgjax import files, hdf5, store_checks
+from mgjax import files, hdf5, rehearsal, store_checks
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
 from mgjax.store_format import (
@@ -290,7 +290,7 @@ class StoreWriter:
                     self._finish()
                     self._file.close()
                 self._ends.close()
-                hdf5.trusted.add(hdf5.identity(self.path))
+                rehearsal.trusted.add(rehearsal.identity(self.path))
         except BaseException:
             self.discard()
             raise

@@ -11,7 +11,7 @@ import pytest
 from hostile import damage, sound, stores
 from hypothesis import strategies
 
-from mgjax import hdf5, skeleton
+from mgjax import hdf5, rehearsal, skeleton
 from mgjax.errors import InputError
 from mgjax.store import Store, StoreWriter
 
@@ -215,7 +215,7 @@ def test_a_link_to_a_store_is_followed(made, tmp_path):
 
 
 def test_a_store_whose_reading_does_not_end(shared_data, monkeypatch):
-    monkeypatch.setattr(hdf5, "SECONDS", 1)
+    monkeypatch.setattr(rehearsal, "SECONDS", 1)
     sentence = "store_that_hangs.h5: damaged store: reading it does not end"
     with pytest.raises(InputError, match=sentence):
         Store(shared_data / "odd" / "store_that_hangs.h5")
@@ -230,14 +230,14 @@ def test_a_store_whose_reading_does_not_end(shared_data, monkeypatch):
     ],
 )
 def test_what_a_rehearsal_may_end_in(copy, monkeypatch, code, sentence):
-    monkeypatch.setattr(hdf5, "SECONDS", 1)
+    monkeypatch.setattr(rehearsal, "SECONDS", 1)
     with pytest.raises(InputError, match=sentence):
-        hdf5.rehearse(copy, f"import os\n    {code}")
+        rehearsal.rehearse(copy, f"import os\n    {code}")
 
 
 def test_a_rehearsal_that_could_not_be_held_is_mentioned(copy, monkeypatch):
     with pytest.warns(UserWarning, match="without trying it .*No module named 'absent'"):
-        hdf5.rehearse(copy, "import absent")
+        rehearsal.rehearse(copy, "import absent")
     monkeypatch.setattr(sys, "executable", "/absent/python")
     with pytest.warns(UserWarning, match="without trying it"), Store(copy) as store:
         assert store.frame_count == FRAMES
@@ -247,12 +247,12 @@ def test_a_rehearsal_looks_for_no_module_in_the_working_directory(copy, tmp_path
     (tmp_path / "h5py.py").write_text("raise SystemExit(4)")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
-    hdf5.rehearse(copy, "pass")
+    rehearsal.rehearse(copy, "pass")
 
 
 def test_a_store_is_tried_out_once(made, copy, monkeypatch):
     tried = []
-    monkeypatch.setattr(hdf5, "rehearse", lambda path, _: tried.append(path))
+    monkeypatch.setattr(rehearsal, "rehearse", lambda path, _: tried.append(path))
     for path in (made, copy, copy):
         Store(path).close()
     assert tried == [copy]
@@ -264,7 +264,7 @@ def test_a_store_is_tried_out_once(made, copy, monkeypatch):
 
 def test_memory_is_limited_in_a_rehearsal(copy):
     with pytest.warns(UserWarning, match="MemoryError"):
-        hdf5.rehearse(copy, "bytearray(2**34)")
+        rehearsal.rehearse(copy, "bytearray(2**34)")
 
 
 def sound_or_refused(path):
