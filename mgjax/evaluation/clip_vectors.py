@@ -17,7 +17,7 @@ import zipfile
 import jax
 import numpy as np
 
-from mgjax import files, hdf5
+from mgjax import files, hdf5, rehearsal
 from mgjax.batching import Blocks
 from mgjax.errors import InputError
 from mgjax.evaluation.embedding import embed_clips, logits_of_clips
@@ -192,7 +192,7 @@ def read_vectors(path: str | os.PathLike) -> tuple[list[str], np.ndarray, np.nda
 def _read_hdf5(path):
     names = f"{path.suffix} with the arrays {', '.join(COLUMNS)}"
     # First in a process of its own, which a damaged file may keep busy for ever.
-    hdf5.rehearse(path, f"hdf5.arrays(sys.argv[1], {COLUMNS!r}, {names!r})")
+    rehearsal.rehearse(path, f"hdf5.arrays(sys.argv[1], {COLUMNS!r}, {names!r})")
     return _columns(path, *hdf5.arrays(path, COLUMNS, names))
 
 
