@@ -1,4 +1,21 @@
-"""NTU RGB+D's .skeleton files, read as people: `data_prep/ntu.py` says by which rules.
+"""NTU RGB+D's .skeleton files, read as people.
+
+A file has up to six bodies of 25 joints a frame, and not every body is a person:
+
+- A body whose extent from left to right is more than 0.8 of its height in more than 70 %
+  of its frames is furniture, not a person.
+- Kinect gives a person it has lost and found again another body id. A body that begins
+  after a person was last seen, no further away than somebody walks in between, is that
+  person.
+- A person of fewer than 12 frames is left out.
+- Of several, the main one has the largest sum of the variances of x, y and z over all
+  joints and frames (in the frames that are not too wide), the rule of the dataset's
+  authors.
+
+Where a rule would leave nobody, it is not applied.
+
+Kinect's tracking state is the score: tracked 1, inferred 0.5, not tracked 0. A joint at
+exactly 0, 0, 0, the camera's own place, was not seen.
 
 This module needs NumPy only and never imports JAX.
 """
@@ -19,13 +36,14 @@ from mgjax.errors import InputError
 
 FPS = 30  # Kinect v2
 SCORES = np.array([0, 0.5, 1], np.float32)  # by tracking state: not tracked, inferred, tracked
-# width over height, and share of frames, above which a body is furniture
+# Width over height, and share of frames, above which a body is furniture.
 WIDE, WIDE_SHARE = 0.8, 0.7
 SHORTEST = 12  # frames
+# Metres, and metres a second, that a person may have moved while lost.
+REACH, PACE = 0.5, 2.0
 # Bytes, frames and body ids of a file; some 10 MB, 300 and a dozen occur.
 LARGEST, LONGEST, MOST_BODIES = 2**26, 10**5, 200
 FAR = 1e6  # metres
-REACH, PACE = 0.5, 2.0  # metres, and metres a second, that a person may have moved while lost
 _NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 _JOINTS = len(skeleton.NTU_25)
 _COLUMNS, _BODY_COLUMNS = 12, 10  # of a line of a joint, and of a body
@@ -51,8 +69,9 @@ class Body:
 
     @functools.cached_property
     def motion(self) -> float:
-        """Sum of the variances of x, y and z over all joints and frames, those that are too wide
-        left out, in m².
+        """Sum of the variances of x, y and z over all joints and frames, in m².
+
+        Frames that are too wide are left out, unless all are.
         """
         joints = self.joints if self.wide.all() else self.joints[~self.wide]
         return float(joints[..., :3].reshape(-1, 3).var(axis=0).sum())
@@ -60,11 +79,11 @@ class Body:
     def video(self) -> np.ndarray:
         """x, y, z and score from the first frame to the last, float32 `[T, 25, 4]`."""
         rows = self.frames - self.frames[0]
+        places, state = self.joints[..., :3], self.joints[..., 3].astype(int)
+        # Frames in which the person was lost stay unseen.
         video = np.zeros((rows[-1] + 1, _JOINTS, 4), np.float32)
-        video[rows, :, :3] = self.joints[..., :3]
-        video[rows, :, 3] = SCORES[self.joints[..., 3].astype(int)] * self.joints[..., :3].any(
-            axis=-1
-        )
+        video[rows, :, :3] = places
+        video[rows, :, 3] = SCORES[state] * places.any(axis=-1)
         return video
 
 
@@ -83,22 +102,21 @@ def read_name(path) -> Sample:
     """What a file's name says.
 
     Raises:
-        InputError: the name is not of the form SsssCcccPpppRrrrAaaa, or a number is not among the
-            benchmark's.
+        InputError: the name is not of the form SsssCcccPpppRrrrAaaa, or a number is not
+            among the benchmark's.
     """
     path = pathlib.Path(path)
     match = _NAME.fullmatch(path.stem)
     if not match:
         raise InputError(f"{path}: the name is not of the form SsssCcccPpppRrrrAaaa.skeleton")
     setup, camera, subject, replication, action = map(int, match.groups())
-    places = (
+    for what, value, known in (
         ("setup", setup, protocols.NTU_SETUPS),
         ("camera", camera, protocols.NTU_CAMERAS),
         ("subject", subject, protocols.NTU_SUBJECTS),
         ("replication", replication, range(1, 3)),
         ("action", action, range(1, len(protocols.NTU_ACTIONS) + 1)),
-    )
-    for what, value, known in places:
+    ):
         if value not in known:
             raise InputError(
                 f"{path}: {what} {value} is not among the benchmark's {known[0]} to {known[-1]}"
@@ -113,17 +131,38 @@ def read(path) -> list[Body]:
         InputError: the file cannot be read, or is damaged; the sentence names the line.
     """
     data = files.read_bytes(path, "a .skeleton file", LARGEST)
-    # What separates columns has to be the same for everything that takes the lines apart.
+    # What separates columns has to be the same for everything that takes the lines apart:
+    # NumPy, which reads them as text, would split at these too.
     if not data.isascii() or any(byte in data for byte in (b"\x1c", b"\x1d", b"\x1e", b"\x1f")):
         raise InputError(
             f"{path}: damaged, or not a .skeleton file: it has bytes that are not text in ASCII"
         )
     lines = data.splitlines()
-    # places: body id to the frames it is in, and its rows among the starts
-    at, starts, places = 1, [], {}
+    starts, places = _find_joints(path, lines)
+    # Counting blanks is quick; only where they are not those of a sound file is each line
+    # looked at.
+    blanks = len(starts) * (_JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1)
+    values = _joints(path, lines, starts, regular=data.count(b" ") == blanks)
+    return [Body(np.array(frames), values[rows]) for frames, rows in places.values()]
+
+
+# Of each body id, the frames that it is in, and the rows of its joints among all that are
+# read.
+_Places = dict[int, tuple[list[int], list[int]]]
+
+
+def _find_joints(path, lines: list[bytes]) -> tuple[list[int], _Places]:
+    """Where each body's 25 lines of joints begin, and which of them are whose.
+
+    A file is: the number of frames; then of each frame the number of bodies; then of each
+    body a line of its id and state, the number of joints, and a line a joint.
+    """
+    starts: list[int] = []
+    places: _Places = {}
     length = _count(path, lines, 0, "the number of frames")
     if length > LONGEST:
         raise InputError(f"{path}, line 1: {length} frames, expected at most {LONGEST}")
+    at = 1
     for frame in range(length):
         bodies = _count(path, lines, at, "the number of bodies")
         at += 1
@@ -131,11 +170,7 @@ def read(path) -> list[Body]:
             frames, rows = places.setdefault(_body_id(path, lines, at), ([], []))
             if frames and frames[-1] == frame:
                 raise InputError(f"{path}, line {at + 1}: this body is in frame {frame + 1} twice")
-            if _count(path, lines, at + 1, "the number of joints") != _JOINTS:
-                raise InputError(
-                    f"{path}, line {at + 2}: {lines[at + 1].decode()[:20]} joints, "
-                    f"expected {_JOINTS}"
-                )
+            _check_joint_count(path, lines, at + 1)
             if len(places) > MOST_BODIES:
                 raise InputError(
                     f"{path}, line {at + 1}: more than {MOST_BODIES} body ids; a sample has a few"
@@ -146,19 +181,26 @@ def read(path) -> list[Body]:
             at += 2 + _JOINTS
             if at > len(lines):
                 raise _cut_short(path, lines)
+    _check_rest(path, lines, at)
+    return starts, places
+
+
+def _check_joint_count(path, lines: list[bytes], at: int):
+    if _count(path, lines, at, "the number of joints") != _JOINTS:
+        said = lines[at].decode()[:20]
+        raise InputError(f"{path}, line {at + 1}: {said} joints, expected {_JOINTS}")
+
+
+def _check_rest(path, lines: list[bytes], at: int):
+    """Refuse a file in which anything but blank lines is left from a line on."""
     for number, line in enumerate(lines[at:], at + 1):
         if line.strip():
             raise InputError(
                 f"{path}, line {number}: more than the frames that the first line counts"
             )
-    # Counting blanks is quick; only where they are not those of a sound file is each line looked
-    # at.
-    blanks = len(starts) * (_JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1)
-    values = _joints(path, lines, starts, regular=data.count(b" ") == blanks)
-    return [Body(np.array(frames), values[rows]) for frames, rows in places.values()]
 
 
-def _count(path, lines, at, what) -> int:
+def _count(path, lines: list[bytes], at: int, what: str) -> int:
     try:
         count = int(lines[at])
     except IndexError:
@@ -170,11 +212,11 @@ def _count(path, lines, at, what) -> int:
     return count
 
 
-def _cut_short(path, lines) -> InputError:
+def _cut_short(path, lines: list[bytes]) -> InputError:
     return InputError(f"{path}, line {len(lines)}: the file ends here, cut short")
 
 
-def _body_id(path, lines, at) -> int:
+def _body_id(path, lines: list[bytes], at: int) -> int:
     if at >= len(lines):
         raise _cut_short(path, lines)
     try:
@@ -187,20 +229,26 @@ def _body_id(path, lines, at) -> int:
 
 
 def _joints(path, lines: list[bytes], starts: list[int], regular: bool) -> np.ndarray:
-    """x, y, z and tracking state of the blocks of 25 lines that begin at `starts`, float32
-    `[blocks, 25, 4]`.
+    """x, y, z and tracking state, float32 `[blocks, 25, 4]`.
+
+    Args:
+        path, lines: the file.
+        starts: where each block of 25 lines begins.
+        regular: whether the file has as many columns as it should; otherwise they are
+            counted.
     """
     if not starts:
         return np.empty((0, _JOINTS, 4), np.float32)
+    blocks = [lines[start : start + _JOINTS] for start in starts]
     try:
-        values = _numbers(line for start in starts for line in lines[start : start + _JOINTS])
+        # All at once, which is many times as fast as block by block.
+        values = _numbers(line for block in blocks for line in block)
         values = values.reshape(len(starts), _JOINTS, 4)
         # NaN is not below anything.
         sound = (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()
         if not regular:
-            sound = sound and all(
-                len(line.split()) == _COLUMNS for at in starts for line in lines[at : at + _JOINTS]
-            )
+            counts = {len(line.split()) for block in blocks for line in block}
+            sound = sound and counts == {_COLUMNS}
     except ValueError:
         sound = False
     if not sound:
@@ -210,6 +258,7 @@ def _joints(path, lines: list[bytes], starts: list[int], regular: bool) -> np.nd
 
 
 def _numbers(lines: Iterable[bytes]) -> np.ndarray:
+    """x, y, z and tracking state of joints' lines, float32 `[lines, 4]`."""
     return np.loadtxt(
         lines, np.float32, comments=None, usecols=(0, 1, 2, 11), ndmin=2, encoding="latin-1"
     )
@@ -227,49 +276,43 @@ def _first_wrong(lines: list[bytes], starts: list[int]) -> tuple[int, str]:
             return at + 1, "a joint's x, y, z or tracking state is not a number"
         if not (np.abs(place) < FAR).all() or state not in (0, 1, 2):
             return at + 1, (
-                f"a joint's x, y or z is not finite or not below {FAR:g} metres, or "
-                "its "
+                f"a joint's x, y or z is not finite or not below {FAR:g} metres, or its "
                 "tracking state is not 0, 1 or 2"
             )
     return starts[0] + 1, "the joints from here on cannot be read as columns of numbers"
 
 
 def find_people(bodies: Iterable[Body]) -> list[Body]:
-    """The people among the bodies of a file, the main one first; the module's docstring says
-    how.
-    """
+    """The people among the bodies of a file, the main one first, by the module's rules."""
     bodies = list(bodies)
-    people = []
+    people: list[Body] = []
     upright = [body for body in bodies if body.wide.mean() <= WIDE_SHARE]
     for body in sorted(upright or bodies, key=lambda body: body.frames[0]):
         distances = [_distance(person, body) for person in people]
         if min(distances, default=np.inf) <= 1:
             same = people.pop(int(np.argmin(distances)))
-            body = Body(
-                np.append(same.frames, body.frames), np.concatenate([same.joints, body.joints])
-            )
+            frames = np.append(same.frames, body.frames)
+            body = Body(frames, np.concatenate([same.joints, body.joints]))
         people.append(body)
     people = [person for person in people if len(person.frames) >= SHORTEST] or people
     return sorted(people, key=lambda person: -person.motion)
 
 
 def _distance(person: Body, body: Body) -> float:
-    """How far a body begins from where a person was last seen, 1 being as far as one gets in
-    between.
+    """How far a body begins from where a person was last seen.
+
+    1 is as far as one gets in between; infinite while the person is still there.
     """
     frames = body.frames[0] - person.frames[-1]
     if frames <= 0:
         return np.inf
-    moved = np.linalg.norm(
-        body.joints[0, :, :3].mean(axis=0) - person.joints[-1, :, :3].mean(axis=0)
-    )
+    begins, ended = body.joints[0, :, :3], person.joints[-1, :, :3]
+    moved = np.linalg.norm(begins.mean(axis=0) - ended.mean(axis=0))
     return float(moved / (REACH + PACE * frames / FPS))
 
 
 def read_people(path, most: int) -> tuple[int, list[np.ndarray]]:
-    """How many people are in a file, and `Body.video` of at most so many of them, the main one
-    first.
-    """
+    """How many people are in a file, and `Body.video` of the first so many of them."""
     people = find_people(read(path))
     return len(people), [person.video() for person in people[:most]]
 
@@ -278,15 +321,16 @@ def read_missing(path) -> set[str]:
     """The samples named in the authors' list, one a line below a heading.
 
     Raises:
-        InputError: the list cannot be read, names no sample, or a line below its first name is
-            not a name.
+        InputError: the list cannot be read, names no sample, or a line below its first
+            name is not a name.
     """
     lines = files.read_text(path, "a list of samples").splitlines()
-    names = set()
+    names: set[str] = set()
     for number, line in enumerate(lines, 1):
         name = line.strip().removesuffix(".skeleton")
         if _NAME.fullmatch(name):
             names.add(name)
+        # Above the first name is a heading.
         elif names and name:
             raise InputError(
                 f"{path}, line {number}: {shown(name)} is not of the form SsssCcccPpppRrrrAaaa"
