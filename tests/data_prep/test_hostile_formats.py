@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from data_prep import (
-    agreement,
+    annotations,
     class_names,
+    gesture_agreement,
     imigue,
     imigue_files,
     ntu_skeletons,
@@ -59,21 +60,21 @@ def read_videos(path):
 
 
 def read_frames(path):
-    for id, frames in agreement.read_lengths(path).items():
-        assert is_plain(id) and 0 <= frames <= agreement.LONGEST
+    for id, frames in annotations.read_lengths(path).items():
+        assert is_plain(id) and 0 <= frames <= annotations.LONGEST
 
 
 def read_clips(path):
-    found = agreement.read_annotation(path)
+    found = annotations.read_annotation(path)
     for gestures in found.values():
         for start, stop, label in gestures:
-            assert 0 <= start < stop <= agreement.LONGEST and is_plain(label)
+            assert 0 <= start < stop <= annotations.LONGEST and is_plain(label)
     compare(found)
 
 
 def compare(found):
     """Compare an annotation with a sound one."""
-    result = agreement.agreement(found, {"0007": [(0, 20, protocols.IMIGUE_CLASSES[0])]})
+    result = gesture_agreement.agreement(found, {"0007": [(0, 20, protocols.IMIGUE_CLASSES[0])]})
     for row in (result["overall"], *result["videos"].values(), *result["classes"].values()):
         assert row["R"] is None or 0 <= row["R"] <= 1
         assert row["kappa"] is None or -1 <= row["kappa"] <= 1
@@ -86,7 +87,7 @@ def read_labels(path):
     folder = path.with_name("annotator")
     folder.mkdir(exist_ok=True)
     path.rename(folder / "7_label.csv")
-    compare(agreement.read_annotation(folder))
+    compare(annotations.read_annotation(folder))
 
 
 def read_points(path, form="csv"):

@@ -12,7 +12,14 @@ from unittest import mock
 
 import numpy as np
 
-from data_prep import agreement, imigue, openpose, openpose_frames, openpose_source
+from data_prep import (
+    annotations,
+    gesture_agreement,
+    imigue,
+    openpose,
+    openpose_frames,
+    openpose_source,
+)
 from hostile import damage, formats, made, sound, target
 from mgjax import skeleton
 from mgjax.errors import InputError
@@ -186,8 +193,8 @@ def _agreement(chance, folder):
         spoil = theirs[name] if chance.random() < 0.3 else _spoilt(rows)
         data = spoil(chance) if name == spoilt else _csv(rows)
         paths[name] = damage.place(chance, folder / f"{name}.csv", data)
-    first, second = (agreement.read_annotation(paths[name]) for name in ("first", "second"))
-    lengths = agreement.read_lengths(paths["lengths"])
+    first, second = (annotations.read_annotation(paths[name]) for name in ("first", "second"))
+    lengths = annotations.read_lengths(paths["lengths"])
     for video, gestures in (*first.items(), *second.items()):
         sound.need(
             all(0 <= start < stop and label for start, stop, label in gestures),
@@ -198,7 +205,7 @@ def _agreement(chance, folder):
         "a number of frames",
     )
     try:
-        json.dumps(agreement.agreement(first, second, lengths=lengths), allow_nan=False)
+        json.dumps(gesture_agreement.agreement(first, second, lengths=lengths), allow_nan=False)
     except InputError as error:  # two annotations that are sound, but do not fit together
         raise InputError(f"{folder}: {error}") from None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from data_prep import agreement
+from data_prep import annotations, gesture_agreement
 from mgjax import skeleton
 from mgjax.errors import InputError
 from mgjax.protocols import IMIGUE_CLASSES
@@ -26,7 +26,7 @@ def test_by_hand():
     # of 16, too few.
     first = {"v": [(0, 10, "rub"), (20, 30, "touch")], "w": [(0, 4, "rub")]}
     second = {"v": [(0, 5, "rub"), (26, 36, "touch"), (50, 60, "nod")], "w": [(0, 4, "touch")]}
-    found = agreement.agreement(first, second)
+    found = gesture_agreement.agreement(first, second)
     assert [found["overall"][name] for name in ("first", "second", "matched", "R")] == [
         3,
         4,
@@ -44,8 +44,8 @@ def test_by_hand():
         "none": (0, 0, 0, None),
     }
     assert {video: row["R"] for video, row in found["videos"].items()} == {"v": 2 / 5, "w": 0}
-    assert agreement.agreement(first, second, overlap=0.51)["overall"]["matched"] == 0
-    assert agreement.agreement(first, second, overlap=0.25)["overall"]["matched"] == 2
+    assert gesture_agreement.agreement(first, second, overlap=0.51)["overall"]["matched"] == 0
+    assert gesture_agreement.agreement(first, second, overlap=0.25)["overall"]["matched"] == 2
     # Frames of v: rub-rub 5, rub-none 5, touch-none 6, touch-touch 4, none-touch 6, none-nod 10,
     # none-none 24; of w: rub-touch 4. Agreed in 33 of 64; by chance (14·5 + 10·14 + 40·35 + 0·10)
     # / 64².
@@ -61,10 +61,10 @@ def test_by_hand():
 def test_pairs_are_the_most_that_fit():
     # The closest pair, frames 10-29 against 12-31, leaves the other two gestures without a partner.
     first, second = np.array([[0, 22], [10, 30]]), np.array([[12, 32], [15, 47]])
-    assert agreement.matched(first, second, 0.3) == 2
-    assert agreement.matched(first[1:], second[:1], 0.8) == 1
+    assert gesture_agreement.matched(first, second, 0.3) == 2
+    assert gesture_agreement.matched(first[1:], second[:1], 0.8) == 1
     # One long gesture cut into two by the other annotator is found once, not twice.
-    assert agreement.matched(np.array([[0, 20]]), np.array([[0, 10], [10, 20]]), 0.5) == 1
+    assert gesture_agreement.matched(np.array([[0, 20]]), np.array([[0, 10], [10, 20]]), 0.5) == 1
 
 
 def test_pairs_against_every_way_to_pair():
@@ -77,7 +77,7 @@ def test_pairs_against_every_way_to_pair():
             sum(len(a & b) >= 0.4 * len(a | b) for a, b in zip(frames[0], second))
             for second in itertools.permutations(frames[1])
         )
-        assert agreement.matched(*sides, 0.4) == most
+        assert gesture_agreement.matched(*sides, 0.4) == most
 
 
 @pytest.mark.parametrize("known_lengths", [False, True])
@@ -101,7 +101,7 @@ def test_kappa_is_that_of_scikit_learn(known_lengths):
         for video, gestures in first.items()
     }
     second["v2"] = annotation()["v2"]
-    found = agreement.agreement(first, second, lengths=names if known_lengths else None)
+    found = gesture_agreement.agreement(first, second, lengths=names if known_lengths else None)
     frames = [[], []]
     for video in names:
         last = (
@@ -127,16 +127,24 @@ def test_overlapping_gestures_of_one_annotator():
     gestures = [(0, 8, "a"), (2, 4, "b"), (6, 10, "c")]
     wanted = [1, 1, 2, 2, 1, 1, 3, 3, 3, 3, 0]
     for order in itertools.permutations(gestures):
-        assert agreement.by_frame(order, numbers, 11).tolist() == wanted
+        assert gesture_agreement.by_frame(order, numbers, 11).tolist() == wanted
     # Begun together: the shortest; of the same length: the last by name.
-    assert agreement.by_frame([(0, 2, "b"), (0, 4, "a")], numbers, 4).tolist() == [2, 2, 1, 1]
-    assert agreement.by_frame([(0, 2, "b"), (0, 2, "a")], numbers, 2).tolist() == [2, 2]
+    assert gesture_agreement.by_frame([(0, 2, "b"), (0, 4, "a")], numbers, 4).tolist() == [
+        2,
+        2,
+        1,
+        1,
+    ]
+    assert gesture_agreement.by_frame([(0, 2, "b"), (0, 2, "a")], numbers, 2).tolist() == [2, 2]
 
 
 def test_nothing_to_compare_is_none():
-    assert agreement.kappa(np.zeros((2, 2))) is None and agreement.kappa(np.diag([7, 0])) is None
-    assert agreement.kappa(np.diag([7, 1])) == 1
-    both = agreement.agreement({"v": [(0, 5, "a")]}, {"v": [(0, 5, "a")]})
+    assert (
+        gesture_agreement.kappa(np.zeros((2, 2))) is None
+        and gesture_agreement.kappa(np.diag([7, 0])) is None
+    )
+    assert gesture_agreement.kappa(np.diag([7, 1])) == 1
+    both = gesture_agreement.agreement({"v": [(0, 5, "a")]}, {"v": [(0, 5, "a")]})
     assert both["overall"] == {
         "first": 1,
         "second": 1,
@@ -145,17 +153,20 @@ def test_nothing_to_compare_is_none():
         "frames": 5,
         "kappa": None,
     }
-    assert "–" in agreement.tables(both)
+    assert "–" in str(gesture_agreement.tables(both)[0])
 
 
 def test_videos_of_one_annotator():
     first, second = {"v": [(0, 5, "a")], "w": [(0, 5, "a")]}, {"v": [(0, 5, "a")]}
-    found = agreement.agreement(first, second)
+    found = gesture_agreement.agreement(first, second)
     assert found["overall"]["R"] == 2 / 3 and found["one_sided"] == ["w"]
-    found = agreement.agreement(first, second, only_both=True)
+    found = gesture_agreement.agreement(first, second, only_both=True)
     assert found["overall"]["R"] == 1 and list(found["videos"]) == ["v"]
     # A label file without a gesture was watched.
-    assert agreement.agreement(first, second | {"w": []}, only_both=True)["overall"]["R"] == 2 / 3
+    assert (
+        gesture_agreement.agreement(first, second | {"w": []}, only_both=True)["overall"]["R"]
+        == 2 / 3
+    )
 
 
 def test_label_files_and_a_table_say_the_same(tmp_path):
@@ -163,12 +174,12 @@ def test_label_files_and_a_table_say_the_same(tmp_path):
     folder.mkdir()
     table(folder / "187_label.csv", "9,0,24", "99,30,30", header="label,start,end")
     table(folder / "0188_label.csv", header="label,start,end")
-    found = agreement.read_annotation(folder)
+    found = annotations.read_annotation(folder)
     assert found == {"0187": [(0, 25, "touching ears"), (30, 31, IMIGUE_CLASSES[31])], "0188": []}
-    again = agreement.read_annotation(
+    again = annotations.read_annotation(
         table(tmp_path / "ben.csv", "0187,0,25,touching ears", f"0187,30,31,{IMIGUE_CLASSES[31]}")
     )
-    result = agreement.agreement(found, again)
+    result = gesture_agreement.agreement(found, again)
     assert (
         result["overall"]["R"] == 1
         and result["overall"]["kappa"] == 1
@@ -184,13 +195,14 @@ def test_lengths(tmp_path):
     ) as writer:
         for id, frames in lengths.items():
             writer.add_video(id, np.ones((frames, 20, 3)), np.ones((frames, 20)))
-    assert agreement.store_lengths(tmp_path / "store.h5") == lengths
+    assert annotations.store_lengths(tmp_path / "store.h5") == lengths
     rows = [f"{id},{frames}" for id, frames in lengths.items()]
     assert (
-        agreement.read_lengths(table(tmp_path / "videos.csv", *rows, header="id,frames")) == lengths
+        annotations.read_lengths(table(tmp_path / "videos.csv", *rows, header="id,frames"))
+        == lengths
     )
     gestures = {"0001": [(0, 5, "a")]}
-    assert agreement.agreement(gestures, gestures, lengths=lengths)["overall"] == {
+    assert gesture_agreement.agreement(gestures, gestures, lengths=lengths)["overall"] == {
         "first": 1,
         "second": 1,
         "matched": 1,
@@ -203,13 +215,13 @@ def test_lengths(tmp_path):
         (["v,10", "v,10"], "line 3: video 'v' is there twice"),
     ):
         with pytest.raises(InputError, match=words):
-            agreement.read_lengths(table(tmp_path / "bad.csv", *rows, header="id,frames"))
+            annotations.read_lengths(table(tmp_path / "bad.csv", *rows, header="id,frames"))
     with pytest.raises(
         InputError, match="video 'v' is annotated, but its number of frames is not given"
     ):
-        agreement.agreement({"v": [(0, 5, "a")]}, gestures, lengths=lengths)
+        gesture_agreement.agreement({"v": [(0, 5, "a")]}, gestures, lengths=lengths)
     with pytest.raises(InputError, match="has 4 frames, but a gesture ends with frame 4"):
-        agreement.agreement(gestures, gestures, lengths={"0001": 4})
+        gesture_agreement.agreement(gestures, gestures, lengths={"0001": 4})
 
 
 BAD_ROWS = {
@@ -225,7 +237,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("row", BAD_ROWS)
 def test_bad_tables(tmp_path, row):
     with pytest.raises(InputError, match=BAD_ROWS[row]):
-        agreement.read_annotation(table(tmp_path / "clips.csv", row))
+        annotations.read_annotation(table(tmp_path / "clips.csv", row))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +252,7 @@ def test_bad_tables(tmp_path, row):
 def test_bad_label_files(tmp_path, row, words):
     table(tmp_path / "0001_label.csv", row, header="label,start,end")
     with pytest.raises(InputError, match=words):
-        agreement.read_annotation(tmp_path)
+        annotations.read_annotation(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -260,15 +272,15 @@ def test_bad_label_files(tmp_path, row, words):
 def test_tables_in_every_spelling(tmp_path, text, words):
     (tmp_path / "clips.csv").write_text(text)
     if words is None:
-        assert agreement.read_annotation(tmp_path / "clips.csv") == {"v": [(0, 10, "rub")]}
+        assert annotations.read_annotation(tmp_path / "clips.csv") == {"v": [(0, 10, "rub")]}
         return
     with pytest.raises(InputError, match=words):
-        agreement.read_annotation(tmp_path / "clips.csv")
+        annotations.read_annotation(tmp_path / "clips.csv")
     (tmp_path / "videos.csv").write_text("id,frames\nv," + "9" * 900)
     with pytest.raises(
         InputError, match="line 2: frames is '9{97}[.]{3}', expected a whole number"
     ):
-        agreement.read_lengths(tmp_path / "videos.csv")
+        annotations.read_lengths(tmp_path / "videos.csv")
 
 
 def test_names_of_label_files_that_are_no_text(tmp_path):
@@ -278,7 +290,7 @@ def test_names_of_label_files_that_are_no_text(tmp_path):
             file.write("1,0,5\n")
         words = "_label.csv: the id in its name is '(caf.udce9|two.nlines)', expected a text"
         with pytest.raises(InputError, match=words):
-            agreement.read_annotation(tmp_path)
+            annotations.read_annotation(tmp_path)
         os.unlink(path)
 
 
@@ -294,48 +306,48 @@ def test_what_is_no_plain_file(tmp_path, kind):
         with pytest.raises(
             InputError, match="7_label.csv: (is not a plain|cannot be read .No such)"
         ):
-            agreement.read_annotation(given)
+            annotations.read_annotation(given)
 
 
 def test_long_videos_take_no_memory_and_many_gestures_are_refused(tmp_path):
-    last = agreement.LONGEST
+    last = annotations.LONGEST
     gestures = {f"v{number}": [(0, 5, "a"), (last - 5, last, "b")] for number in range(300)}
-    found = agreement.agreement(gestures, gestures)  # 300 videos of ten million frames each
+    found = gesture_agreement.agreement(gestures, gestures)  # 300 videos of ten million frames each
     assert found["overall"]["frames"] == 300 * last
     assert found["classes"]["none"]["frames"] == 300 * (last - 10)
     assert found["overall"]["kappa"] == 1
-    rows = [f"v,{start},{start + 1},a" for start in range(agreement.MOST + 1)]
+    rows = [f"v,{start},{start + 1},a" for start in range(annotations.MOST + 1)]
     with pytest.raises(InputError, match="line 4002: video 'v' has more than 4000 gestures"):
-        agreement.read_annotation(table(tmp_path / "clips.csv", *rows))
+        annotations.read_annotation(table(tmp_path / "clips.csv", *rows))
     many = {"v": [(number, number + 1, f"class {number}") for number in range(600)]}
     with pytest.raises(InputError, match="there are 600 classes, expected at most 500"):
-        agreement.agreement(many, many)
+        gesture_agreement.agreement(many, many)
 
 
 def test_as_many_gestures_as_may_be():
     """Pairs are found in seconds, however many fit."""
     rng = np.random.default_rng(0)
-    start = np.sort(rng.integers(0, 20_000, (2, agreement.MOST)))
+    start = np.sort(rng.integers(0, 20_000, (2, annotations.MOST)))
     first, second = np.stack([start, start + 200], -1)
-    assert agreement.matched(first, second, 0.3) > 3000
+    assert gesture_agreement.matched(first, second, 0.3) > 3000
 
 
 def test_bad_arguments(tmp_path):
     with pytest.raises(InputError, match="no file in this folder ends in _label.csv"):
-        agreement.read_annotation(tmp_path)
+        annotations.read_annotation(tmp_path)
     for name in ("1_label.csv", "0001_label.csv"):
         (tmp_path / name).write_text("label,start,end\n")
     with pytest.raises(
         InputError, match="1_label.csv: video 0001 is there already, as .*0001_label.csv"
     ):
-        agreement.read_annotation(tmp_path)
+        annotations.read_annotation(tmp_path)
     with pytest.raises(InputError, match="none.csv: cannot be read"):
-        agreement.read_annotation(tmp_path / "none.csv")
+        annotations.read_annotation(tmp_path / "none.csv")
     with pytest.raises(InputError, match="no gesture to compare in videos that both annotated"):
-        agreement.agreement({"v": [(0, 5, "a")]}, {"w": [(0, 5, "a")]}, only_both=True)
+        gesture_agreement.agreement({"v": [(0, 5, "a")]}, {"w": [(0, 5, "a")]}, only_both=True)
     for overlap in (0, 1.1):
         with pytest.raises(InputError, match="overlap is"):
-            agreement.agreement({"v": [(0, 5, "a")]}, {}, overlap=overlap)
+            gesture_agreement.agreement({"v": [(0, 5, "a")]}, {}, overlap=overlap)
 
 
 def run(root, *arguments):
