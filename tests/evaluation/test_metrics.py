@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
 
 from mgjax.evaluation import metrics
 
@@ -25,3 +25,12 @@ def test_classes_that_do_not_occur_count_for_nothing():
     assert result["top1"] == 0.75 and result["mean_class_accuracy"] == 0.75
     assert result["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert result["top5"] is None  # of three classes, the best five say nothing
+
+
+def test_auc_is_scikit_learns_ties_included():
+    rng = np.random.default_rng(2)
+    truth = rng.random(60) < 0.4
+    score = rng.integers(0, 8, 60).astype(float)  # many ties
+    assert metrics.auc(truth, score) == pytest.approx(roc_auc_score(truth, score), abs=1e-12)
+    assert metrics.auc(np.ones(3, bool), np.arange(3)) is None
+    assert metrics.auc(np.zeros(3, bool), np.arange(3)) is None

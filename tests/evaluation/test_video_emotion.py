@@ -12,6 +12,7 @@ import pytest
 from mgjax import skeleton, training
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, video_emotion
+from mgjax.evaluation.emotion_trials import emotion_trials
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
@@ -85,7 +86,7 @@ def test_the_whole_way_on_true_labels(store):
     assert rows["majority"]["accuracy"] == 0.5 and rows["majority"]["auc"] == 0.5
     assert result["source"] == "a test" and result["split"] == "mine" and result["training"] == 6
     assert [video["emotion"] for video in result["videos"]] == ["positive", "negative"] * 2
-    assert "100.0%" in video_emotion.result_table(
+    assert "100.0 (51.0 – 100.0)" in video_emotion.result_table(
         result
     ) and "n = 4 videos judged" in video_emotion.result_table(result)
     again = video_emotion.judge(store, "mine", labels_of(store), SMALL, FAST)
@@ -113,7 +114,7 @@ def test_an_lstm_learns_an_order_that_a_bag_cannot(tmp_path):
 
 
 def test_cross_validation_judges_everybody_once_and_mixes_no_subject(store):
-    videos = video_emotion.split_videos(store, "mine", folds=3)
+    videos = emotion_trials(store, "mine", folds=3)
     tested = np.concatenate([test for _, test in videos.trials])
     assert sorted(tested) == list(range(10))
     for train, test in videos.trials:
@@ -130,40 +131,6 @@ def test_cross_validation_judges_everybody_once_and_mixes_no_subject(store):
     )
     assert {row["n"] for row in result["rows"]} == {10} and result["rows"][0]["accuracy"] == 1
     assert "3-fold cross-validation" in video_emotion.result_table(result)
-
-
-def test_folds_are_of_like_size_and_emotion():
-    rng = np.random.default_rng(1)
-    subject = np.array([f"s{i}" for i in rng.integers(0, 40, 200)])
-    mood = rng.integers(0, 2, 200)
-    fold = video_emotion.grouped_folds(subject, mood, 5)
-    counts = np.array([np.bincount(mood[fold == i], minlength=2) for i in range(5)])
-    assert counts.sum() == 200 and np.ptp(counts, axis=0).max() <= 6
-    assert all(len(set(fold[subject == name])) == 1 for name in set(subject))
-    assert sorted(
-        video_emotion.grouped_folds(np.array([""] * 4), np.array([0, 0, 1, 1]), 2).tolist()
-    ) == [0, 0, 1, 1]
-    with pytest.raises(InputError, match="3 folds need as many subjects"):
-        video_emotion.grouped_folds(np.array(["a", "b", "a"]), np.array([0, 1, 0]), 3)
-
-
-def test_logistic_regression_and_auc_equal_scikit_learn():
-    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
-    metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(2)
-    x = rng.normal(size=(60, 5))
-    truth = x @ [1, -2, 0, 0, 1] + rng.normal(size=60) > 0
-    for strength in (1e-3, 1e-1, 10.0):
-        ours = video_emotion.fit_logistic(x, truth, strength)
-        theirs = linear.LogisticRegression(C=1 / (strength * 60), tol=1e-10, max_iter=10000).fit(
-            x, truth
-        )
-        np.testing.assert_allclose(ours, [*theirs.coef_[0], theirs.intercept_[0]], atol=2e-4)
-    score = rng.integers(0, 8, 60).astype(float)  # many ties
-    assert video_emotion.auc(truth, score) == pytest.approx(
-        metrics.roc_auc_score(truth, score), abs=1e-12
-    )
-    assert video_emotion.auc(np.ones(3, bool), np.arange(3)) is None
 
 
 def test_the_test_videos_change_nothing_that_is_learnt():
@@ -215,7 +182,8 @@ def test_videos_without_clips_get_the_majority_and_are_named(tmp_path):
     with Store(write(tmp_path / "empty.h5", videos)) as opened:
         result = video_emotion.judge(opened, "mine", labels_of(opened), SMALL, FAST)
     assert result["without_clips"] == ["0006"] and result["videos"][0]["LSTM"] == 0.5
-    assert "0006" in video_emotion.result_table(result)
+    said = video_emotion.result_table(result)
+    assert "1 videos have no clips and are given the majority emotion: 0006" in said
 
 
 @pytest.mark.parametrize(
@@ -240,9 +208,11 @@ def test_videos_that_cannot_be_judged(change, options, message, tmp_path):
 
 
 def test_a_split_of_clips_is_refused(tmp_path):
-    with Store(write(tmp_path / "clips.h5", interviews(), of="clips")) as opened:
-        with pytest.raises(InputError, match="is of clips"):
-            video_emotion.split_videos(opened, "mine")
+    with (
+        Store(write(tmp_path / "clips.h5", interviews(), of="clips")) as opened,
+        pytest.raises(InputError, match="is of clips"),
+    ):
+        emotion_trials(opened, "mine")
 
 
 # --- vectors made elsewhere
