@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 LONGEST = 1000  # characters of a message
 
@@ -19,7 +20,7 @@ class InputError(ValueError):
     A message that quotes something endless loses its middle.
     """
 
-    def __init__(self, message: str = ""):
+    def __init__(self, message: str = "") -> None:
         half = LONGEST // 2
         if len(message) > LONGEST:
             message = f"{message[:half]} … {message[-half:]}"
@@ -35,7 +36,10 @@ def short(value) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def script(main: Callable) -> Callable:
+Main = Callable[[list[str]], object]
+
+
+def script(main: Main) -> Main:
     """Decorate a script's `main`: whatever goes wrong outside of it ends in one sentence.
 
     Bad input, a full disk and exhausted memory end with exit code 1; Ctrl-C, SIGTERM and SIGHUP
@@ -44,25 +48,17 @@ def script(main: Callable) -> Callable:
     """
 
     @functools.wraps(main)
-    def run(argv):
+    def run(argv: list[str]) -> object:
         _open_standard_streams()
-        # Libraries below us log every step they take through absl's root logger; a user's
-        # terminal is not the place.
-        logging.getLogger().setLevel(logging.WARNING)
-        logging.getLogger("absl").setLevel(logging.WARNING)
+        _keep_libraries_quiet()
         if len(argv) > 1:
-            sys.exit(
-                f"error: unexpected argument {argv[1]!r}: every option of this script is a "
-                "flag (see --help)"
-            )
+            wrong = f"unexpected argument {argv[1]!r}"
+            sys.exit(f"error: {wrong}: every option of this script is a flag (see --help)")
         sys.unraisablehook = _not_lost
         try:
-            for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-                # under nohup it is ignored, and stays so
-                if signal.getsignal(number) == signal.SIG_DFL:
-                    signal.signal(number, _leave)
+            _leave_on_signals()
             result = main(argv)
-            sys.stdout.flush()
+            sys.stdout.flush()  # here, where a full disk can still be reported
             return result
         except InputError as error:
             _end(1, f"error: {error}")
@@ -75,37 +71,63 @@ def script(main: Callable) -> Callable:
         except MemoryError:
             _end(1, "error: out of memory")
         except OSError as error:
-            if error.errno is None:
+            if error.errno is None:  # not of the system: a mistake of ours
                 raise
             _end(1, f"error: {error.filename or 'standard output'}: {os.strerror(error.errno)}")
 
     return run
 
 
-def run_script(main: Callable, define_flags: Callable = lambda: None):
+def _keep_libraries_quiet() -> None:
+    # Libraries below us log every step they take through absl's root logger; a user's terminal is
+    # not the place.
+    for name in (None, "absl"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _leave_on_signals() -> None:
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        # under nohup it is ignored, and stays so
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _leave)
+
+
+def _no_flags() -> None:
+    """What a script without flags defines."""
+
+
+def run_script(main: Main, define_flags: Callable[[], None] = _no_flags) -> None:
     """Run a script: define its flags, read the command line and call `main`; --help ends with
     exit code 0.
     """
     from absl import app  # here, so that the library does without
 
-    from mgjax import files
-
-    def parse(argv):
+    def parse(argv: list[str]) -> list[str]:
         try:
-            for path in _flag_files(argv):
-                files.read_text(path, "a text of flags")
+            _check_flag_files(argv)
             return app.parse_flags_with_usage(argv)
         except SystemExit as end:
-            asked = {"help", "helpshort", "helpfull", "helpxml"} & {
-                text.lstrip("-").partition("=")[0] for text in argv
-            }
-            sys.exit(0 if asked and end.code == 1 else end.code)
+            # absl ends with 1 after --help, as if something had gone wrong.
+            sys.exit(0 if _asks_for_help(argv) and end.code == 1 else end.code)
         except (InputError, OSError, UnicodeDecodeError) as error:
             sys.exit(f"error: --flagfile: {error}")
 
     _open_standard_streams()
     define_flags()
     app.run(main, flags_parser=parse)
+
+
+def _asks_for_help(argv: list[str]) -> bool:
+    given = {text.lstrip("-").partition("=")[0] for text in argv}
+    return bool(given & {"help", "helpshort", "helpfull", "helpxml"})
+
+
+def _check_flag_files(argv: list[str]) -> None:
+    """Read the files of flags before absl does, which would wait for a pipe and break on others."""
+    from mgjax import files  # here, for it imports this module
+
+    for path in _flag_files(argv):
+        files.read_text(path, "a text of flags")
 
 
 def _flag_files(argv: list[str]) -> list[str]:
@@ -124,11 +146,11 @@ class _Stopped(BaseException):
     """SIGTERM or SIGHUP came; its number is the argument."""
 
 
-def _leave(number, _):
+def _leave(number: int, _: object) -> None:
     raise _Stopped(number)
 
 
-def _not_lost(unraisable):
+def _not_lost(unraisable: sys.UnraisableHookArgs) -> None:
     """Deliver a signal again whose exception came in a destructor or a callback, where Python
     drops it.
     """
@@ -136,7 +158,7 @@ def _not_lost(unraisable):
     if not issubclass(kind, (KeyboardInterrupt, _Stopped)):
         sys.__unraisablehook__(unraisable)
         return
-    number = signal.SIGINT if kind is KeyboardInterrupt else value.args[0]
+    number = value.args[0] if isinstance(value, _Stopped) else signal.SIGINT
     # A moment later, for in here it would be dropped again.
     main = threading.main_thread().ident
     again = threading.Timer(0.05, signal.pthread_kill, [main, number])
@@ -144,7 +166,7 @@ def _not_lost(unraisable):
     again.start()
 
 
-def _end(code: int, sentence: str = ""):
+def _end(code: int, sentence: str = "") -> NoReturn:
     """Say a sentence and leave at once.
 
     Threads of a library whose read has failed would talk on after it, and the interpreter's own
@@ -159,7 +181,7 @@ def _end(code: int, sentence: str = ""):
     os._exit(code)
 
 
-def _open_standard_streams():
+def _open_standard_streams() -> None:
     """Put nothing where a standard stream was closed, lest a file of ours get its number and be
     written into.
     """
@@ -169,7 +191,9 @@ def _open_standard_streams():
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+            mode = "w" if number else "r"
+            stream = open(number, mode, closefd=False)  # noqa: SIM115 - for the process's life
+            setattr(sys, name, stream)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a stand-in may not have it
             # The name of a file may be no text that the terminal can show.

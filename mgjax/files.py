@@ -1,5 +1,4 @@
-"""Files: may I write here, whole or not at all, one writer at a time; plain files read, JSON both
-ways.
+"""Files: may I write here, whole or not at all, one writer at a time; plain files read; JSON.
 
 Imports the standard library and `mgjax.errors` only.
 """
@@ -13,12 +12,14 @@ import os
 import pathlib
 import stat
 import sys
+import types
 import warnings
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from mgjax.errors import InputError
 
+fcntl: types.ModuleType | None
 try:
     import fcntl
 except ImportError:  # Windows
@@ -26,6 +27,7 @@ except ImportError:  # Windows
 
 # What a full, limited or broken disk says.
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+# What a file system without locks says, such as some of those on a network.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
@@ -45,10 +47,8 @@ def writable(path: str | os.PathLike) -> pathlib.Path:
         if path.is_dir():
             raise InputError(f"{path}: is a folder, expected the path of a file to write")
         if path.exists() and not path.is_file():
-            raise InputError(
-                f"{path}: is not a plain file (a pipe or a device?), expected the "
-                "path of a file to write"
-            )
+            problem = "is not a plain file (a pipe or a device?)"
+            raise InputError(f"{path}: {problem}, expected the path of a file to write")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     return path
@@ -68,8 +68,16 @@ def output(path: str | os.PathLike) -> pathlib.Path:
 def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """A file that gets its name when it is whole; yields the path to write it under until then.
 
-        with files.whole("table.csv") as partial:
-            partial.write_text("id\\n")
+    >>> import tempfile
+    >>> from mgjax import files
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with files.whole(f"{folder.name}/table.csv") as partial:
+    ...     partial.name
+    ...     _ = partial.write_text("id,label\\n")
+    'table.csv.partial'
+    >>> files.read_text(f"{folder.name}/table.csv", "a table")
+    'id,label\\n'
+    >>> folder.cleanup()
 
     That path is `<path>.partial`, which this process holds locked until the file has its name, so
     that of two writers the second one is refused, whenever it comes. When the block raises, the
@@ -84,6 +92,7 @@ def whole(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     held = _hold(partial, os.O_RDWR | os.O_CREAT)
     try:
         yield partial
+        # Else a machine that loses its power could keep the name, but not the contents.
         os.fsync(held)
         os.replace(partial, path)
     except BaseException as error:
@@ -115,6 +124,7 @@ def _hold(path: pathlib.Path, flags: int) -> int:
     """
     while True:
         try:
+            # O_NONBLOCK: a pipe in its place would be waited for.
             held = os.open(path, flags | os.O_NONBLOCK, 0o666)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from None
@@ -132,39 +142,42 @@ def _hold(path: pathlib.Path, flags: int) -> int:
         os.close(held)
 
 
-def _lock(descriptor: int, path: pathlib.Path):
+def _lock(descriptor: int, path: pathlib.Path) -> None:
     if fcntl is None:
-        warnings.warn(
-            f"{path}: this system has no locks; nothing keeps a second process from writing it",
-            stacklevel=2,
-        )
+        _warn_without_locks(path, "this system")
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        problem = "another process is writing it"
         raise InputError(
-            f"{path}: another process is writing it; wait until it has ended, or write elsewhere"
+            f"{path}: {problem}; wait until it has ended, or write elsewhere"
         ) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        warnings.warn(
-            f"{path}: its file system has no locks; nothing keeps a second process from writing it",
-            stacklevel=2,
-        )
+        _warn_without_locks(path, "its file system")
 
 
-def write_text(path: str | os.PathLike, text: str):
+def _warn_without_locks(path: pathlib.Path, what: str) -> None:
+    sentence = f"{what} has no locks; nothing keeps a second process from writing it"
+    warnings.warn(f"{path}: {sentence}", stacklevel=3)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a text file whole or not at all, as `whole`."""
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | os.PathLike, value):
-    """Write plain values as a JSON file, whole or not at all; NaN and infinities are refused, as
-    JSON has none.
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write plain values as a JSON file, whole or not at all.
+
+    Raises:
+        ValueError: a number is NaN or infinite, for which JSON has no word.
     """
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def open_plain(path: str | os.PathLike, expected: str, most: int = 2**30) -> BinaryIO:
@@ -176,18 +189,18 @@ def open_plain(path: str | os.PathLike, expected: str, most: int = 2**30) -> Bin
     Raises:
         InputError: it cannot be read, is no plain file, or is larger.
     """
+    # Opening a pipe would otherwise wait for its writer.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        # Opening a pipe would otherwise wait for its writer.
-        descriptor = os.open(
-            path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        )
+        descriptor = os.open(path, flags)
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); expected {expected}"
-        ) from None
+        problem = f"cannot be read ({error.strerror})"
+        raise InputError(f"{path}: {problem}; expected {expected}") from None
     except ValueError as error:  # a NUL byte in the name
         raise InputError(f"{str(path)!r}: cannot be the path of a file ({error})") from None
-    status, problem = os.fstat(descriptor), None
+    # Of what was opened: the path may lead elsewhere by now.
+    status = os.fstat(descriptor)
+    problem: str | None = None
     if not stat.S_ISREG(status.st_mode):
         problem = f"is not a plain file; expected {expected}"
     elif status.st_size > most:
@@ -206,11 +219,10 @@ def read_bytes(path: str | os.PathLike, expected: str, most: int = 2**30) -> byt
     """
     with open_plain(path, expected, most) as file:
         try:
-            return file.read(most + 1)
+            return file.read(most + 1)  # it may grow meanwhile, but not for ever
         except OSError as error:
-            raise InputError(
-                f"{path}: cannot be read ({error.strerror}); expected {expected}"
-            ) from None
+            problem = f"cannot be read ({error.strerror})"
+            raise InputError(f"{path}: {problem}; expected {expected}") from None
 
 
 def read_text(path: str | os.PathLike, expected: str) -> str:
@@ -225,7 +237,7 @@ def read_text(path: str | os.PathLike, expected: str) -> str:
         raise InputError(f"{path}: not UTF-8 text; expected {expected}") from None
 
 
-def read_json(path: str | os.PathLike, expected: str):
+def read_json(path: str | os.PathLike, expected: str) -> Any:
     """What a JSON file holds.
 
     Raises:
@@ -235,7 +247,7 @@ def read_json(path: str | os.PathLike, expected: str):
     return parse_json(read_text(path, expected), str(path), expected)
 
 
-def parse_json(text: str | bytes, source: str, expected: str, once: bool = False):
+def parse_json(text: str | bytes, source: str, expected: str, once: bool = False) -> Any:
     """What a JSON text holds; `source` names it in the error message.
 
     Args:
@@ -250,7 +262,8 @@ def parse_json(text: str | bytes, source: str, expected: str, once: bool = False
         raise InputError(f"{source}: nested too deeply; expected {expected}") from None
     # not JSON, not UTF-8, or a whole number of more digits than Python reads
     except ValueError as error:
-        raise InputError(f"{source}: not JSON ({str(error)[:200]}); expected {expected}") from None
+        problem = f"not JSON ({str(error)[:200]})"
+        raise InputError(f"{source}: {problem}; expected {expected}") from None
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict:
