@@ -200,14 +200,14 @@ def open_plain(path: str | os.PathLike, expected: str, most: int = 2**30) -> Bin
         raise InputError(f"{str(path)!r}: cannot be the path of a file ({error})") from None
     # Of what was opened: the path may lead elsewhere by now.
     status = os.fstat(descriptor)
-    problem: str | None = None
+    wrong = None
     if not stat.S_ISREG(status.st_mode):
-        problem = f"is not a plain file; expected {expected}"
+        wrong = f"is not a plain file; expected {expected}"
     elif status.st_size > most:
-        problem = f"has {status.st_size} bytes, too many for {expected}"
-    if problem:
+        wrong = f"has {status.st_size} bytes, too many for {expected}"
+    if wrong:
         os.close(descriptor)
-        raise InputError(f"{path}: {problem}")
+        raise InputError(f"{path}: {wrong}")
     return open(descriptor, "rb")
 
 

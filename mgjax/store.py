@@ -129,7 +129,8 @@ class Store:
             self.close()
             # A ValueError is a sentence of ours, or of NumPy's about an odd table.
             what = "" if isinstance(error, ValueError) else "its tables cannot be read: "
-            raise InputError(f"{self.path}: damaged store: {what}{str(error)[:300]}") from None
+            problem = f"{what}{str(error)[:300]}"
+            raise InputError(f"{self.path}: damaged store: {problem}") from None
         rehearsal.trusted.add(identity)
 
     def _read_attributes(self) -> None:
@@ -184,13 +185,12 @@ class Store:
         )
         if wrong:
             raise ValueError(wrong)
-        self._frame_count = self._keypoints.shape[0]
+        self._frame_count = self._keypoints.shape[0]  # of a closed file there is no shape
 
     def __repr__(self) -> str:
-        counts = (
-            f"{len(self.videos)} videos, {len(self.clips)} clips, {self.frame_count} frames, "
-            f"{len(self.labels)} classes"
-        )
+        # The folder is left out: it says whose machine this is, and a notebook keeps it.
+        tables = f"{len(self.videos)} videos, {len(self.clips)} clips"
+        counts = f"{tables}, {self.frame_count} frames, {len(self.labels)} classes"
         splits = ", ".join([ALL, *self.splits])
         return f"<Store {self.path.name!r}: {self.layout.name}, {counts}; splits {splits}>"
 
@@ -203,10 +203,9 @@ class Store:
         be. Of a store of version 1 all frames are read for it; of others `frames_digest` is
         believed.
         """
-        splits = [
-            [name, split.of, split.train.tolist(), split.test.tolist()]
-            for name, split in sorted(self.splits.items())
-        ]
+        # Plain values by name, in an order that is no file's, so that how they are stored does not
+        # matter. Runs note the sum of this very text: another spelling would disown all of them.
+        splits = [_plain_split(self.splits[name]) for name in sorted(self.splits)]
         contents = {
             "skeleton": json.loads(self._skeleton),
             "unit": self.unit,
@@ -223,7 +222,8 @@ class Store:
     def _digest_frames(self) -> str:
         digest = FramesDigest()
         for start in range(0, self.frame_count, _BLOCK):
-            digest.update(*self.frames(start, min(start + _BLOCK, self.frame_count)))
+            stop = min(start + _BLOCK, self.frame_count)
+            digest.update(*self.frames(start, stop))
         return digest.hexdigest()
 
     def described(self) -> dict[str, str | int]:
@@ -250,6 +250,7 @@ class Store:
         Raises:
             InputError: they cannot be read, a number is not finite, or a score is negative.
         """
+        # Frames are checked as they are read: all at once would take as long as reading all.
         try:
             keypoints, score = self._keypoints[start:stop], self._score[start:stop]
         except (OSError, RuntimeError):
@@ -257,7 +258,7 @@ class Store:
             raise InputError(f"{self.path}: damaged store: {which} cannot be read") from None
         wrong = store_checks.first_damaged_frame(keypoints, score)
         if wrong is not None:
-            frame = range(self.frame_count)[start:stop][wrong]
+            frame = range(self.frame_count)[start:stop][wrong]  # as a slice counts
             problem = "has a keypoint or score that is not finite, or a negative score"
             raise InputError(f"{self.path}: damaged store: frame {frame} {problem}")
         return keypoints, score
@@ -269,6 +270,7 @@ class Store:
 
     def clip(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """The frames of a clip: keypoints `[T, V, C]` and score `[T, V]`, float32."""
+        # Not from `clip_starts`, which are worked out for all clips.
         start = int(self.videos.start[self.clips.video[row]] + self.clips.start[row])
         return self.frames(start, start + int(self.clips.length[row]))
 
@@ -327,6 +329,10 @@ def _read_split(splits: h5py.Group, name: str) -> Split:
     train = hdf5.column(group, "train", np.int64)
     test = hdf5.column(group, "test", np.int64)
     return Split(name, of, train, test)
+
+
+def _plain_split(split: Split) -> list:
+    return [split.name, split.of, split.train.tolist(), split.test.tolist()]
 
 
 def rehearse(path: str) -> None:

@@ -159,8 +159,8 @@ class Videos(Table):
     """
 
     id: Annotated[np.ndarray, Column(str, "its name, no other video's")]
-    start: Annotated[np.ndarray, Column(np.int64, "its first frame of all in the store")]
-    length: Annotated[np.ndarray, Column(np.int64, "its frames", 0, _NEGATIVE_LENGTH)]
+    start: Annotated[np.ndarray, Column(np.int64, "its first frame among all of the store")]
+    length: Annotated[np.ndarray, Column(np.int64, "how many frames", 0, _NEGATIVE_LENGTH)]
     fps: Annotated[np.ndarray, Column(np.float32, "frames a second, 0 for unknown", 0, _NO_FPS)]
     width: Annotated[np.ndarray, Column(np.int32, _SIZE, 0, _NEGATIVE_SIZE)]
     height: Annotated[np.ndarray, Column(np.int32, _SIZE, 0, _NEGATIVE_SIZE)]
@@ -175,8 +175,8 @@ class Clips(Table):
 
     # Their ranges are those of the videos and class names that are there.
     video: Annotated[np.ndarray, Column(np.int32, "row of its video")]
-    start: Annotated[np.ndarray, Column(np.int64, "its first frame, from its video's first")]
-    length: Annotated[np.ndarray, Column(np.int64, "its frames, 1 or more")]
+    start: Annotated[np.ndarray, Column(np.int64, "its first frame among its video's")]
+    length: Annotated[np.ndarray, Column(np.int64, "how many frames, 1 or more")]
     label: Annotated[np.ndarray, Column(np.int32, "number of its class, -1 without one")]
 
 

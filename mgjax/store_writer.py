@@ -15,24 +15,10 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mgjax import files, hdf5, rehearsal, store_checks
+from mgjax import files, hdf5, rehearsal, store_checks, store_format
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
-from mgjax.store_format import (
-    FORMAT,
-    UNITS,
-    VERSION,
-    Y_DIRECTIONS,
-    Y_OF_UNIT,
-    Clips,
-    FramesDigest,
-    Split,
-    Table,
-    Unit,
-    Videos,
-    YDirection,
-    blank_unseen,
-)
+from mgjax.store_format import Clips, FramesDigest, Split, Table, Unit, Videos, YDirection
 
 _VIDEO_COLUMNS = Videos.columns()
 
@@ -77,10 +63,11 @@ class StoreWriter:
     ) -> None:
         self.path = pathlib.Path(path)
         self.layout = layout
-        if unit not in UNITS:
-            raise InputError(f"unit is {unit!r}, expected one of {', '.join(UNITS)}")
-        y = y_points or Y_OF_UNIT[unit]
-        if y not in Y_DIRECTIONS:
+        if unit not in store_format.UNITS:
+            expected = ", ".join(store_format.UNITS)
+            raise InputError(f"unit is {unit!r}, expected one of {expected}")
+        y = y_points or store_format.Y_OF_UNIT[unit]
+        if y not in store_format.Y_DIRECTIONS:
             raise InputError(f"y_points is {y!r}, expected down or up")
         if frames < 0:
             raise InputError(f"{self.path}: frames is {frames}, expected 0 or more")
@@ -90,6 +77,7 @@ class StoreWriter:
         self._source = source
         self._frames = int(frames)
         self._written = 0  # of these frames
+        # What the tables will be. They are kept here, and written and checked at the end.
         self._rows: dict[str, int] = {}  # of videos, by id
         self._videos: dict[str, list] = {name: [] for name in _VIDEO_COLUMNS}
         self._clips: dict[str, list] = {name: [] for name in Clips.columns()}
@@ -112,8 +100,8 @@ class StoreWriter:
 
     def _attributes(self, unit: Unit, y: YDirection) -> dict:
         return {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": store_format.FORMAT,
+            "version": store_format.VERSION,
             "layout": self.layout.name,
             "skeleton": self.layout.to_json(),
             "joints": list(self.layout.joints),
@@ -197,7 +185,7 @@ class StoreWriter:
         if stop > self._frames:
             problem = f"the store was opened for {self._frames} frames, this needs {stop}"
             raise InputError(f"video {id!r}: {problem}")
-        blank_unseen(keypoints, score)
+        store_format.blank_unseen(keypoints, score)
         with self._writing():
             self._keypoints[start:stop] = keypoints
             self._score[start:stop] = score
@@ -207,7 +195,7 @@ class StoreWriter:
     def _as_frames(
         self, id: str, keypoints: ArrayLike, score: ArrayLike
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Copies of a video's frames as float32 in C order, of the layout's shape."""
+        """Copies of a video's frames, for they are changed before they are written."""
         try:
             keypoints = np.array(keypoints, np.float32, order="C")
             score = np.array(score, np.float32, order="C")
@@ -285,11 +273,12 @@ class StoreWriter:
             InputError: something does not fit, or the disk is full; the partial file is deleted.
         """
         try:
-            if self._file.id.valid:
+            if self._file.id.valid:  # else it was closed or given up before
                 with self._writing():
                     self._finish()
                     self._file.close()
                 self._ends.close()
+                # What was written here need not be tried out before it is read here.
                 rehearsal.trusted.add(rehearsal.identity(self.path))
         except BaseException:
             self.discard()
@@ -334,6 +323,7 @@ class StoreWriter:
 
     def discard(self) -> None:
         """Give up: close and delete the partial file."""
+        # As if the block had raised it: so the file is not given its name.
         given_up = InputError(f"{self.path}: given up")
         self._ends.__exit__(InputError, given_up, None)
 
