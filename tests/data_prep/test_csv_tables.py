@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from data_prep import csv_tables, imigue
+from data_prep import csv_tables, imigue_files
 from mgjax.errors import InputError
 
 COLUMNS = ("id",), ("subject", "fps", "width")
@@ -149,7 +149,7 @@ def test_a_large_table_is_not_read(tmp_path, monkeypatch):
     ],
 )
 def test_label_files_in_every_spelling(tmp_path, text):
-    assert imigue.read_labels(put(tmp_path, text), 40) == [(0, 25, 8), (30, 1, 31), (31, 1, None)]
+    assert imigue_files.read_labels(put(tmp_path, text), 40) == [(0, 25, 8), (30, 1, 31), (31, 1, None)]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_label_files_in_every_spelling(tmp_path, text):
 )
 def test_wrong_label_files(tmp_path, text, words):
     with pytest.raises(InputError, match=f"table.csv, {words}") as caught:
-        imigue.read_labels(put(tmp_path, text), 40)
+        imigue_files.read_labels(put(tmp_path, text), 40)
     assert len(str(caught.value)) < 300
 
 
