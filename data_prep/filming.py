@@ -13,97 +13,122 @@ import numpy as np
 from data_prep.motion import FPS, drift, rotations, turned
 from data_prep.seated_body import LAYOUT
 
-WIDTH, HEIGHT = 1280, 720
+WIDTH, HEIGHT = 1280, 720  # pixels, as iMiGUE's videos have them
 FOCAL = 1500.0  # pixels
-
+# Below the desk.
 _UNSEEN = LAYOUT.index("MidHip", *LAYOUT.parts["right leg"], *LAYOUT.parts["left leg"])
 
 
 class Camera:
     """A video's view: the body turned by some angle, seen in perspective, by somebody who pans
     and zooms a little.
+
+    Args:
+        frames: the video's number of frames.
+        rng: what the view is drawn from.
     """
 
-    def __init__(self, frames: int, rng):
-        self.turn = rotations(
-            np.array([rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)])
-        )
-        # The shoulders of an average body become 150 to 340 pixels wide.
+    def __init__(self, frames: int, rng: np.random.Generator):
+        # Degrees: how far the camera looks down, from the side, and is tilted.
+        down, aside, tilt = rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)
+        self.turn = rotations(np.array([down, aside, tilt]))
+        # The shoulders of an average body, 0.36 m, become 150 to 340 pixels wide.
         self.distance = FOCAL * 0.36 / rng.uniform(150, 340)
-        self.neck = np.array(
-            [WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)]
-        )
+        # Pixels: the neck comes to lie above the picture's centre.
+        x, y = WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)
+        self.neck = np.array([x, y])
         self.pan = drift(rng, frames, 12, 2) * [25, 12]
         self.zoom = np.exp(0.05 * drift(rng, frames, 12))
 
-    def project(self, body):
+    def project(self, body: np.ndarray) -> tuple[np.ndarray, float]:
         """Picture coordinates `[T, V, 2]` of joints in metres `[T, V, 3]`, and how many pixels a
         metre is.
         """
         x = turned(self.turn, body)
+        # A seated person's joints lie about 0.2 m before the hips.
         depth = self.distance + 0.2 - x[..., 2:]
+        # In a picture y points down.
         flat = FOCAL * x[..., :2] * [1, -1] / depth
         # The camera is aimed at where the person sits on the whole.
         flat -= flat[:, LAYOUT.joints.index("Neck")].mean(axis=0)
-        return flat * self.zoom[:, None, None] + (self.neck + self.pan)[
-            :, None
-        ], FOCAL / self.distance
+        place = (self.neck + self.pan)[:, None]
+        return flat * self.zoom[:, None, None] + place, FOCAL / self.distance
 
 
-def observe(truth: np.ndarray, unit: float, rng) -> tuple[np.ndarray, np.ndarray]:
+def observe(
+    truth: np.ndarray, unit: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """What a pose estimator would say: keypoints `[T, V, 2]` and score `[T, V]`, float32, to
     three decimals.
+
+    Args:
+        truth: where the joints are, pixels `[T, V, 2]`.
+        unit: how many pixels a metre is.
+        rng: what the errors are drawn from.
     """
-    frames, joints = truth.shape[:2]
-    hands = np.zeros(joints, bool)
-    hands[LAYOUT.index(*LAYOUT.parts["left hand"], *LAYOUT.parts["right hand"])] = True
-    score = rng.normal(0.8, 0.05) + rng.normal(0, 0.06, joints) - 0.12 * hands
-    score = (
-        score + 0.06 * drift(rng, frames, 0.7, joints) + 0.04 * rng.normal(size=(frames, joints))
-    )
-    # What moves fast is blurred: 1 m/s costs a tenth, a hand more.
-    speed = np.linalg.norm(np.gradient(truth, axis=0), axis=-1) / unit * FPS
-    score -= speed * (0.1 + 0.05 * hands)
-    score[:, LAYOUT.index(*LAYOUT.parts["head"])] *= _face_visibility(truth, unit)
-    score = np.clip(score, 0.02, 0.98)
+    score = _scores(truth, unit, rng)
+    # Errors in pixels are as large as the person is: 700 pixels a metre is near.
     size = unit / 700
-    jitter = rng.normal(size=truth.shape) + 0.8 * drift(rng, frames, 0.3, joints, 2)
+    jitter = rng.normal(size=truth.shape)
+    jitter = jitter + 0.8 * drift(rng, len(truth), 0.3, truth.shape[1], 2)
     keypoints = truth + size * (0.8 + 5 * (1 - score[..., None]) ** 2) * jitter
     # Now and then a joint is found somewhere else, with little conviction.
     wrong = rng.random(score.shape) < 0.003
     keypoints[wrong] += size * rng.normal(0, 40, (wrong.sum(), 2))
     score[wrong] *= 0.4
-    lost = (score < 0.08) | (rng.random(score.shape) < 0.25 * np.maximum(0.45 - score, 0) + 0.004)
-    for part in ("left hand", "right hand"):
-        lost[:, LAYOUT.index(*LAYOUT.parts[part])] |= _dropouts(frames, rng)[:, None]
-    lost[:, _UNSEEN] = True
-    lost |= (keypoints < 0).any(-1) | (keypoints >= [WIDTH, HEIGHT]).any(-1)
+    lost = _lost(keypoints, score, rng)
     keypoints = np.where(lost[..., None], 0, np.round(keypoints, 3))
-    return keypoints.astype(np.float32), np.where(lost, 0, np.round(score, 3)).astype(np.float32)
+    score = np.where(lost, 0, np.round(score, 3))
+    return keypoints.astype(np.float32), score.astype(np.float32)
 
 
-def _face_visibility(truth, unit):
+def _scores(truth: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndarray:
+    """How sure the estimator is of each joint, `[T, V]`."""
+    frames, joints = truth.shape[:2]
+    hands = np.zeros(joints, bool)
+    hands[LAYOUT.index(*LAYOUT.parts["left hand"], *LAYOUT.parts["right hand"])] = True
+    # Some videos are clearer than others, some joints than others; hands are small.
+    score = rng.normal(0.8, 0.05) + rng.normal(0, 0.06, joints) - 0.12 * hands
+    score = score + 0.06 * drift(rng, frames, 0.7, joints)
+    score = score + 0.04 * rng.normal(size=(frames, joints))
+    # What moves fast is blurred: 1 m/s costs a tenth, a hand more.
+    speed = np.linalg.norm(np.gradient(truth, axis=0), axis=-1) / unit * FPS
+    score -= speed * (0.1 + 0.05 * hands)
+    score[:, LAYOUT.index(*LAYOUT.parts["head"])] *= _face_visibility(truth, unit)
+    return np.clip(score, 0.02, 0.98)
+
+
+def _lost(keypoints: np.ndarray, score: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which joints are not found, bool `[T, V]`."""
+    # The less sure, the more often; and any now and then.
+    chance = 0.25 * np.maximum(0.45 - score, 0) + 0.004
+    lost = (score < 0.08) | (rng.random(score.shape) < chance)
+    for part in ("left hand", "right hand"):
+        lost[:, LAYOUT.index(*LAYOUT.parts[part])] |= _dropouts(len(score), rng)[:, None]
+    lost[:, _UNSEEN] = True
+    # What lies outside the picture.
+    return lost | (keypoints < 0).any(-1) | (keypoints >= [WIDTH, HEIGHT]).any(-1)
+
+
+def _face_visibility(truth: np.ndarray, unit: float) -> np.ndarray:
     """Factor on the scores of the head's joints `[T, 5]`: a hand before the face and turning
     away lower it.
     """
-    index = LAYOUT.index(*LAYOUT.parts["head"])
+    head = LAYOUT.parts["head"]
     palms = truth[:, LAYOUT.index("LMiddle1", "RMiddle1")]
-    near = (
-        np.linalg.norm(truth[:, index, None] - palms[:, None], axis=-1).min(axis=-1) < 0.08 * unit
-    )
+    apart = truth[:, LAYOUT.index(*head), None] - palms[:, None]  # [T, 5, 2 palms, 2]
+    near = np.linalg.norm(apart, axis=-1).min(axis=-1) < 0.08 * unit
     factor = np.where(near, 0.55, 1.0)
     # An ear goes out of sight when it comes to lie behind the eye of its side.
     for ear, eye, sign in (("LEar", "LEye", 1), ("REar", "REye", -1)):
-        out = (
-            sign
-            * (truth[:, LAYOUT.joints.index(ear), 0] - truth[:, LAYOUT.joints.index(eye), 0])
-            / unit
-        )
-        factor[:, LAYOUT.parts["head"].index(ear)] *= np.clip(0.5 + out / 0.02, 0, 1)
+        ear_x = truth[:, LAYOUT.joints.index(ear), 0]
+        eye_x = truth[:, LAYOUT.joints.index(eye), 0]
+        out = sign * (ear_x - eye_x) / unit
+        factor[:, head.index(ear)] *= np.clip(0.5 + out / 0.02, 0, 1)
     return factor
 
 
-def _dropouts(frames, rng):
+def _dropouts(frames: int, rng: np.random.Generator) -> np.ndarray:
     """Frames `[T]` in which a hand is not found: about one stretch of 2 to 15 frames in eight
     seconds.
     """

@@ -61,7 +61,9 @@ class Video:
 
 def record(session: Session) -> Video:
     """Let a session happen, and film it. The same session gives the same arrays."""
+    # The body has a seed of its own: a subject is the same in all of their interviews.
     person = Person(np.random.default_rng(session.person))
+    # One generator for all that follows, so that the order of these calls is part of the result.
     rng = np.random.default_rng(session.seed)
     body = perform(person, session.gesture, session.start, session.length, session.frames, rng)
     truth, unit = Camera(len(body), rng).project(body)
@@ -71,5 +73,6 @@ def record(session: Session) -> Video:
 
 def seen(session: Session) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints and score of `record` alone."""
+    # A worker sends these to its parent, which needs nothing else of a video.
     video = record(session)
     return video.keypoints, video.score

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 
 from data_prep.following import FollowedVideo
 from data_prep.openpose_folders import Aside
+from mgjax.report.tables import Table
+
+# Fields of `FollowedVideo` that count frames, so that their sum over videos means something.
+_COUNTS = ("frames", "missing", "nobody", "several", "gaps", "damaged")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +60,7 @@ class OpenPoseReport:
         return sum(getattr(video, field) for video in self.videos)
 
     def __str__(self) -> str:
-        lines = [_describe(video) for video in self.videos]
-        fields = ("frames", "missing", "nobody", "several", "gaps", "damaged")
-        sums = ", ".join(f"{field} {self.total(field)}" for field in fields)
-        lines.append(f"all {len(self.videos)}: {sums}")
+        lines = [str(self.table()), ""]
         worst = max(self.videos, key=lambda video: video.jump)
         if worst.jump_frame >= 0:
             place = f"video {worst.id} at frame {worst.jump_frame}"
@@ -75,6 +76,19 @@ class OpenPoseReport:
         lines.append(self._ids())
         lines.append(f"wrote {self.output}")
         return "\n".join(lines)
+
+    def table(self) -> Table:
+        """What was found in each video, a row each, and in all of them."""
+        table = Table(["video", "first", *_COUNTS, "people", "root jump, px", "at frame"])
+        for video in self.videos:
+            counts = [getattr(video, field) for field in _COUNTS]
+            jump: tuple[str | None, int | None] = (f"{video.jump:.1f}", video.jump_frame)
+            if video.jump_frame < 0:  # the root was not seen twice
+                jump = (None, None)
+            table.add(video.id, video.first, *counts, video.people, *jump)
+        sums = [self.total(field) for field in _COUNTS]
+        table.add(f"all {len(self.videos)}", "", *sums, "", "", "")
+        return table
 
     def _left_aside(self) -> list[str]:
         lines = []
@@ -134,13 +148,3 @@ def _some(names: Sequence[str], most: int = 10) -> str:
     """Names in a row, the first ones of many."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _describe(video: FollowedVideo) -> str:
-    jump = "none (root not seen twice)"
-    if video.jump_frame >= 0:
-        jump = f"{video.jump:.1f} px at frame {video.jump_frame}"
-    fields = ("people", "missing", "nobody", "several", "gaps", "damaged")
-    found = ", ".join(f"{field} {getattr(video, field)}" for field in fields)
-    last = video.first + video.frames - 1
-    return f"video {video.id}: frames {video.first} to {last}, {found}, largest root jump {jump}"

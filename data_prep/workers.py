@@ -25,6 +25,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any, NoReturn
 
 from mgjax.errors import InputError
 
@@ -32,6 +33,8 @@ _SERVE = "from data_prep import workers; workers.serve()"
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _PARENTS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 _AT_ONCE = 2  # tasks that a worker holds: the one it does, and the next
+# What comes back for a task: its value or, if the function raised, what it raised.
+_Answer = tuple[Any, Exception | None]
 
 
 class Crew:
@@ -41,13 +44,16 @@ class Crew:
 
     def __init__(self, processes: list[subprocess.Popen]):
         self._processes = processes
-        self._answers = queue.SimpleQueue()
+        # (worker, answer) as they come; None for an answer that will not come any more.
+        self._answers: queue.SimpleQueue[tuple[int, _Answer | None]] = queue.SimpleQueue()
         for number, process in enumerate(processes):
-            threading.Thread(
+            # A thread each, for not every system can wait for whichever pipe has something.
+            listener = threading.Thread(
                 target=self._listen, args=(number, process.stdout), daemon=True
-            ).start()
+            )
+            listener.start()
 
-    def _listen(self, worker, stream):
+    def _listen(self, worker: int, stream: IO[bytes]) -> None:
         with stream:
             try:
                 while True:
@@ -71,16 +77,16 @@ class Crew:
         if not self._processes:
             yield from itertools.starmap(function, tasks)
             return
-        tasks, answers, sent, given = iter(tasks), {}, 0, 0
+        tasks = iter(tasks)
+        sent = given = 0  # tasks that were sent, and answers that were given to the caller
+        answers: dict[int, _Answer] = {}  # by the task's number, those whose turn has not come
         # numbers of the tasks that each worker holds, in order
-        doing = [[] for _ in self._processes]
+        doing: list[list[int]] = [[] for _ in self._processes]
         while True:
-            idlest = min(range(len(doing)), key=lambda worker: len(doing[worker]))
-            if (
-                sent - given < ahead
-                and len(doing[idlest]) < _AT_ONCE
-                and (task := next(tasks, None)) is not None
-            ):
+            load, idlest = min((len(held), worker) for worker, held in enumerate(doing))
+            # The next task is taken last, for it may be a while in coming.
+            room = sent - given < ahead and load < _AT_ONCE
+            if room and (task := next(tasks, None)) is not None:
                 self._ask(idlest, function, task)
                 doing[idlest].append(sent)
                 sent += 1
@@ -100,42 +106,49 @@ class Crew:
                     )
                 answers[doing[worker].pop(0)] = answer
 
-    def _ask(self, worker, function, task):
-        stream = self._processes[worker].stdin
+    def _ask(self, worker: int, function: Callable, task: tuple) -> None:
+        stream = _pipe(self._processes[worker].stdin)
         # One that has died is noticed where its answer is missing.
         with contextlib.suppress(BrokenPipeError):
             pickle.dump((function, task), stream, pickle.HIGHEST_PROTOCOL)
             stream.flush()
 
 
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # as `start_workers` asked for pipes
+    return stream
+
+
 @contextlib.contextmanager
 def start_workers(count: int) -> Iterator[Crew]:
     """Start so many workers, none for a single one, and end them with the block."""
-    processes = []
+    processes: list[subprocess.Popen] = []
+    # What can be imported here can be imported there; "" is this folder.
+    search = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    environment = os.environ | {"PYTHONPATH": search}
     try:
         with _interrupts_held():
             for _ in range(count if count > 1 else 0):
-                processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "-c", _SERVE],
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        env=os.environ
-                        | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
-                    )
+                worker = subprocess.Popen(
+                    [sys.executable, "-c", _SERVE],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=environment,
                 )
+                processes.append(worker)
         yield Crew(processes)
     finally:
+        # All are told before any is waited for.
         for process in processes:
             process.kill()
         for process in processes:
             process.wait()
             with contextlib.suppress(BrokenPipeError):
-                process.stdin.close()
+                _pipe(process.stdin).close()
 
 
 @contextlib.contextmanager
-def _interrupts_held():
+def _interrupts_held() -> Iterator[None]:
     """Hold the signals back that are the parent's: processes started meanwhile never see them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -147,36 +160,21 @@ def _interrupts_held():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def serve() -> None:
+def serve() -> NoReturn:
     """In a worker: answer what comes in, until nothing can come any more."""
     for number in _PARENTS:
         signal.signal(number, signal.SIG_IGN)
-    tasks = queue.SimpleQueue()
-
-    def listen():
-        try:
-            while True:
-                tasks.put(pickle.load(sys.stdin.buffer))
-        except (EOFError, pickle.UnpicklingError):  # the end, perhaps in the middle of a task
-            os._exit(0)  # whatever is being done, nobody waits for it
-        except Exception:
-            traceback.print_exc()
-            os._exit(1)
-
-    try:
-        os.fstat(2)
-    except OSError:
-        # in the place of a closed standard error, lest answers take it
-        os.open(os.devnull, os.O_RDWR)
-    # Whatever a function prints must not get among the answers.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    threading.Thread(target=listen, daemon=True).start()
+    answers = _stream_of_answers()
+    tasks: queue.SimpleQueue[tuple[Callable, tuple]] = queue.SimpleQueue()
+    # A thread of its own, which sees the parent's end while a function is at work.
+    threading.Thread(target=_take_tasks, args=(tasks,), daemon=True).start()
     while True:
         function, task = tasks.get()
+        answer: _Answer
         try:
             answer = function(*task), None
         except Exception as error:
+            # Where it was raised is not pickled along.
             error.add_note(traceback.format_exc())
             answer = None, error
         try:
@@ -184,3 +182,28 @@ def serve() -> None:
             answers.flush()
         except BrokenPipeError:
             os._exit(0)  # nobody waits for it
+
+
+def _stream_of_answers() -> IO[bytes]:
+    """The standard output; whatever a function prints goes to standard error from now on, and does
+    not get among the answers.
+    """
+    try:
+        os.fstat(2)
+    except OSError:
+        # in the place of a closed standard error, lest answers take it
+        os.open(os.devnull, os.O_RDWR)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return answers
+
+
+def _take_tasks(tasks: queue.SimpleQueue[tuple[Callable, tuple]]) -> NoReturn:
+    try:
+        while True:
+            tasks.put(pickle.load(sys.stdin.buffer))
+    except (EOFError, pickle.UnpicklingError):  # the end, perhaps in the middle of a task
+        os._exit(0)  # whatever is being done, nobody waits for it
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)
