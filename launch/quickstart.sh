@@ -37,8 +37,8 @@ say "3/5 looking into the store"
 "$python" "$root/data_prep/inspect_store.py" --store "$folder/interviews.h5" --pictures "$folder/pictures"
 
 say "4/5 training a small U-S-VAE without labels"
-"$python" "$root/launch/train.py" --model usvae --store "$folder/interviews.h5" --split cross_subject \
-    --workdir "$folder/run" --flagfile="$root/launch/recipes/quickstart.flags"
+"$python" "$root/launch/train.py" --store "$folder/interviews.h5" --split cross_subject \
+    --workdir "$folder/run" --recipe quickstart
 
 say "5/5 probing it: 1 nearest neighbour, other people's clips"
 "$python" "$root/launch/probe.py" --workdir "$folder/run" --store "$folder/interviews.h5" --split cross_subject \

@@ -2,14 +2,16 @@
 --train.epochs=60.
 """
 
+import sys
+
 from absl import flags
 
-from mgjax import models, options
+from mgjax import models, options, recipes
 from mgjax.errors import InputError
-from mgjax.training import Run, TrainOptions
-from mgjax.transforms import Augmentation, Preparation
+from mgjax.training import Run
+from mgjax.training.run import GROUPS
 
-GROUPS = {"prepare": Preparation, "augment": Augmentation, "train": TrainOptions}
+FLAGS = flags.FLAGS
 
 
 class _Renamed(flags.ArgumentParser):
@@ -44,38 +46,55 @@ def define_options(kind, prefix=""):
 
 def _define_renamed(old, new, boolean):
     flag = flags.Flag(_Renamed(new), None, old, None, f"now --{new}", boolean=boolean)
-    flags.FLAGS[old] = flag  # of no module, so that --help leaves it out
+    FLAGS[old] = flag  # of no module, so that --help leaves it out
 
 
 def read_options(kind, prefix=""):
     """The dataclass of options that the flags of `define_options` describe."""
-    names = [each.name for each in options.describe(kind)]
-    given = {
-        name: flags.FLAGS[prefix + name].value for name in names if prefix + name in flags.FLAGS
-    }
-    return kind(**given)
+    names = [each.name for each in options.describe(kind) if prefix + each.name in FLAGS]
+    return kind(**{name: FLAGS[prefix + name].value for name in names})
 
 
 def define_run_flags():
     """Define a flag for every option of preparation, augmentation, training and every model."""
-    for group, kind in (
-        GROUPS | {name: model.Config for name, model in models.MODELS.items()}
-    ).items():
+    groups = GROUPS | {name: models.config_of(model) for name, model in models.MODELS.items()}
+    for group, kind in (groups | _own_model()).items():
         define_options(kind, f"{group}.")
 
 
-def run_from_flags(model, store, split) -> Run:
-    """The run that the flags describe; flags of a model that is not trained are an error."""
-    config = models.get(model).Config
-    for other, kind in models.MODELS.items():
-        for each in options.describe(kind.Config):
-            if other != model and flags.FLAGS[f"{other}.{each.name}"].present:
-                raise InputError(f"--{other}.{each.name} is given, but the model is {model}")
-    return Run(
-        model,
-        read_options(config, f"{model}."),
-        *(read_options(kind, f"{group}.") for group, kind in GROUPS.items()),
-        store.layout,
-        split,
-        store.labels,
-    )
+def _own_model():
+    """The options of a model that the command line names as package.module:Class.
+
+    Which flags there are depends on it, so it is looked for before flags are read.
+    """
+    early = flags.FlagValues()
+    flags.DEFINE_string("model", None, "", flag_values=early)
+    flags.DEFINE_string("recipe", None, "", flag_values=early)
+    early.set_gnu_getopt()
+    try:
+        early(sys.argv, known_only=True)
+        recipe = early.recipe
+        # In launch/tables.py it is MODEL=FILE, and models are those of the tables.
+        known = recipe is not None and "=" not in recipe
+        name = early.model or (recipes.read(recipe).model if known else None)
+        if name is None or name in models.MODELS:
+            return {}
+        return {models.group_of(name): models.config_of(models.get(name))}
+    except (flags.Error, OSError, UnicodeDecodeError):
+        return {}  # what is wrong is said when flags are read
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+def given_options():
+    """The options of a run that the command line gives, by the names of their flags."""
+    return {name: FLAGS[name].value for name in FLAGS if "." in name and FLAGS[name].present}
+
+
+def run_from_flags(store, split) -> Run:
+    """The run that --recipe, --model and the flags of options describe; the flags win."""
+    given = given_options()
+    if FLAGS.recipe is None:
+        return Run.from_options(FLAGS.model, store, split=split, **given)
+    model = FLAGS.model if FLAGS["model"].present else None
+    return Run.from_recipe(FLAGS.recipe, store, split=split, model=model, **given)

@@ -10,7 +10,7 @@ trained and judged first, --rows takes some of them, and what is finished is lef
 be stopped at any moment and goes on when called again. The table is printed and written as
 Markdown and JSON.
 
-A row is trained with its model's recipe of launch/recipes, or with --recipe MODEL=FILE, and any
+A row is trained with its model's recipe, or with --recipe MODEL=RECIPE (a name or a file), and any
 flags of a run beside it (--train.epochs=20). Two rows of Table 3 are read from what
 launch/emotion.py wrote: with --probabilities of TSM as WORKDIR/tsm_lstm/emotion.json, with
 --labels as WORKDIR/labels_lstm/emotion.json.
@@ -24,14 +24,14 @@ import sys
 import run_flags
 from absl import flags
 
-from mgjax import files, models
+from mgjax import files, models, recipes
 from mgjax.errors import InputError, run_script, script
 from mgjax.evaluation.study import TABLES, Study, markdown, read_table, run_rows, to_json
 from mgjax.store import Store
+from mgjax.training import Run
 
 FLAGS = flags.FLAGS
-FOLDER = pathlib.Path(__file__).resolve().parent / "recipes"
-RECIPES = {"usvae": FOLDER / "usvae_paper.flags"}
+RECIPES = {"usvae": "usvae_paper"}
 
 
 def define_flags():
@@ -70,17 +70,16 @@ def define_flags():
     flags.DEFINE_multi_string(
         "recipe",
         [],
-        "with --run: MODEL=FILE, a recipe to train a model's "
-        "rows with; by default "
-        + ", ".join(f"{model}={path.name}" for model, path in RECIPES.items()),
+        "with --run: MODEL=RECIPE, a recipe (its name or a file) to train a model's rows with; "
+        "by default " + ", ".join(f"{model}={recipe}" for model, recipe in RECIPES.items()),
     )
     run_flags.define_run_flags()
     flags.adopt_module_key_flags(run_flags)  # so that --help lists them too
 
 
 def given_run_flags():
-    """The flags of a run that the command line gives, as it would spell them, by name."""
-    given = {name: FLAGS[name].serialize() for name in FLAGS if "." in name and FLAGS[name].present}
+    """The options of a run that the command line gives, by the names of their flags."""
+    given = run_flags.given_options()
     only = [*given, *(name for name in ("rows", "seeds", "recipe") if FLAGS[name].present)]
     if only and not FLAGS.run:
         raise InputError(f"--{only[0]} is for training; give --run as well")
@@ -89,41 +88,26 @@ def given_run_flags():
     return given
 
 
-def recipes():
+def chosen_recipes():
     """The recipe of every model, by name."""
     chosen = dict(RECIPES)
     for text in FLAGS.recipe:
-        model, _, path = text.partition("=")
-        if not path:
-            raise InputError(
-                f"--recipe={text}: expected MODEL=FILE, such as "
-                "usvae=launch/recipes/usvae_paper.flags"
-            )
-        if not pathlib.Path(path).is_file():
-            raise InputError(f"{path}: no such recipe")
+        model, _, recipe = text.partition("=")
+        if not recipe:
+            raise InputError(f"--recipe={text}: expected MODEL=RECIPE, such as usvae=usvae_paper")
         models.get(model)
-        chosen[model] = path
+        recipes.find(recipe)
+        chosen[model] = recipe
     return chosen
 
 
 def run_of(model, store, split, given, recipe):
     """The run of a model that its recipe and then the given flags describe."""
     if model not in recipe:
-        raise InputError(f"model {model!r} has no recipe; give --recipe {model}=FILE")
-    groups = (*run_flags.GROUPS, model)
-    for name in [name for name in FLAGS if "." in name]:
-        FLAGS[name].unparse()
-    try:
-        FLAGS(
-            [
-                "tables",
-                f"--flagfile={recipe[model]}",
-                *(flag for name, flag in given.items() if name.split(".")[0] in groups),
-            ]
-        )
-    except flags.Error as error:
-        raise InputError(f"{recipe[model]}: {error}") from None
-    return run_flags.run_from_flags(model, store, split)
+        raise InputError(f"model {model!r} has no recipe; give --recipe {model}=RECIPE")
+    groups = (*run_flags.GROUPS, models.group_of(model))
+    own = {name: value for name, value in given.items() if name.partition(".")[0] in groups}
+    return Run.from_recipe(recipe[model], store, split=split, model=model, **own)
 
 
 def output_paths(output, number):
@@ -150,7 +134,7 @@ def seeds():
 @script
 def main(argv):
     """Read the flags, make the calls, say what was done."""
-    given, recipe, table = given_run_flags(), recipes(), TABLES[int(FLAGS.table)]
+    given, recipe, table = given_run_flags(), chosen_recipes(), TABLES[int(FLAGS.table)]
     written = output_paths(FLAGS.output, table.number)
     with Store(FLAGS.store) as store:
         study = Study(

@@ -1,7 +1,10 @@
 r"""Train a model on the training clips of a store's split.
 
-    python launch/train.py --model usvae --store nucla.h5 --split cross_view --workdir runs/nucla \
-        --flagfile=launch/recipes/usvae_nucla.flags
+    python launch/train.py --store nucla.h5 --split cross_view --workdir runs/nucla \
+        --recipe usvae_nucla
+
+A recipe says what to train and how; flags beside it win. A model of one's own is
+--model package.module:Class, and its options are --Class.option.
 
 The folder --workdir gets run.json, metrics.jsonl and checkpoints/. Ctrl-C, SIGTERM and SIGHUP
 save and leave; the same command goes on where it stopped, with bit-identical results.
@@ -31,7 +34,8 @@ FLAGS = flags.FLAGS
 
 def define_flags():
     """The script's flags."""
-    flags.DEFINE_string("model", "usvae", "which model")
+    flags.DEFINE_string("recipe", None, "a recipe, by its name or its file; other flags win")
+    flags.DEFINE_string("model", "usvae", "which model: a name, or package.module:Class")
     flags.DEFINE_string("store", None, "the store to train on", required=True)
     flags.DEFINE_string(
         "split", None, "the store's split; its training clips are used", required=True
@@ -117,7 +121,7 @@ def main(argv):
     chosen = devices()
     keep_compilations()
     with Store(FLAGS.store) as store:
-        run = run_flags.run_from_flags(FLAGS.model, store, FLAGS.split)
+        run = run_flags.run_from_flags(store, FLAGS.split)
         stopped = training.fit(run, store, FLAGS.workdir, devices=chosen)
         if stopped:
             sys.exit(128 + stopped)

@@ -25,6 +25,10 @@ _EXPECTED = {
     str: "text",
 }
 
+# The default of an option that has none: a dataclass of anyone's making may have such.
+REQUIRED = dataclasses.MISSING
+_SWITCH = {"true": True, "false": False, "1": True, "0": False}
+
 T = TypeVar("T")
 
 
@@ -70,6 +74,15 @@ class Option:
             "less than": self.below,
         }
         return " and ".join(f"{word} {_number(n)}" for word, n in bounds.items() if n is not None)
+
+    def parse(self, text: str) -> object:
+        """The value that a text stands for; the text itself where it stands for none."""
+        try:
+            if self.kind is bool:
+                return _SWITCH[text.lower()]
+            return self.kind(text) if self.kind in (int, float) else text
+        except (KeyError, ValueError):
+            return text
 
     def check(self, value: object, group: str) -> None:
         """Raise InputError, with the group's name, where a value is not allowed."""
@@ -145,12 +158,14 @@ def option(
         ...
     mgjax.errors.InputError: walk: speed is 0.0, expected more than 0 and at most 12
     """
-    said = {"text": text, "least": least, "most": most, "above": above, "below": below}
-    said |= {"formerly": formerly, "values_formerly": values_formerly or {}}
+    said: dict[str, Any] = {"text": text, "formerly": formerly}
+    said |= {"least": least, "most": most, "above": above, "below": below}
+    said["values_formerly"] = values_formerly or {}
     return dataclasses.field(default=default, metadata=said)
 
 
-@typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(option,))
+# `option` is no field specifier to a type checker, which would look for its default by name.
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True)
 def group(name: str) -> Callable[[type[T]], type[T]]:
     """Make a class of options a frozen, keyword-only dataclass that checks itself.
 
@@ -171,7 +186,7 @@ def group(name: str) -> Callable[[type[T]], type[T]]:
                 validate(self)
 
         kind.__post_init__ = __post_init__  # type: ignore[attr-defined]  # is made here
-        made = dataclasses.dataclass(frozen=True, kw_only=True)(kind)
+        made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(kind)
         made.__doc__ = f"{(made.__doc__ or name).rstrip()}\n\n{_listed(describe(made))}"
         return made
 
@@ -206,7 +221,7 @@ def describe(kind: type) -> tuple[Option, ...]:
     return tuple(described)
 
 
-def check(options: object, group: str) -> None:
+def check(options: Any, group: str) -> None:
     """Check that every option has the type of its default and an allowed value.
 
     Args:
@@ -220,7 +235,7 @@ def check(options: object, group: str) -> None:
         each.check(getattr(options, each.name), group)
 
 
-def read(kind: type[T], values: object, group: str) -> T:
+def read(kind: type[T], values: Any, group: str) -> T:
     """A dataclass of options out of what a JSON file holds; those left out have their defaults.
 
     Raises:
@@ -228,20 +243,32 @@ def read(kind: type[T], values: object, group: str) -> T:
     """
     if not isinstance(values, dict):
         raise InputError(f"{group} is {short(values)}, expected an object of options")
+    known = named(kind, values, group)
+    given = dict(values)
+    for name, value in values.items():
+        known[name].check(value, group)
+        if known[name].kind is float:  # JSON may have written 1.0 as 1
+            given[name] = float(value)
+    return kind(**given)
+
+
+def named(kind: type, names: Iterable[str], group: str) -> dict[str, Option]:
+    """The options of a dataclass by name, which all the given names must be among.
+
+    Raises:
+        InputError: one is not; the sentence says what it is called now, or what may be meant.
+    """
     known = {each.name: each for each in describe(kind)}
-    renamed = [
-        f"{each.formerly} is now {each.name}"
-        for each in known.values()
-        if each.formerly and each.formerly in values and each.formerly not in known
-    ]
+    unknown = [name for name in names if name not in known]
+    formerly = {each.formerly: each.name for each in known.values() if each.formerly}
+    renamed = [f"{name} is now {formerly[name]}" for name in unknown if name in formerly]
     if renamed:
         raise InputError(f"{group}: {', '.join(renamed)}")
-    for name, value in values.items():
-        if name not in known:
-            hint = did_you_mean(name, known) or f", expected options among {', '.join(known)}"
-            raise InputError(f"{group}: {short(name)} is unknown{hint}")
-        known[name].check(value, group)
-    return kind(**values)
+    if unknown:
+        expected = f", expected options among {', '.join(known)}" if known else ": it has none"
+        hint = did_you_mean(unknown[0], known) or expected
+        raise InputError(f"{group}: {short(unknown[0])} is unknown{hint}")
+    return known
 
 
 def did_you_mean(wrong: object, known: Iterable[str]) -> str:

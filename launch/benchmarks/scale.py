@@ -99,19 +99,19 @@ def train_once(store_path: str, folder: str, units: int):
     from mgjax.models.usvae import USVAE
     from mgjax.store import Store
     from mgjax.training import Run, TrainOptions, fit
-    from mgjax.training.run import RunFolder
+    from mgjax.training.folder import RunFolder
     from mgjax.transforms import Augmentation, Preparation
 
     with Store(store_path) as store:
         run = Run(
-            "usvae",
-            USVAE.Config(units=units, decoder_units=units),
-            Preparation(),
-            Augmentation(),
-            TrainOptions(epochs=1, checkpoint_seconds=1e9),
-            store.layout,
-            "all",
-            (),
+            model="usvae",
+            options=USVAE.Config(units=units, decoder_units=units),
+            preparation=Preparation(),
+            augmentation=Augmentation(),
+            training=TrainOptions(epochs=1, checkpoint_seconds=1e9),
+            layout=store.layout,
+            split="all",
+            classes=(),
         )
         fit(run, store, folder, log=lambda line: None)
         blocks, frames = (

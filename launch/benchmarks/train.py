@@ -83,14 +83,14 @@ def run(runs: int, small: bool) -> Iterator[Measurement]:
 def make_trainer(keypoints: np.ndarray, lengths: np.ndarray, units: int) -> tuple[Trainer, Frames]:
     """A run of these clips with the library's own defaults, and its frames on the device."""
     run = Run(
-        "usvae",
-        USVAE.Config(units=units, decoder_units=units, kl_weight=KL),
-        Preparation(),
-        Augmentation(),
-        TrainOptions(batch_size=BATCH),
-        LAYOUT,
-        "all",
-        (),
+        model="usvae",
+        options=USVAE.Config(units=units, decoder_units=units, kl_weight=KL),
+        preparation=Preparation(),
+        augmentation=Augmentation(),
+        training=TrainOptions(batch_size=BATCH),
+        layout=LAYOUT,
+        split="all",
+        classes=(),
     )
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "bench.h5"

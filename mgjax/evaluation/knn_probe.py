@@ -21,7 +21,7 @@ from mgjax.report import animations, embedding_map, figures
 from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
 from mgjax.training import Run, build_model, load_model
-from mgjax.training.run import RunFolder
+from mgjax.training.folder import RunFolder
 from mgjax.transforms import Preparation, one_sided
 
 # what `draw` draws

@@ -39,7 +39,7 @@ from mgjax.evaluation.metrics import classification
 from mgjax.report.accuracy import wilson_interval
 from mgjax.store import Store
 from mgjax.training import Run, fit, load_model
-from mgjax.training.run import RunFolder
+from mgjax.training.folder import RunFolder
 
 IMIGUE, NTU_VIEW, NTU_SUBJECT = "iMiGUE", "NTU RGB+D 60, C-View", "NTU RGB+D 60, C-Sub"
 # What a store's source begins with, and a split: whose published figures may stand beside what is

@@ -1,6 +1,7 @@
 """One loop for every model, and what a run leaves in its working folder."""
 
+from mgjax.training.folder import RunFolder, load_model
 from mgjax.training.loop import Diverged, fit
-from mgjax.training.run import Run, TrainOptions, build_model, load_model
+from mgjax.training.run import Run, TrainOptions, build_model
 
-__all__ = ["Diverged", "Run", "TrainOptions", "build_model", "fit", "load_model"]
+__all__ = ["Diverged", "Run", "RunFolder", "TrainOptions", "build_model", "fit", "load_model"]

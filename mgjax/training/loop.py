@@ -42,7 +42,8 @@ from mgjax.batching import (
 from mgjax.errors import InputError
 from mgjax.store import Store
 from mgjax.training import checkpoints
-from mgjax.training.run import Run, RunFolder, TrainOptions, build_model
+from mgjax.training.folder import RunFolder
+from mgjax.training.run import Run, TrainOptions, build_model
 
 
 class Diverged(InputError):

@@ -1,30 +1,20 @@
-"""What a run is: its options, its folder, its checkpoints.
-
-run.json         the options, enough to build the model again
-metrics.jsonl    one JSON object an epoch
-checkpoints/     Orbax checkpoints by step
-"""
+"""What a run is: a model, how clips are prepared and changed for it, and how it is trained."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import pathlib
-import sys
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
 from flax import nnx
 
-from mgjax import __version__, files, models, options
+from mgjax import models, options, recipes
 from mgjax.errors import InputError, short
 from mgjax.options import option
 from mgjax.skeleton import Layout
 from mgjax.store import Store
-from mgjax.training import checkpoints
 from mgjax.transforms import Augmentation, Preparation
 
 
@@ -119,12 +109,20 @@ class TrainOptions:
         return self.warmup_steps or round(self.warmup_epochs * steps_per_epoch)
 
 
-@dataclasses.dataclass(frozen=True)
+# By the name that their flags begin with; a model's begin with the model's name.
+GROUPS: dict[str, type] = {
+    "prepare": Preparation,
+    "augment": Augmentation,
+    "train": TrainOptions,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
     """Everything that decides what a run computes, store apart.
 
     Attributes:
-        model: the model's name in `mgjax.models.MODELS`.
+        model: the model's name, as `mgjax.models.get` takes it.
         options: the model's own `Config`.
         preparation, augmentation, training: the other options.
         layout: the skeleton of the store.
@@ -133,15 +131,15 @@ class Run:
     """
 
     model: str
-    options: object
-    preparation: Preparation
-    augmentation: Augmentation
-    training: TrainOptions
+    options: Any
+    preparation: Preparation = dataclasses.field(default_factory=Preparation)
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    training: TrainOptions = dataclasses.field(default_factory=TrainOptions)
     layout: Layout
     split: str
     classes: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for text, name in (
             (self.model, "model"),
             (self.split, "split"),
@@ -155,302 +153,195 @@ class Run:
             (self.augmentation, "augmentation"),
             (self.training, "training"),
         ):
+            if not dataclasses.is_dataclass(group) or isinstance(group, type):
+                raise InputError(f"{name} is {short(group)}, expected a dataclass of options")
             options.check(group, name)
 
-    def check_store(self, store: Store):
+    @classmethod
+    def from_recipe(
+        cls,
+        recipe: str | os.PathLike,
+        store: Store,
+        *,
+        split: str,
+        seed: int | None = None,
+        model: str | None = None,
+        **changes: Any,
+    ) -> Run:
+        """The run that a recipe describes.
+
+        Args:
+            recipe: its name (`mgjax.recipes.names()`), or the path of a file of one's own.
+            store: the opened store to train on.
+            split: the store's split whose training clips are used.
+            seed: the run's seed; None leaves the recipe's.
+            model: another model than the recipe's.
+            changes: other options than the recipe's: by group, as in `train={"epochs": 20}`, or
+                one by one, as in `**{"train.epochs": 20}`. The groups are prepare, augment,
+                train and the model's name, as on the command line.
+
+        Raises:
+            InputError: there is no such recipe, model, group or option, or a value is not
+                allowed.
+
+        >>> import tempfile
+        >>> from data_prep import simulation
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     people = simulation.simulate(0, videos=2, subjects=2, clips_per_video=2)
+        ...     _ = simulation.write_store(people, f"{folder}/store.h5")
+        ...     with Store(f"{folder}/store.h5") as store:
+        ...         run = Run.from_recipe("quickstart", store, split="all", train={"steps": 9})
+        >>> run.model, run.training.steps, run.training.schedule
+        ('usvae', 9, 'cosine')
+        """
+        read = recipes.read(recipe)
+        try:
+            chosen = model or read.model or "usvae"
+            given = _parsed(chosen, read.options)
+        except InputError as error:
+            raise InputError(f"{read.path}: {error}") from None
+        return cls._made(chosen, store, split, seed, given, changes)
+
+    @classmethod
+    def from_options(
+        cls, model: str, store: Store, *, split: str, seed: int | None = None, **changes: Any
+    ) -> Run:
+        """The run of a model with the default options, but for some.
+
+        Args:
+            model: the model's name, as `mgjax.models.get` takes it.
+            store: the opened store to train on.
+            split: the store's split whose training clips are used.
+            seed: the run's seed; None leaves the default.
+            changes: other options than the defaults, as of `from_recipe`.
+
+        Raises:
+            InputError: there is no such model, group or option, or a value is not allowed.
+        """
+        return cls._made(model, store, split, seed, {}, changes)
+
+    @classmethod
+    def _made(
+        cls,
+        model: str,
+        store: Store,
+        split: str,
+        seed: int | None,
+        given: dict[str, dict[str, Any]],
+        changes: Mapping[str, Any],
+    ) -> Run:
+        kinds = _kinds(model)
+        values = {group: dict(given.get(group, {})) for group in kinds}
+        for group, changed in _by_group(model, changes).items():
+            values[group] |= changed
+        if seed is not None:
+            values["train"]["seed"] = seed
+        read = {group: options.read(kind, values[group], group) for group, kind in kinds.items()}
+        return cls(
+            model=model,
+            options=read[models.group_of(model)],
+            preparation=read["prepare"],
+            augmentation=read["augment"],
+            training=read["train"],
+            layout=store.layout,
+            split=split,
+            classes=store.labels,
+        )
+
+    def check_store(self, store: Store) -> None:
         """Raise InputError where a store's layout is not the run's."""
-        if store.layout != self.layout:
-            same = store.layout.name == self.layout.name
-            raise InputError(
-                f"{store.path}: layout {store.layout.name!r}, but the run is for "
-                + (
-                    "another version of it: pack the store again, or train anew"
-                    if same
-                    else repr(self.layout.name)
-                )
-            )
+        if store.layout == self.layout:
+            return
+        expected = repr(self.layout.name)
+        if store.layout.name == self.layout.name:
+            expected = "another version of it: pack the store again, or train anew"
+        raise InputError(
+            f"{store.path}: layout {store.layout.name!r}, but the run is for {expected}"
+        )
 
     def to_dict(self) -> dict:
         """The run as plain values."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
-    def from_dict(cls, values) -> Run:
+    def from_dict(cls, values: object) -> Run:
         """The run that `to_dict` wrote.
 
         Raises:
             InputError: it did not write that.
         """
         names = [field.name for field in dataclasses.fields(cls)]
-        missing = [name for name in names if not isinstance(values, dict) or name not in values]
+        found = values if isinstance(values, dict) else {}
+        missing = [name for name in names if name not in found]
         if missing:
             raise InputError(
                 f"{', '.join(missing)} missing; expected an object with {', '.join(names)}"
             )
-        model, classes = values["model"], values["classes"]
+        model, classes = found["model"], found["classes"]
         if not isinstance(model, str):
             raise InputError(f"model is {short(model)}, expected text")
         if not isinstance(classes, list):
             raise InputError(f"classes is {short(classes)}, expected a list of names")
+        config = models.config_of(models.get(model))
         return cls(
-            model,
-            options.read(models.get(model).Config, values["options"], model),
-            options.read(Preparation, values["preparation"], "preparation"),
-            options.read(Augmentation, values["augmentation"], "augmentation"),
-            options.read(TrainOptions, values["training"], "training"),
-            Layout.from_json(json.dumps(values["layout"]), "layout"),
-            values["split"],
-            tuple(classes),
+            model=model,
+            options=options.read(config, found["options"], model),
+            preparation=options.read(Preparation, found["preparation"], "preparation"),
+            augmentation=options.read(Augmentation, found["augmentation"], "augmentation"),
+            training=options.read(TrainOptions, found["training"], "training"),
+            layout=Layout.from_json(json.dumps(found["layout"]), "layout"),
+            split=found["split"],
+            classes=tuple(classes),
         )
 
 
-# How often to save does not change what is computed, so a resumed run may change it.
-_FREE = {"training.checkpoint_seconds"}
-# How long to train may change while nothing that was done is undone.
-_LENGTH = {"training.epochs", "training.steps"}
+def _kinds(model: str) -> dict[str, type]:
+    """The classes of a run's options, by group."""
+    return GROUPS | {models.group_of(model): models.config_of(models.get(model))}
 
 
-class RunFolder:
-    """A run's working folder."""
-
-    def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path).absolute()
-        self._described = self.path / "run.json"
-
-    def claim(self, run: Run, store: dict | None = None, any_length: bool = False) -> Run:
-        """Write the run's options into the folder, or check that they are the ones already there.
-
-        Args:
-            run: the run.
-            store: what it is trained on, as of `Store.described`; None leaves that unchecked.
-            any_length: whether epochs and steps may be others than there.
-
-        Returns:
-            the run as it is written there.
-
-        Raises:
-            InputError: the folder holds something else, or a run with other options or of another
-                store.
-        """
-        if self._described.exists():
-            values, found = self._read()
-            flat, wanted = _flat(found.to_dict()), _flat(run.to_dict())
-            for name in wanted:
-                if flat.get(name) != wanted[name] and name not in (
-                    _FREE | _LENGTH if any_length else _FREE
-                ):
-                    raise InputError(
-                        f"{self._described}: this folder holds a run with "
-                        f"{name}={flat.get(name)}, not {wanted[name]}; "
-                        "resume with the same options or choose another folder"
-                    )
-            if store is not None:
-                self._check_store(values.get("store"), store)
-                if "store" not in values:
-                    self.write(found, store)
-            return found
-        self.make()
-        if any(p.suffix != ".partial" for p in self.path.iterdir()):
-            raise InputError(f"{self.path}: is not empty and holds no run; choose a new folder")
-        self.write(run, store)
-        return run
-
-    def make(self):
-        """Make the folder where there is none.
-
-        Raises:
-            InputError: it cannot be made.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{self.path}: cannot be made a folder for the run ({error.strerror})"
-            ) from None
-
-    def _check_store(self, noted: dict | None, store: dict):
-        """Raise InputError where the store is not the one that the run was begun on."""
-        if noted is None:
-            if (self.path / "checkpoints").exists():
-                print(
-                    f"note: {self._described} does not say which store the run was begun on; "
-                    "from now on it is this "
-                    "one",
-                    file=sys.stderr,
-                    flush=True,
-                )
-            return
-        if noted.get("fingerprint") == store["fingerprint"]:
-            return
-        differing = [
-            f"{noted.get(name)} {name} there, {store[name]} here"
-            if name != "layout"
-            else f"layout {noted.get(name)!r} there, {store[name]!r} here"
-            for name in store
-            if name != "fingerprint" and noted.get(name) != store[name]
-        ]
-        raise InputError(
-            f"{self.path}: the run there was begun on another store ("
-            f"{'; '.join(differing) or 'the same numbers, other contents'}); choose another "
-            "folder, or delete this one "
-            "to begin anew"
-        )
-
-    def write(self, run: Run, store: dict | None):
-        """Write run.json."""
-        files.write_json(
-            self._described,
-            {"mgjax": __version__, **run.to_dict()} | ({"store": store} if store else {}),
-        )
-
-    def load(self) -> Run:
-        """The run whose folder this is.
-
-        Raises:
-            InputError: there is none, or run.json is damaged.
-        """
-        if not self._described.is_file():
-            raise InputError(
-                f"{self.path}: holds no run (no run.json); give the folder that training wrote"
-            )
-        return self._read()[1]
-
-    def _read(self) -> tuple[dict, Run]:
-        """run.json: its values, and the run that they describe."""
-        values = files.read_json(self._described, "what training wrote; it is damaged")
-        try:
-            run = Run.from_dict(values)
-            noted = values.get("store", {"fingerprint": ""})
-            if not isinstance(noted, dict) or not isinstance(noted.get("fingerprint"), str):
-                raise InputError(
-                    f"store is {short(noted)}, expected an object with its fingerprint"
-                )
-        except InputError as error:
-            raise InputError(
-                f"{self._described}: damaged, or from another version of mgjax: {error}"
-            ) from None
-        except RecursionError:
-            raise InputError(f"{self._described}: damaged: nested too deeply") from None
-        return values, run
-
-    def checkpoints(self, writing: bool = False) -> ocp.CheckpointManager:
-        """The folder's checkpoints, to read or, by the one process that trains, to write; the
-        two newest are kept.
-        """
-        if not writing and not (self.path / "checkpoints").is_dir():
-            raise InputError(f"{self.path}: the run there has no checkpoint yet")
-        return checkpoints.manager_of(self.path / "checkpoints", writing)
-
-    def metrics(self) -> list[dict]:
-        """Records of metrics.jsonl, one a step; a last line that a kill cut short is left out.
-
-        Raises:
-            InputError: another line is no record.
-        """
-        return _records(self._metrics_lines(), self.path)
-
-    def _metrics_lines(self) -> list[tuple[dict, str]]:
-        path = self.path / "metrics.jsonl"
-        lines = (
-            files.read_bytes(path, "records of training, one a line").splitlines()
-            if path.exists()
-            else []
-        )
-        return [_parsed(line) for line in lines]
-
-    def keep_metrics(self, step: int, ended: bool = True) -> list[dict]:
-        """Drop records past a step, which the run is about to repeat; returns the ones kept.
-
-        Args:
-            ended: whether an epoch or the run ended with that step; else a record of it is
-                dropped too, being of an epoch that the run, given more steps, goes on with.
-
-        Raises:
-            InputError: a line before the last one kept is no record.
-        """
-        lines = self._metrics_lines()
-        keep = [not problem and record["step"] < step + ended for record, problem in lines]
-        lines = lines[: max(np.flatnonzero(keep), default=-1) + 1]
-        kept = [record for record in _records(lines, self.path) if record["step"] < step + ended]
-        files.write_text(
-            self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept)
-        )
-        return kept
-
-    def add_metrics(self, record: dict):
-        """Append a record to metrics.jsonl.
-
-        Raises:
-            InputError: it cannot be written.
-        """
-        path = self.path / "metrics.jsonl"
-        try:
-            with open(path, "a") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written ({error.strerror}); the run goes on from "
-                "its last "
-                "checkpoint"
-            ) from None
+def _parsed(model: str, texts: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
+    """The values of options that a recipe gives as text."""
+    kinds = _kinds(model)
+    values = {}
+    for group, given in texts.items():
+        _check_group(group, group, model, kinds)
+        known = options.named(kinds[group], given, group)
+        values[group] = {name: known[name].parse(text) for name, text in given.items()}
+        for name, value in values[group].items():
+            known[name].check(value, group)
+    return values
 
 
-def _records(lines: list[tuple[dict, str]], folder: pathlib.Path) -> list[dict]:
-    """Records of training out of lines as `_parsed` gives them, the last one of every step; a
-    last line that is none is left out."""
-    records = {}
-    for number, (record, problem) in enumerate(lines, 1):
-        if not problem:
-            records[record["step"]] = record
-        elif number < len(lines):
-            raise InputError(
-                f"{folder / 'metrics.jsonl'}: line {number} {problem}; expected a "
-                "record of an epoch, "
-                "finite numbers with epoch, step and loss among them; delete that "
-                "line"
-            )
-    return [records[step] for step in sorted(records)]
+def _by_group(model: str, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Changes of options, which are given by group or one by one, all by group."""
+    kinds = _kinds(model)
+    values: dict[str, dict[str, Any]] = {}
+    for name, change in changes.items():
+        group, dot, option = name.partition(".")
+        _check_group(group, name, model, kinds)
+        if not dot and not isinstance(change, Mapping):
+            raise InputError(f"{name} is {short(change)}, expected a dict of its options")
+        values.setdefault(group, {}).update({option: change} if dot else change)
+    return values
 
 
-def _parsed(line: bytes) -> tuple[dict, str]:
-    """The record that a line of metrics.jsonl holds, and "", or what keeps it from being one, in
-    words.
-    """
-    try:
-        record = json.loads(line)
-    except RecursionError:
-        return {}, "is nested too deeply"
-    except ValueError:  # not UTF-8 either
-        return {}, "is not JSON"
-    return record, _problem(record)
-
-
-def _problem(record) -> str:
-    """What keeps a value from being a record of training, in words; "" where it is one."""
-    if not isinstance(record, dict):
-        return f"is {short(record)}"
-    for name in ("epoch", "step", "loss", *record):
-        value = record.get(name)
-        if type(value) not in (int, float) or not abs(value) <= options.LARGEST[float]:
-            return f"has {name} {short(value)}" if name in record else f"has no {name}"
-    for name in ("epoch", "step"):
-        if type(record[name]) is not int or record[name] < 0:
-            return f"has {name} {record[name]}"
-    return ""
-
-
-def _flat(values: dict, prefix: str = "") -> dict:
-    flat = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+def _check_group(group: str, name: str, model: str, known: Iterable[str]) -> None:
+    """Raise InputError where there is no group of a name."""
+    if group in known:
+        return
+    if group in models.MODELS:
+        raise InputError(f"{name} is given, but the model is {model}")
+    hint = options.did_you_mean(group, known) or f", expected one of {', '.join(known)}"
+    raise InputError(f"{name}: there are no options {short(group)}{hint}")
 
 
 def build_model(run: Run) -> nnx.Module:
-    """A model with its first, untrained weights, a pure function of the run's options and seed."""
+    """A model with its first, untrained weights, a pure function of the run's options and seed.
+
+    Raises:
+        InputError: run, layout and model do not fit together.
+    """
     run.preparation.check(run.layout)
     if run.augmentation.mirror:
         run.layout.check_mirror("augmentation: mirror")
@@ -458,38 +349,7 @@ def build_model(run: Run) -> nnx.Module:
         raise InputError(
             f"augmentation: tilt needs 3D keypoints, layout {run.layout.name!r} has 2D ones"
         )
-    model = models.get(run.model)
+    model: Any = models.get(run.model)
     channels = run.preparation.channels(run.layout)
-    return model(
-        run.options, run.layout, channels, len(run.classes), rngs=nnx.Rngs(run.training.seed)
-    )
-
-
-def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.Module, Run, int]:
-    """A trained model out of a run's folder.
-
-    Args:
-        folder: the run's working folder.
-        step: which checkpoint; None takes the newest that is not damaged.
-
-    Returns:
-        the model, its run, and the step of its checkpoint.
-
-    Raises:
-        InputError: the folder holds no run or no such checkpoint, or the checkpoint is damaged.
-    """
-    folder = RunFolder(folder)
-    run = folder.load()
-    model = build_model(run)
-    graph, state = nnx.split(model)
-    trees = {"model": jax.tree.map(np.asarray, nnx.to_pure_dict(state))}
-    with folder.checkpoints() as manager:
-        if step is not None and step in manager.all_steps():
-            read = checkpoints.restore(manager, step, **trees)
-        elif step is None and (found := checkpoints.newest(manager, **trees)):
-            step, read, _ = found
-        else:
-            have = ", ".join(map(str, manager.all_steps())) or "none"
-            raise InputError(f"{folder.path}: no checkpoint of step {step}; there are: {have}")
-    nnx.replace_by_pure_dict(state, read["model"])
-    return nnx.merge(graph, state), run, step
+    rngs = nnx.Rngs(run.training.seed)
+    return model(run.options, run.layout, channels, len(run.classes), rngs=rngs)

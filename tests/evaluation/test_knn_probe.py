@@ -59,14 +59,14 @@ def folder(tmp_path_factory):
     make_store(folder / "store.h5")
     with Store(folder / "store.h5") as store:
         run = training.Run(
-            "usvae",
-            USVAE.Config(units=2, decoder_units=2),
-            PREPARATION,
-            Augmentation(),
-            training.TrainOptions(epochs=2, batch_size=4),
-            store.layout,
-            "mine",
-            store.labels,
+            model="usvae",
+            options=USVAE.Config(units=2, decoder_units=2),
+            preparation=PREPARATION,
+            augmentation=Augmentation(),
+            training=training.TrainOptions(epochs=2, batch_size=4),
+            layout=store.layout,
+            split="mine",
+            classes=store.labels,
         )
         training.fit(run, store, folder / "run", log=lambda line: None)
     return folder

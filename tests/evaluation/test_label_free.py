@@ -68,14 +68,16 @@ def store_path(tmp_path_factory):
 
 def run_of(store, **options):
     return training.Run(
-        "usvae",
-        USVAE.Config(units=16, decoder_units=16),
-        Preparation(fixed_frames=8, velocity=1.0),
-        Augmentation(rotation=0.3, denoise=True),
-        training.TrainOptions(batch_size=8, length_buckets=1, gradient_clip_norm=1.0, **options),
-        store.layout,
-        "all",
-        store.labels,
+        model="usvae",
+        options=USVAE.Config(units=16, decoder_units=16),
+        preparation=Preparation(fixed_frames=8, velocity=1.0),
+        augmentation=Augmentation(rotation=0.3, denoise=True),
+        training=training.TrainOptions(
+            batch_size=8, length_buckets=1, gradient_clip_norm=1.0, **options
+        ),
+        layout=store.layout,
+        split="all",
+        classes=store.labels,
     )
 
 

@@ -34,7 +34,7 @@ from mgjax.evaluation.study import (
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
 from mgjax.training import Run, TrainOptions, load_model
-from mgjax.training.run import RunFolder
+from mgjax.training.folder import RunFolder
 from mgjax.transforms import Augmentation, Preparation
 
 CLASSES = tuple("abcdefg")
@@ -64,7 +64,14 @@ def a_run(study, seed=0, epochs=1, model="usvae", options=None):
     options = options or USVAE.Config(units=4, decoder_units=4)
     training = TrainOptions(epochs=epochs, seed=seed, batch_size=8, length_buckets=1)
     return Run(
-        model, options, Preparation(), Augmentation(), training, study.store.layout, "mine", CLASSES
+        model=model,
+        options=options,
+        preparation=Preparation(),
+        augmentation=Augmentation(),
+        training=training,
+        layout=study.store.layout,
+        split="mine",
+        classes=CLASSES,
     )
 
 

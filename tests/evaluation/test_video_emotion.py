@@ -325,14 +325,14 @@ def test_clips_without_a_label_have_no_true_vector(tmp_path):
 
 def test_vectors_of_a_run(store, tmp_path):
     run = training.Run(
-        "usvae",
-        USVAE.Config(units=4, decoder_units=4),
-        Preparation(),
-        Augmentation(),
-        training.TrainOptions(epochs=1, batch_size=8),
-        store.layout,
-        "mine",
-        store.labels,
+        model="usvae",
+        options=USVAE.Config(units=4, decoder_units=4),
+        preparation=Preparation(),
+        augmentation=Augmentation(),
+        training=training.TrainOptions(epochs=1, batch_size=8),
+        layout=store.layout,
+        split="mine",
+        classes=store.labels,
     )
     training.fit(run, store, tmp_path / "run", log=lambda line: None)
     vectors, what = clip_vectors.run_vectors(tmp_path / "run", store, np.arange(5))

@@ -18,7 +18,8 @@ from mgjax import training
 from mgjax.evaluation.study import TABLES, Study, markdown, read_table, to_json
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
-from mgjax.training.run import Run, RunFolder
+from mgjax.training.folder import RunFolder
+from mgjax.training.run import Run
 from mgjax.transforms import Augmentation, Preparation
 
 EPOCHS = 2
@@ -35,14 +36,14 @@ def small_run(store, **options) -> Run:
         "checkpoint_seconds": 0.0,
     } | options
     return Run(
-        "usvae",
-        USVAE.Config(units=2, decoder_units=2, latent_size=2),
-        Preparation(),
-        Augmentation(),
-        training.TrainOptions(**options),
-        store.layout,
-        "mine",
-        store.labels,
+        model="usvae",
+        options=USVAE.Config(units=2, decoder_units=2, latent_size=2),
+        preparation=Preparation(),
+        augmentation=Augmentation(),
+        training=training.TrainOptions(**options),
+        layout=store.layout,
+        split="mine",
+        classes=store.labels,
     )
 
 

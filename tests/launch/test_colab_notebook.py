@@ -159,8 +159,10 @@ def test_the_options_are_the_quickstart_recipe(root, executed):
         "train": (TrainOptions, "training"),
     }
     expected = {group: dataclasses.asdict(kind()) for group, (kind, _) in groups.items()}
-    recipe = (root / "launch" / "recipes" / "quickstart.flags").read_text()
+    recipe = (root / "mgjax" / "recipes" / "quickstart.flags").read_text()
     for flag in shlex.split(recipe, comments=True):
+        if flag == "--model=usvae":
+            continue
         name, _, value = flag.removeprefix("--").partition("=")
         group, field = name.split(".")
         expected[group][field] = type(expected[group][field])(value) if value else True

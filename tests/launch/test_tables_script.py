@@ -101,7 +101,10 @@ def test_run_and_read(root, folder):
     described = json.loads((folder / "runs" / "usvae_2l" / "seed0" / "run.json").read_text())
     assert described["options"]["layers"] == 2 and described["options"]["units"] == 4
     assert described["training"]["patience_epochs"] == 0
-    assert described["preparation"]["centre"] == "clip" and described["preparation"]["frames"] == 6
+    assert (
+        described["preparation"]["centre"] == "clip"
+        and described["preparation"]["fixed_frames"] == 6
+    )
     ran = script(root, folder, 4, "--run", "--rows=usvae_cell", "--seeds=1", *TINY)
     assert ran.returncode == 0 and "epoch " not in ran.stdout, ran.stderr
     result = json.loads((folder / "out" / "table4.json").read_text())
@@ -153,11 +156,14 @@ BAD = {
     "a row without a model": (["--run", "--rows=tsm"], "cannot be run: for reference"),
     "a seed": (["--run", "--train.seed=3"], "given by --seeds"),
     "seeds": (["--run", "--seeds=0,x"], "--seeds=0,x: expected whole numbers"),
-    "a recipe's form": (["--run", "--recipe=mine.flags"], "expected MODEL=FILE"),
-    "a recipe": (["--run", "--recipe=usvae=folder/none.flags"], "none.flags: no such recipe"),
+    "a recipe's form": (["--run", "--recipe=mine.flags"], "expected MODEL=RECIPE"),
+    "a recipe": (
+        ["--run", "--recipe=usvae=folder/none.flags"],
+        "none.flags', and no file of that name",
+    ),
     "a recipe's flag": (
         ["--run", "--recipe=usvae=folder/bad.flags"],
-        "bad.flags: Unknown command line flag 'usvae.u",
+        "bad.flags: usvae: 'unit' is unknown; did you mean 'units'?",
     ),
     "an unknown model": (["--run", "--recipe=gpt=folder/bad.flags"], "unknown model 'gpt'"),
     "the split": (["--split=yours", "--run"], "no split 'yours'"),

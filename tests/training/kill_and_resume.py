@@ -24,7 +24,7 @@ from mgjax import training
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
 from mgjax.training.checkpoints import DIGESTS
-from mgjax.training.run import RunFolder
+from mgjax.training.folder import RunFolder
 from mgjax.transforms import Augmentation, Preparation
 
 STEPS = int(sys.argv[5]) if len(sys.argv) > 5 else 121  # of most stores, in the middle of an epoch
@@ -34,11 +34,11 @@ HANGS = 300  # seconds
 def train(store_path, folder):
     with Store(store_path) as store:
         run = training.Run(
-            "usvae",
-            USVAE.Config(units=8, decoder_units=8, latent_size=8),
-            Preparation(velocity=2.0),
-            Augmentation(rotation=0.3, speed=0.2, joint_dropout=0.1, denoise=True),
-            training.TrainOptions(
+            model="usvae",
+            options=USVAE.Config(units=8, decoder_units=8, latent_size=8),
+            preparation=Preparation(velocity=2.0),
+            augmentation=Augmentation(rotation=0.3, speed=0.2, joint_dropout=0.1, denoise=True),
+            training=training.TrainOptions(
                 epochs=0,
                 steps=STEPS,
                 batch_size=8,
@@ -46,9 +46,9 @@ def train(store_path, folder):
                 length_buckets=1,
                 checkpoint_seconds=0,
             ),
-            store.layout,
-            "all",
-            store.labels,
+            layout=store.layout,
+            split="all",
+            classes=store.labels,
         )
         training.fit(run, store, folder, log=lambda line: None)
 

@@ -25,7 +25,7 @@ if distributed:
 from mgjax import training  # noqa: E402
 from mgjax.models.usvae import USVAE  # noqa: E402
 from mgjax.store import Store  # noqa: E402
-from mgjax.training.run import RunFolder  # noqa: E402
+from mgjax.training.folder import RunFolder  # noqa: E402
 from mgjax.transforms import Augmentation, Preparation  # noqa: E402
 
 read = []
@@ -39,11 +39,11 @@ class CountingStore(Store):
 
 with CountingStore(store_path) as store:
     run = training.Run(
-        "usvae",
-        USVAE.Config(units=8, decoder_units=8),
-        Preparation(),
-        Augmentation(rotation=0.3),
-        training.TrainOptions(
+        model="usvae",
+        options=USVAE.Config(units=8, decoder_units=8),
+        preparation=Preparation(),
+        augmentation=Augmentation(rotation=0.3),
+        training=training.TrainOptions(
             epochs=4,
             batch_size=16,
             learning_rate=1e-2,
@@ -51,9 +51,9 @@ with CountingStore(store_path) as store:
             microbatch_frames=12,
             steps_per_call=2,
         ),
-        store.layout,
-        "all",
-        store.labels,
+        layout=store.layout,
+        split="all",
+        classes=store.labels,
     )
     lines = []
 

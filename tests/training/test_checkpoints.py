@@ -18,7 +18,7 @@ from mgjax import training
 from mgjax.errors import InputError
 from mgjax.store import Store
 from mgjax.training import checkpoints
-from mgjax.training.run import RunFolder
+from mgjax.training.folder import RunFolder
 
 
 def weights_of(folder, step=None):

@@ -23,7 +23,7 @@ from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store, StoreWriter
 from mgjax.training.loop import Trainer, between, learning_rate
-from mgjax.training.run import RunFolder
+from mgjax.training.folder import RunFolder
 from mgjax.transforms import Augmentation, Preparation
 
 
@@ -56,14 +56,14 @@ def store_path(tmp_path_factory):
 def make_run(store, split="all", **options):
     options = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-2, "length_buckets": 1} | options
     return training.Run(
-        "usvae",
-        USVAE.Config(units=8, decoder_units=8, latent_size=8),
-        Preparation(velocity=2.0),
-        Augmentation(rotation=0.2),
-        training.TrainOptions(**options),
-        store.layout,
-        split,
-        store.labels,
+        model="usvae",
+        options=USVAE.Config(units=8, decoder_units=8, latent_size=8),
+        preparation=Preparation(velocity=2.0),
+        augmentation=Augmentation(rotation=0.2),
+        training=training.TrainOptions(**options),
+        layout=store.layout,
+        split=split,
+        classes=store.labels,
     )
 
 

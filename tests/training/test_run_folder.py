@@ -23,7 +23,8 @@ from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
 from mgjax.training.loop import _signals
-from mgjax.training.run import Run, RunFolder, TrainOptions
+from mgjax.training.folder import RunFolder
+from mgjax.training.run import Run, TrainOptions
 from mgjax.transforms import Augmentation, Preparation
 
 
