@@ -58,7 +58,9 @@ def read_options(kind, prefix=""):
 def define_run_flags():
     """Define a flag for every option of preparation, augmentation, training and every model."""
     groups = GROUPS | {name: models.config_of(model) for name, model in models.MODELS.items()}
-    for group, kind in (groups | _own_model()).items():
+    if "model" in FLAGS:
+        groups |= _own_model()
+    for group, kind in groups.items():
         define_options(kind, f"{group}.")
 
 
@@ -73,10 +75,9 @@ def _own_model():
     early.set_gnu_getopt()
     try:
         early(sys.argv, known_only=True)
-        recipe = early.recipe
-        # In launch/tables.py it is MODEL=FILE, and models are those of the tables.
-        known = recipe is not None and "=" not in recipe
-        name = early.model or (recipes.read(recipe).model if known else None)
+        name = early.model
+        if name is None and early.recipe is not None:
+            name = recipes.read(early.recipe).model
         if name is None or name in models.MODELS:
             return {}
         return {models.group_of(name): models.config_of(models.get(name))}
