@@ -44,7 +44,8 @@ FIRST_LOG_VARIANCE = -4.0
 
 def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
     """Mean of `values [B]` over the rows of weight 1; 0 when there are none."""
-    return (values * weight).sum() / jnp.maximum(weight.sum(), 1)
+    total = (values * weight).sum()
+    return total / jnp.maximum(weight.sum(), 1)
 
 
 class USVAE(nnx.Module):
@@ -108,7 +109,7 @@ class USVAE(nnx.Module):
             layout.check_mirror("usvae: symmetric")
         self.config, self.layout = config, layout
         self.shape = (len(layout), channels)
-        inputs, code = len(layout) * channels, 2 * config.units
+        inputs = len(layout) * channels
         self.encoder = LSTM(
             inputs,
             config.units,
@@ -118,6 +119,7 @@ class USVAE(nnx.Module):
             kernel=config.kernel,
             rngs=rngs,
         )
+        code = 2 * config.units  # of Z_T
         latent = config.latent_size or code
         if config.latent_size:
             self.project = nnx.Linear(code, latent, rngs=rngs)
@@ -139,8 +141,10 @@ class USVAE(nnx.Module):
         side, `[B, 2·units]`.
         """
         clips, steps = batch.inputs.shape[:2]
-        _, finals = self.encoder(batch.inputs.reshape(clips, steps, -1), batch.length)
-        hidden, cell = (jnp.concatenate(states, axis=-1) for states in zip(*finals[-1]))
+        sequences = batch.inputs.reshape(clips, steps, -1)
+        _, finals = self.encoder(sequences, batch.length)
+        last = zip(*finals[-1])  # hidden states of both directions, then cell states
+        hidden, cell = (jnp.concatenate(states, axis=-1) for states in last)
         return hidden, cell
 
     def encode(self, batch: Batch, feature: Feature | None = None) -> jax.Array:
@@ -170,7 +174,8 @@ class USVAE(nnx.Module):
         """
         weights = self.decoder.direction_weights(0)
         outputs, _ = unroll_first_input(latent, length, steps, weights, kernel=self.config.kernel)
-        frames = self.readout(outputs).reshape(*outputs.shape[:2], *self.shape)
+        frames = self.readout(outputs)
+        frames = frames.reshape(*outputs.shape[:2], *self.shape)
         # The readout's bias is not zero, so that past the end its frames are not either.
         valid = time_mask(length, steps)[..., None, None]
         return jnp.where(valid, frames, 0)
@@ -178,7 +183,8 @@ class USVAE(nnx.Module):
     def reconstruct(self, batch: Batch) -> jax.Array:
         """Re-generate clips from their posterior means, `[B, T, V, channels]`."""
         hidden, _ = self.states(batch)
-        return self.decode(self.mean(hidden), batch.length, batch.inputs.shape[1])
+        steps = batch.inputs.shape[1]
+        return self.decode(self.mean(hidden), batch.length, steps)
 
     def loss(self, batch: Batch, rng: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Eq. 2 and its parts, scalars; rows of weight 0 and padding count for nothing."""
@@ -188,8 +194,10 @@ class USVAE(nnx.Module):
         if self.config.kl_weight:
             latent, of_clips = self._sample(hidden, mean, rng)
             divergence = weighted_mean(of_clips, batch.weight)
-        error = self.decode(latent, batch.length, batch.inputs.shape[1]) - batch.target
-        error = error**2 if self.config.loss == "squared" else jnp.abs(error)
+        steps = batch.inputs.shape[1]
+        error = self.decode(latent, batch.length, steps) - batch.target
+        squared = self.config.loss == "squared"
+        error = error**2 if squared else jnp.abs(error)
         # Padding is zero in both, so the sum over all frames is that over the valid ones.
         per_clip = error.mean((2, 3)).sum(1) / jnp.maximum(batch.length, 1)
         reconstruction = weighted_mean(per_clip, batch.weight)
@@ -201,6 +209,7 @@ class USVAE(nnx.Module):
         each clip.
         """
         log_variance = self.log_variance(hidden)
-        latent = mean + jnp.exp(log_variance / 2) * jax.random.normal(rng, mean.shape)
+        deviation = jnp.exp(log_variance / 2)
+        latent = mean + deviation * jax.random.normal(rng, mean.shape)
         divergence = mean**2 + jnp.exp(log_variance) - 1 - log_variance
         return latent, 0.5 * divergence.mean(-1)

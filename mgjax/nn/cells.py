@@ -43,8 +43,7 @@ class LSTMWeights(NamedTuple):
 
 
 class GRUWeights(NamedTuple):
-    """Weights of one direction of one GRU layer: `[D, 3H]`, `[H, 3H]`, `[3H]`, and
-    `[H]`.
+    """Weights of one direction of one GRU layer: `[D, 3H]`, `[H, 3H]`, `[3H]`, `[H]`.
 
     `candidate_bias` is added to the candidate's recurrent product, inside of what the
     reset gate multiplies.
@@ -87,8 +86,8 @@ def _plain_lstm_cell(x, state, weights, xp):
     projected = x @ weights.input + weights.bias
     gates = projected + state.hidden @ weights.recurrent
     i, f, g, o = xp.split(gates, 4, axis=-1)
-    i, f, o = _sigmoid(i, xp), _sigmoid(f, xp), _sigmoid(o, xp)
-    cell = f * state.cell + i * xp.tanh(g)
+    i, f, g, o = _sigmoid(i, xp), _sigmoid(f, xp), xp.tanh(g), _sigmoid(o, xp)
+    cell = f * state.cell + i * g
     return State(o * xp.tanh(cell), cell)
 
 
@@ -107,13 +106,26 @@ def _sigmoid(x, xp):
     return 1 / (1 + xp.exp(-x))
 
 
-# A step forward and a step back. Rows idle where `valid` (bool `[B, 1]`) is False: the
-# state stays, and no gradient reaches the gates.
+# The loop's steps. A row idles where `valid` (bool `[B, 1]`) is False: its state stays, and
+# no gradient reaches its gates.
+
+
+def product(x: jax.Array, weights: jax.Array) -> jax.Array:
+    """x W in the weights' dtype, summed up in float32."""
+    return jnp.matmul(x.astype(weights.dtype), weights, preferred_element_type=jnp.float32)
+
+
+# XLA's CPU code for each gate alone is several times slower than for all gates of a cell
+# at once, and so is a concatenation that it computes element by element. A barrier keeps
+# it from both.
+_together = jax.lax.optimization_barrier
+
+
+# LSTM
 
 
 class LSTMResiduals(NamedTuple):
-    """What a step leaves for its step back; where a row idles, as if the state were
-    copied.
+    """What an LSTM's step leaves for its step back; an idle row copies its state.
 
     The slopes of all gates lie side by side, so that a step back is one multiplication
     and one matrix product.
@@ -131,9 +143,62 @@ class LSTMResiduals(NamedTuple):
     forget: jax.Array
 
 
+def _lstm_step(state, projected, valid, weights):
+    units = weights.recurrent.shape[0]
+    # σ(x) = tanh(x / 2) / 2 + 1 / 2: one tanh serves the three σ and the cell gate.
+    scale = _gates_of((0.5, 0.5, 1, 0.5), units)
+    gates = projected + product(state.hidden, weights.recurrent)
+    scaled = jnp.tanh(gates * scale) * scale
+    activated = _together(scaled + _gates_of((0.5, 0.5, 0, 0.5), units))
+    i, f, g, o = jnp.split(activated, 4, axis=-1)
+    cell = f * state.cell + i * g
+    squashed = _together(jnp.tanh(cell))
+    new_hidden = jnp.where(valid, o * squashed, state.hidden)
+    new_cell = jnp.where(valid, cell, state.cell)
+    # What multiplies δc' and δh' in the equations below, and nothing where a row idles.
+    of_i = g * i * (1 - i)
+    of_f = state.cell * f * (1 - f)
+    of_g = i * (1 - g**2)
+    of_o = squashed * o * (1 - o)
+    slopes = of_i, of_f, of_g, of_o
+    slopes = tuple(jnp.where(valid, slope, 0) for slope in slopes)
+    slope = jnp.concatenate(_together(slopes), axis=-1)
+    output = jnp.where(valid, o * (1 - squashed**2), 0)
+    forget = jnp.where(valid, f, 1)
+    return State(new_hidden, new_cell), LSTMResiduals(slope, output, forget)
+
+
+def _gates_of(values, units):
+    """One value for each gate, side by side."""
+    return jnp.repeat(jnp.array(values, jnp.float32), units)
+
+
+# Back: δ marks a gradient of the loss, ^ a gate before its activation.
+#
+#     δc' grows by δh' · o (1 - tanh²(c'))
+#     δî = δc' · g i (1 - i)                  δc = δc' · f
+#     δf̂ = δc' · c f (1 - f)                  δh = [δî δf̂ δĝ δô] Uᵀ
+#     δĝ = δc' · i (1 - g²)
+#     δô = δh' · tanh(c') o (1 - o)
+#
+# What multiplies a δ is known in the step forward: these are the residuals.
+
+
+def _lstm_step_back(d_state, residuals, valid, weights):
+    d_hidden = d_state.hidden
+    d_cell = d_state.cell + d_hidden * residuals.output
+    per_gate = jnp.concatenate([d_cell, d_cell, d_cell, d_hidden], axis=-1)
+    d_gates = residuals.slope * per_gate
+    # An idle row's gates have no gradient: its state's own goes through.
+    d_before = product(d_gates, weights.recurrent.T) + jnp.where(valid, 0, d_hidden)
+    return State(d_before, d_cell * residuals.forget), d_gates, None
+
+
+# GRU
+
+
 class GRUResiduals(NamedTuple):
-    """What a step leaves for its step back; where a row idles, as if the state were
-    copied.
+    """What a GRU's step leaves for its step back; an idle row copies its state.
 
     Attributes:
         slope: `[B, 3H]`, derivatives of the hidden state by the recurrent product h U.
@@ -145,6 +210,54 @@ class GRUResiduals(NamedTuple):
     slope: jax.Array
     candidate: jax.Array
     update: jax.Array
+
+
+def _gru_step(state, projected, valid, weights):
+    units = weights.recurrent.shape[0]
+    hidden = state.hidden
+    recurrent = product(hidden, weights.recurrent)
+    # σ(x) = tanh(x / 2) / 2 + 1 / 2, as in the LSTM.
+    gates = (projected + recurrent)[..., : 2 * units]
+    activated = _together(jnp.tanh(gates / 2) / 2 + 0.5)
+    r, z = jnp.split(activated, 2, axis=-1)
+    m = recurrent[:, 2 * units :] + weights.candidate_bias
+    n = _together(jnp.tanh(projected[..., 2 * units :] + r * m))
+    # (1 - z) · n + z · h with one multiplication less.
+    new = n + z * (hidden - n)
+    new = jnp.where(valid, new, hidden)
+    # What multiplies δh' in the equations below, and nothing where a row idles.
+    of_n = (1 - z) * (1 - n**2)
+    of_n = jnp.where(valid, of_n, 0)
+    of_r = of_n * m * r * (1 - r)
+    of_z = (hidden - n) * z * (1 - z)
+    of_z = jnp.where(valid, of_z, 0)
+    slopes = of_r, of_z, of_n * r
+    slope = jnp.concatenate(_together(slopes), axis=-1)
+    update = jnp.where(valid, z, 1)
+    return State(new), GRUResiduals(slope, of_n, update)
+
+
+# Back, with m = h Un + un, what the reset gate multiplies.
+#
+#     δn̂ = δh' · (1 - z) (1 - n²)             by x Wn + bn
+#     δr̂ = δn̂ · m r (1 - r)
+#     δẑ = δh' · (h - n) z (1 - z)
+#     δm = δn̂ · r                             δh = [δr̂ δẑ δm] Uᵀ + δh' · z
+
+
+def _gru_step_back(d_state, residuals, valid, weights):
+    units = weights.recurrent.shape[0]
+    d_hidden = d_state.hidden
+    per_gate = jnp.concatenate([d_hidden, d_hidden, d_hidden], axis=-1)
+    d_product = residuals.slope * per_gate
+    d_gates = d_product[:, : 2 * units]
+    d_candidate = residuals.candidate * d_hidden
+    d_projected = jnp.concatenate([d_gates, d_candidate], axis=-1)
+    d_before = product(d_product, weights.recurrent.T) + residuals.update * d_hidden
+    return State(d_before), d_product, d_projected
+
+
+# Either
 
 
 Residuals = LSTMResiduals | GRUResiduals
@@ -187,109 +300,3 @@ def step_back(
     if isinstance(weights, LSTMWeights):
         return _lstm_step_back(d_state, residuals, valid, weights)
     return _gru_step_back(d_state, residuals, valid, weights)
-
-
-# XLA's CPU code for each gate alone is several times slower than for all gates of a
-# cell at once; and so is a concatenation that it may compute element by element. A
-# barrier keeps it from both.
-_together = jax.lax.optimization_barrier
-
-
-def _lstm_step(state, projected, valid, weights):
-    units = weights.recurrent.shape[0]
-    # σ(x) = tanh(x / 2) / 2 + 1 / 2, so that one tanh serves the three σ and the cell
-    # gate.
-    scale = _per_gate((0.5, 0.5, 1, 0.5), units)
-    gates = projected + product(state.hidden, weights.recurrent)
-    scaled = jnp.tanh(gates * scale) * scale
-    activated = _together(scaled + _per_gate((0.5, 0.5, 0, 0.5), units))
-    i, f, g, o = jnp.split(activated, 4, axis=-1)
-    cell = f * state.cell + i * g
-    squashed = _together(jnp.tanh(cell))
-    new_hidden = jnp.where(valid, o * squashed, state.hidden)
-    new_cell = jnp.where(valid, cell, state.cell)
-    # The right-hand sides of δî, δf̂, δĝ and δô below.
-    of_i = g * i * (1 - i)
-    of_f = state.cell * f * (1 - f)
-    of_g = i * (1 - g**2)
-    of_o = squashed * o * (1 - o)
-    slopes = tuple(jnp.where(valid, slope, 0) for slope in (of_i, of_f, of_g, of_o))
-    slope = jnp.concatenate(_together(slopes), axis=-1)
-    output = jnp.where(valid, o * (1 - squashed**2), 0)
-    forget = jnp.where(valid, f, 1)
-    return State(new_hidden, new_cell), LSTMResiduals(slope, output, forget)
-
-
-def _per_gate(values, units):
-    return jnp.repeat(jnp.array(values, jnp.float32), units)
-
-
-# The LSTM's step back, δ marking the gradient of the loss and ^ a gate before its
-# activation:
-#
-#     δc' gets + δh' · o (1 - tanh²(c'))
-#     δî = δc' · g i (1 - i)                  δc = δc' · f
-#     δf̂ = δc' · c f (1 - f)                  δh = [δî δf̂ δĝ δô] Uᵀ
-#     δĝ = δc' · i (1 - g²)
-#     δô = δh' · tanh(c') o (1 - o)
-#
-# All that stands right of a δ is known in the step forward: these are the residuals.
-
-
-def _lstm_step_back(d_state, residuals, valid, weights):
-    d_hidden = d_state.hidden
-    d_cell = d_state.cell + d_hidden * residuals.output
-    per_gate = jnp.concatenate([d_cell, d_cell, d_cell, d_hidden], axis=-1)
-    d_gates = residuals.slope * per_gate
-    # An idle row's gates have no gradient: its state's own goes through.
-    d_before = product(d_gates, weights.recurrent.T) + jnp.where(valid, 0, d_hidden)
-    return State(d_before, d_cell * residuals.forget), d_gates, None
-
-
-def _gru_step(state, projected, valid, weights):
-    units = weights.recurrent.shape[0]
-    hidden = state.hidden
-    recurrent = product(hidden, weights.recurrent)
-    # σ(x) = tanh(x / 2) / 2 + 1 / 2, as in the LSTM.
-    gates = (projected + recurrent)[..., : 2 * units]
-    activated = _together(jnp.tanh(gates / 2) / 2 + 0.5)
-    r, z = jnp.split(activated, 2, axis=-1)
-    m = recurrent[:, 2 * units :] + weights.candidate_bias
-    n = jnp.tanh(projected[..., 2 * units :] + r * m)
-    n = _together(n)
-    # (1 - z) · n + z · h with one multiplication less.
-    new = n + z * (hidden - n)
-    new = jnp.where(valid, new, hidden)
-    # The right-hand sides of δn̂, δr̂, δẑ and δm below.
-    of_n = jnp.where(valid, (1 - z) * (1 - n**2), 0)
-    of_r = of_n * m * r * (1 - r)
-    of_z = (hidden - n) * z * (1 - z)
-    of_z = jnp.where(valid, of_z, 0)
-    slope = jnp.concatenate(_together((of_r, of_z, of_n * r)), axis=-1)
-    update = jnp.where(valid, z, 1)
-    return State(new), GRUResiduals(slope, of_n, update)
-
-
-# The GRU's step back, with m = h Un + un, what the reset gate multiplies:
-#
-#     δn̂ = δh' · (1 - z) (1 - n²)             by x Wn + bn
-#     δr̂ = δn̂ · m r (1 - r)
-#     δẑ = δh' · (h - n) z (1 - z)
-#     δm = δn̂ · r                             δh = [δr̂ δẑ δm] Uᵀ + δh' · z
-
-
-def _gru_step_back(d_state, residuals, valid, weights):
-    units = weights.recurrent.shape[0]
-    d_hidden = d_state.hidden
-    per_gate = jnp.concatenate([d_hidden, d_hidden, d_hidden], axis=-1)
-    d_product = residuals.slope * per_gate
-    d_gates = d_product[:, : 2 * units]
-    d_candidate = residuals.candidate * d_hidden
-    d_projected = jnp.concatenate([d_gates, d_candidate], axis=-1)
-    d_before = product(d_product, weights.recurrent.T) + residuals.update * d_hidden
-    return State(d_before), d_product, d_projected
-
-
-def product(x: jax.Array, weights: jax.Array) -> jax.Array:
-    """x W in the weights' dtype, summed up in float32."""
-    return jnp.matmul(x.astype(weights.dtype), weights, preferred_element_type=jnp.float32)

@@ -46,6 +46,7 @@ class _Stack(nnx.Module):
         self.layers = layers
         self.bidirectional = bidirectional
         self.dtype = dtype
+        # As PyTorch draws them: sums over H units then vary alike, whatever H is.
         bound = 1 / math.sqrt(units)
         draw = functools.partial(_uniform, rngs, bound)
         for layer in range(layers):
@@ -211,6 +212,7 @@ class LSTM(_Stack):
     def direction_weights(self, layer: int, direction: Direction = "forward") -> LSTMWeights:
         """The weights of one direction of one layer, in `dtype`."""
         own = getattr(self, f"{direction}{layer}")
+        # Cast here, at every call: the parameters and their gradients stay float32.
         parameters = own.input, own.recurrent, own.bias
         return LSTMWeights(*(parameter[...].astype(self.dtype) for parameter in parameters))
 

@@ -49,7 +49,7 @@ def plain_unroll(
     slow, checks nothing, and wants the initial state.
     """
     weights, initial, frames = jax.tree.map(_float64, (weights, initial, x))
-    outputs = np.zeros((*frames.shape[:2], initial.hidden.shape[1]))
+    outputs = np.zeros((*frames.shape[:2], initial.hidden.shape[1]))  # zero past each end
     finals = []
     for row, valid in enumerate(np.asarray(length)):
         state = _row(initial, row)
@@ -196,8 +196,7 @@ def unroll_first_input(
     else:
         recurrence = Recurrence(None, later.max(initial=0), start, later, weights, state)
         hidden_states, final = chunked_loop.run(steps - 1, recurrence)
-    # The state after step 0 is what the later ones begin with, and so the first of
-    # theirs.
+    # The state after step 0 is the initial one of the later steps, and so already here.
     return _outputs(hidden_states, length, weights), final
 
 
@@ -219,5 +218,6 @@ def _outputs(hidden_states, length, weights):
 
 
 def _reversed(array, steps):
-    """Of an array over time `[T, ...]`, the first `steps` (a traced number) in reverse order."""
+    """An array over time `[T, ...]` with its first `steps` in reverse order."""
+    # `steps` is traced and no slice can end there; what rolls round to the end is padding.
     return jnp.roll(array[::-1], steps, axis=0)

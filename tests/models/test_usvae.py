@@ -11,7 +11,7 @@ from flax import nnx
 from mgjax.errors import InputError
 from mgjax.models.usvae import FEATURES, USVAE
 from mgjax.skeleton import COCO_17
-from mgjax.transforms import Batch
+from mgjax.transforms import Batch, mirror
 
 CONFIG = USVAE.Config(units=6, decoder_units=5, latent_size=4, kl_weight=0.3)
 
@@ -104,8 +104,6 @@ def test_features():
 
 
 def test_symmetric_features_are_those_of_the_mirror_image():
-    from mgjax.transforms import mirror
-
     model, batch = make(USVAE.Config(units=6, decoder_units=5, symmetric=True)), batch_of([4, 2], 4)
     image = batch._replace(inputs=mirror(batch.inputs, COCO_17))
     plain = make(USVAE.Config(units=6, decoder_units=5))

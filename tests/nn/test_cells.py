@@ -1,9 +1,8 @@
-"""A step forward and a step back against the equations, and what does not fit together."""
+"""A step forward and a step back against the equations."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from recurrences import (
     FEATURES,
     UNITS,
@@ -14,8 +13,7 @@ from recurrences import (
     random_weights,
 )
 
-from mgjax.errors import InputError
-from mgjax.nn import GRUWeights, LSTMWeights, cells, plain_cell, unroll
+from mgjax.nn import LSTMWeights, cells, plain_cell
 
 ROWS = 4
 VALID = jnp.array([[True], [False], [True], [False]])
@@ -73,35 +71,3 @@ def test_a_step_back_is_the_derivative_of_the_step(kind):
     # Of an LSTM h U and x W + b are only ever added, and have one gradient.
     assert_close(d_product if ours[2] is None else ours[2], d_projected, 1e-6)
     assert (ours[2] is None) == (kind is LSTMWeights)
-
-
-@every_cell
-@pytest.mark.parametrize(
-    "change, sentence",
-    [
-        ({"x": (3, 7, 4)}, "input weights have shape .* for inputs of 4 features"),
-        ({"x": (3, 7)}, r"inputs have shape \[3, 7\], expected \[batch, time, features\]"),
-        ({"recurrent": (UNITS, 7)}, r"recurrent weights have shape \[5, 7\]"),
-        ({"input": (FEATURES,)}, "input weights have shape"),
-        ({"hidden": (2, UNITS)}, r"initial hidden state has shape \[2, 5\], expected \[3, 5\]"),
-    ],
-)
-def test_shapes_that_do_not_fit_are_said(kind, change, sentence):
-    ((name, shape),) = change.items()
-    x, weights, state = normal(0, 3, 7, FEATURES), random_weights(kind, 1), random_state(kind, 2, 3)
-    if name == "x":
-        x = normal(0, *shape)
-    elif name == "hidden":
-        state = state._replace(hidden=normal(0, *shape))
-    else:
-        weights = weights._replace(**{name: normal(0, *shape)})
-    with pytest.raises(InputError, match=sentence):
-        unroll(x, np.array([1, 2, 3]), weights, state)
-    with pytest.raises(InputError, match="expected LSTMWeights or GRUWeights"):
-        unroll(x, np.array([1, 2, 3]), tuple(weights), state)
-
-
-def test_an_lstm_needs_both_of_its_states():
-    x, weights = normal(0, 3, 7, FEATURES), random_weights(LSTMWeights, 1)
-    with pytest.raises(InputError, match="initial cell state has shape None"):
-        unroll(x, np.array([1, 2, 3]), weights, random_state(GRUWeights, 2, 3))

@@ -13,16 +13,22 @@ import numpy as np
 import pytest
 from flax import nnx
 from jax.experimental import rnn
+from recurrences import FEATURES, UNITS, assert_close, judged, normal, random_weights
 
 from mgjax.errors import InputError
-from mgjax.nn import LSTM, GRUWeights, LSTMWeights, State, cudnn, unroll, unroll_first_input
+from mgjax.nn import (
+    LSTM,
+    GRUWeights,
+    LSTMWeights,
+    State,
+    cudnn,
+    time_mask,
+    unroll,
+    unroll_first_input,
+)
 
-UNITS, FEATURES, STEPS = 5, 3, 11
+STEPS = 11
 LENGTHS = np.arange(STEPS + 1)  # every length from an empty sequence to all frames
-
-
-def normal(seed, *shape):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
 
 
 def reference(
@@ -65,7 +71,7 @@ def reference_back(
     """Its gradients; those of padding are NaN, as nobody says that cuDNN writes any."""
     _, back = jax.vjp(lambda *primals: reference(*primals, length, **how), x, hidden, cell, packed)
     d_x, *others = back((d_outputs, d_hidden, d_cell))
-    return jnp.where((jnp.arange(x.shape[1]) < length[:, None])[..., None], d_x, jnp.nan), *others
+    return jnp.where(time_mask(length, x.shape[1])[..., None], d_x, jnp.nan), *others
 
 
 @pytest.fixture
@@ -86,44 +92,18 @@ def gpu(monkeypatch):
     return calls
 
 
-def judged(run, *arguments):
-    """Results of `run`, and gradients of a sum in which every one of them has a weight of its
-    own.
-    """
-
-    def loss(*arguments):
-        results = run(*arguments)
-        return sum(
-            (normal(i, *a.shape) * a).sum() / 10 for i, a in enumerate(jax.tree.leaves(results))
-        ), results
-
-    return jax.jit(jax.grad(loss, tuple(range(len(arguments))), has_aux=True))(*arguments)
-
-
-def assert_close(a, b):
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    jax.tree.map(lambda p, q: np.testing.assert_allclose(p, q, rtol=0, atol=1e-5), a, b)
-
-
 def both_kernels(layers, bidirectional, *given):
     """Gradients and results of the same stack by cuDNN and by the loop."""
 
     def run(kernel):
-        stack = LSTM(
-            FEATURES,
-            UNITS,
-            layers=layers,
-            bidirectional=bidirectional,
-            kernel=kernel,
-            rngs=nnx.Rngs(0),
-        )
-        graph, params = nnx.split(stack)
-        gradients, results = judged(
-            lambda params, *given: nnx.merge(graph, params)(given[0], LENGTHS, *given[1:]),
-            params,
-            *given,
-        )
-        return [nnx.to_pure_dict(gradients[0]), *gradients[1:]], results
+        how = {"layers": layers, "bidirectional": bidirectional, "kernel": kernel}
+        graph, params = nnx.split(LSTM(FEATURES, UNITS, **how, rngs=nnx.Rngs(0)))
+
+        def called(params, x, *initial):
+            return nnx.merge(graph, params)(x, LENGTHS, *initial)
+
+        (d_params, *d_given), results = judged(called)(params, *given)
+        return [nnx.to_pure_dict(d_params), *d_given], results
 
     return run("cudnn"), run("xla")
 
@@ -151,30 +131,26 @@ def test_equals_the_loop_from_zero_states(gpu):
     assert_close(ours, loop)
 
 
-def lstm_weights(seed):
-    shapes = (FEATURES, 4 * UNITS), (UNITS, 4 * UNITS), (4 * UNITS,)
-    return LSTMWeights(*(normal([seed, i], *shape) / 2 for i, shape in enumerate(shapes)))
-
-
 @pytest.mark.parametrize("steps", [STEPS, 1])
 def test_a_first_input_followed_by_zeros(gpu, steps):
     """As any input that is zero after its first frame; and cuDNN is given one zero a step, not a
     whole input.
     """
     rows, length = len(LENGTHS), np.minimum(LENGTHS, steps)
-    first, initial = normal(1, rows, FEATURES), State(*normal(2, 2, rows, UNITS))
-    ours = judged(
-        lambda first, w, s: unroll_first_input(first, length, steps, w, s, kernel="cudnn"),
-        first,
-        lstm_weights(3),
-        initial,
+    arguments = (
+        normal(1, rows, FEATURES),
+        random_weights(LSTMWeights, 3),
+        State(*normal(2, 2, rows, UNITS)),
     )
+
+    def by_cudnn(first, weights, initial):
+        return unroll_first_input(first, length, steps, weights, initial, kernel="cudnn")
 
     def by_loop(first, weights, initial):
         x = jnp.zeros((rows, steps, FEATURES)).at[:, 0].set(first)
         return unroll(x, length, weights, initial)
 
-    loop = judged(by_loop, first, lstm_weights(3), initial)
+    ours, loop = judged(by_cudnn)(*arguments), judged(by_loop)(*arguments)
     assert gpu == [(rows, steps - 1, 1)] * (steps > 1)
     assert_close(ours, loop)
 
@@ -204,7 +180,9 @@ def test_tells_nvidia_from_others(monkeypatch, backend, version, expected):
 
 def test_the_default_never_takes_it(gpu):
     LSTM(FEATURES, UNITS, rngs=nnx.Rngs(0))(normal(0, 2, STEPS, FEATURES), jnp.array([3, 4]))
-    unroll_first_input(normal(0, 2, FEATURES), jnp.array([3, 4]), STEPS, lstm_weights(0))
+    unroll_first_input(
+        normal(0, 2, FEATURES), jnp.array([3, 4]), STEPS, random_weights(LSTMWeights, 0)
+    )
     assert gpu == []
 
 

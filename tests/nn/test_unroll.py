@@ -8,14 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from recurrences import (
     FEATURES,
     LENGTHS,
     STEPS,
-    UNITS,
     assert_close,
     every_cell,
     judged,
@@ -27,12 +25,7 @@ from recurrences import (
     random_weights,
 )
 
-from mgjax.errors import InputError
 from mgjax.nn import (
-    GRU,
-    LSTM,
-    GRUWeights,
-    LSTMWeights,
     chunked_loop,
     plain_unroll,
     time_mask,
@@ -129,58 +122,3 @@ def test_any_lengths_equal_the_plain_unroll(kind, length, beyond, reverse, data_
 @functools.cache
 def judged_any(reverse):
     return jax.jit(lambda x, w, s, length: unroll(x, length, w, s, reverse))
-
-
-# Lengths that do not fit
-
-
-def calls(kind):
-    """Every way in, as a function of lengths for inputs of three rows and seven steps."""
-    x, weights = normal(0, 3, 7, FEATURES), random_weights(kind, 1)
-    module = LSTM if kind is LSTMWeights else GRU
-    stack = module(FEATURES, UNITS, bidirectional=True, rngs=nnx.Rngs(0))
-    return {
-        "ahead": lambda length: unroll(x, length, weights),
-        "behind": lambda length: unroll(x, length, weights, reverse=True),
-        "first input": lambda length: unroll_first_input(x[:, 0], length, 7, weights),
-        "stack": lambda length: stack(x, length),
-    }
-
-
-@every_cell
-@pytest.mark.parametrize("way", ["ahead", "behind", "first input", "stack"])
-def test_lengths_outside_the_padded_time_are_refused_or_moved_into_it(kind, way):
-    call = calls(kind)[way]
-    for wrong in (8, -1, 2**40):
-        lengths = [3, wrong, 0]
-        # 2**40 does not fit into JAX's int32.
-        forms = (list, np.array, jnp.array) if wrong < 9 else (list, np.array)
-        for known in (form(lengths) for form in forms):
-            with pytest.raises(InputError, match=f"a length is {wrong}, expected 0 to 7"):
-                call(known)
-    traced = jax.jit(call)(jnp.array([9, -4, 1000]))
-    assert_close(traced, call(np.array([7, 0, 7])), 1e-6)
-
-
-def test_traced_lengths_of_few_bits():
-    """The padded time may be more than they can say."""
-    x, weights = normal(0, 2, 300, FEATURES), random_weights(GRUWeights, 1)
-    run = jax.jit(lambda length: unroll(x, length, weights))
-    for kind in (np.uint8, np.int8, np.uint32):
-        assert_close(run(jnp.array([127, 50], kind)), run(jnp.array([127, 50])), 1e-6)
-
-
-@every_cell
-def test_lengths_that_are_no_lengths_are_refused(kind):
-    for call in calls(kind).values():
-        for length, sentence in (
-            (np.array([1.0, 2, 3]), "lengths are float"),
-            (np.array([True, False, True]), "are bool"),
-            (np.array([1, 2]), r"have shape \[2\], expected \[3\]"),
-            (np.array([[1, 2, 3]]), r"have shape \[1, 3\]"),
-            (3, r"have shape \[\]"),
-        ):
-            with pytest.raises(InputError, match=sentence):
-                call(length)
-            with pytest.raises(InputError, match=sentence):
-                jax.jit(call)(length)
