@@ -100,7 +100,11 @@ def test_a_hangup_ignored_stays_ignored():
         SCRIPT.format(what="os.kill(os.getpid(), signal.SIGHUP)"),
         "--do=it",
     ]
-    ignore = "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    ignore = (
+        "import signal, os, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
     result = subprocess.run(
         [sys.executable, "-c", ignore, *command], capture_output=True, text=True
     )

@@ -63,7 +63,7 @@ def test_ntu_by_hand():
         "cross_view": [[1, 2], [0, 3]],
     }
     # Two clips of NTU RGB+D 120 take no part in the splits of NTU RGB+D.
-    subjects, cameras, setups = subjects + [45, 44], cameras + [2, 1], setups + [18, 31]
+    subjects, cameras, setups = [*subjects, 45, 44], [*cameras, 2, 1], [*setups, 18, 31]
     assert {
         name: listed(split) for name, split in protocols.ntu(subjects, cameras, setups).items()
     } == {

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import random
@@ -14,10 +15,14 @@ from mgjax import skeleton
 from mgjax.errors import InputError
 
 # OpenPose's own lists, by number.
-BODY_25 = """Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee LAnkle
-REye LEye REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel""".split()
-BODY_25B = """Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee LAnkle
-RAnkle UpperNeck HeadTop LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel""".split()
+BODY_25 = """
+Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee
+LAnkle REye LEye REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel
+""".split()
+BODY_25B = """
+Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee
+LAnkle RAnkle UpperNeck HeadTop LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel
+""".split()
 
 FIELDS = {
     "name": "arm",
@@ -274,7 +279,7 @@ def test_a_long_chain_of_joints_takes_no_time():
     names = [f"J{i}" for i in range(5000)]
     this = layout(
         joints=names[::-1],
-        bones=list(zip(names, names[1:])),
+        bones=list(itertools.pairwise(names)),
         root=["J0"],
         scale=["J0", "J1"],
         across=["J0", "J1"],
@@ -479,7 +484,7 @@ names = st.sampled_from(
 @given(st.lists(names, min_size=2, max_size=12, unique=True), st.data())
 def test_sides_found_in_names_are_an_involution(joints, data):
     order = data.draw(st.permutations(joints))
-    bones = [(a, b) for a, b in zip(order, order[1:]) if data.draw(st.booleans())]
+    bones = [(a, b) for a, b in itertools.pairwise(order) if data.draw(st.booleans())]
     check_sound(
         layout(
             joints=joints,
@@ -505,7 +510,8 @@ def test_cut_names_what_is_missing():
     "module", ["mgjax", "mgjax.skeleton", "mgjax.store", "mgjax.report.pictures", "mgjax.progress"]
 )
 def test_import_without_jax(module):
-    code = f"import {module}, sys; assert not {{'jax', 'flax', 'matplotlib'}} & set(sys.modules), 'imported'"
+    heavy = {"jax", "flax", "matplotlib"}
+    code = f"import {module}, sys; assert not {heavy} & set(sys.modules), 'imported'"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
