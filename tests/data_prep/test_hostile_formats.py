@@ -15,6 +15,7 @@ from data_prep import (
     gesture_agreement,
     imigue,
     imigue_files,
+    imigue_frames,
     ntu_skeletons,
     nucla,
     pyskl,
@@ -91,7 +92,7 @@ def read_labels(path):
 
 
 def read_points(path, form="csv"):
-    found = imigue_files.read_points(imigue_files.Files("0007", form, str(path), None))
+    found = imigue_frames.read_points(imigue_files.Files("0007", form, str(path), None))
     assert found.dtype == np.float32 and np.isfinite(found).all()
     assert found.shape[1:] == (len(imigue_files.FORMS[form]), 3)
 
@@ -211,5 +212,5 @@ def test_a_sound_sheet_is_read(tmp_path):
     )
     path.write_bytes(formats.sheet(f'<row r="1">{cells}</row>'.encode()))
     pytest.importorskip("python_calamine", reason="sheets take python-calamine")
-    ((row, found),) = imigue_files.frame_rows(imigue_files.Files("0007", "xlsx", str(path), None))
+    ((row, found),) = imigue_frames.frame_rows(imigue_files.Files("0007", "xlsx", str(path), None))
     assert found == [place * place + 0.5 for place in range(411)]

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hostile import formats
 
-from data_prep import imigue, imigue_files
+from data_prep import imigue, imigue_files, imigue_frames, imigue_report, sheets
 from mgjax import protocols, skeleton, store
 from mgjax.errors import InputError
 
@@ -342,7 +342,7 @@ HEADERS = {
         "",
         *(cell for joint in skeleton.IMIGUE_35.joints for cell in (joint, "", "")),
     ],
-    "mirrored names": ["", *(f"{name}.{axis}" for name in imigue_files._MEANS for axis in "xyc")],
+    "mirrored names": ["", *(f"{name}.{axis}" for name in imigue_frames._MEANS for axis in "xyc")],
     "other names": ["", *(f"{axis}{i}" for i in range(35) for axis in "xyc")],
 }
 
@@ -361,13 +361,13 @@ def test_a_header_is_no_frame(tmp_path, header):
 def test_mirrored_names_mean_the_other_side():
     """The challenge mirrors the body, but neither feet nor fingers."""
     assert (
-        imigue_files._MEANS["shoulderleft"] == "RShoulder"
-        and imigue_files._MEANS["handright"] == "LWrist"
+        imigue_frames._MEANS["shoulderleft"] == "RShoulder"
+        and imigue_frames._MEANS["handright"] == "LWrist"
     )
-    assert imigue_files._MEANS["eyeleft"] == "REye" and imigue_files._MEANS["hipright"] == "LHip"
+    assert imigue_frames._MEANS["eyeleft"] == "REye" and imigue_frames._MEANS["hipright"] == "LHip"
     assert (
-        imigue_files._MEANS["toeleft"] == "LBigToe"
-        and imigue_files._MEANS["rightfinger1"] == "RThumb4"
+        imigue_frames._MEANS["toeleft"] == "LBigToe"
+        and imigue_frames._MEANS["rightfinger1"] == "RThumb4"
     )
 
 
@@ -490,7 +490,7 @@ def test_the_whole_dataset_is_called_whole():
     clips[0], clips[-1] = protocols.IMIGUE_SPLIT_CLIPS
     subjects = (subjects * 5)[:358] + [1]
     videos = [
-        imigue_files.ImigueVideoReport(
+        imigue_report.ImigueVideoReport(
             f"{id:04}",
             "csv",
             f"{subject:02}",
@@ -509,15 +509,15 @@ def test_the_whole_dataset_is_called_whole():
         )
         for row, (id, subject, count) in enumerate(zip(ids, subjects, clips))
     ]
-    names = list(imigue.official(videos))
-    assert imigue.compare(videos, names) == [
+    names = list(imigue_report.official(videos))
+    assert imigue_report.compare(videos, names) == [
         "videos 359, all there are; won 258, all there are, lost 101, all there are",
         "clips 18499, all there are",
         "imigue_cross_subject: train clips 13936, all there are; test clips 4563, all there are",
         "imigue_emotion: train videos 102, all there are; test videos 100, all there are",
     ]
     videos[0] = dataclasses.replace(videos[0], clips=clips[0] + 1)
-    lines = imigue.compare(videos, [])
+    lines = imigue_report.compare(videos, [])
     assert lines[1] == "clips 18500 of 18499 (1 too many)"
     assert lines[2].startswith(
         "imigue_cross_subject: train clips 13937 of 13936 (1 too many); test clips 4563, all"
@@ -564,8 +564,11 @@ def test_the_picture_s_size_and_sides(tmp_path):
 
 
 def test_ranges():
-    assert imigue.ranges([9, 7, 8, 3, 11, 12]) == "3, 7-9, 11-12" and imigue.ranges([]) == ""
-    assert imigue.ranges(["0009", "0010"]) == "0009-0010"
+    assert (
+        imigue_report.ranges([9, 7, 8, 3, 11, 12]) == "3, 7-9, 11-12"
+        and imigue_report.ranges([]) == ""
+    )
+    assert imigue_report.ranges(["0009", "0010"]) == "0009-0010"
 
 
 # --- wrong input: one sentence that names the file, nothing written
@@ -811,7 +814,7 @@ def lying(cells: bytes) -> bytes:
 )
 def test_sheets_that_would_fill_the_memory(tmp_path, monkeypatch, book, words):
     pytest.importorskip("python_calamine", reason="sheets take python-calamine")
-    monkeypatch.setattr(imigue_files, "LARGEST_BOOK", 10**6)
+    monkeypatch.setattr(sheets, "LARGEST_BOOK", 10**6)
     put(tmp_path / "0007_openpose.xlsx", book)
     with pytest.raises(InputError, match=f"0007_openpose.xlsx: .*({words})"):
         imigue.pack(tmp_path, tmp_path / "out.h5")
