@@ -1,25 +1,26 @@
-r"""How far two annotators of the same videos agree: R of the iMiGUE paper (Sec. 3.2, Eq. 1) and
-Cohen's kappa.
+r"""How far two annotators of the same videos agree: R and Cohen's kappa.
 
     python data_prep/agreement.py --first anna.csv --second ben.csv --output agreement.json
 
 Each annotator's gestures are a CSV table `video,start,stop,label` (the clips of
 `pack_openpose.py`: frame `start` included, `stop` not) or a folder of iMiGUE's own
-`<id>_label.csv` (`label,start,end`: frame `end` included; classes are numbered from 1, and 99
-stands for 32). Frames count from 0. One may be a table and the other a folder; the table then has
-ids of four digits and the class names of `mgjax.protocols.IMIGUE_CLASSES`.
+`<id>_label.csv` (`label,start,end`: frame `end` included; classes are numbered from 1,
+and 99 stands for 32). Frames count from 0. One may be a table and the other a folder; the
+table then has ids of four digits and the class names of `mgjax.protocols.IMIGUE_CLASSES`.
 
-R = 2 MG / (gestures of the first + gestures of the second). MG is how many gestures both found: a
-gesture of one is paired with at most one of the other, of the same class and in the same video,
-where the frames they share are at least the share `--overlap` of the frames that either covers
+R is that of the iMiGUE paper (Sec. 3.2, Eq. 1): R = 2 MG / (gestures of the first +
+gestures of the second). MG is how many gestures both found: a gesture of one is paired
+with at most one of the other, of the same class and in the same video, where the frames
+they share are at least the share `--overlap` of the frames that either covers
 (intersection over union); of all ways to pair them, one with the most pairs counts.
 
-Kappa compares, frame by frame, the class that each annotator says is going on, or "none"; a
-class's own kappa is of that class against everything else. Where gestures of one annotator
-overlap, the one that began last counts, of those that began together the shortest, and of those
-that also end together the last by name. A video's frames are those from 0 to the last annotated
-one, or all of them if `--videos` (a CSV table `id,frames`) or `--store` says how many there
-are: frames in which neither saw anything count as agreement, so the number matters.
+Kappa compares, frame by frame, the class that each annotator says is going on, or "none";
+a class's own kappa is of that class against everything else. Where gestures of one
+annotator overlap, the one that began last counts, of those that began together the
+shortest, and of those that also end together the last by name. A video's frames are those
+from 0 to the last annotated one, or all of them if `--videos` (a CSV table `id,frames`)
+or `--store` says how many there are: frames in which neither saw anything count as
+agreement, so the number matters.
 
 A video in which one annotator has nothing at all counts as watched and found empty. Where
 annotators shared the videos out among them, `--only_both` keeps those in which both have

@@ -1,9 +1,9 @@
 """CSV tables as the packing scripts take and write them: every mistake named, written whole.
 
-Cells are separated by commas, semicolons or tabs, whichever the first line has most of; where it
-has as many semicolons as commas, by semicolons. In a table of semicolons, as a spreadsheet writes
-it where numbers have a decimal comma, 25,0 is 25. A first line `sep=;`, as Excel takes it, says
-the separator instead. The text is UTF-8.
+Cells are separated by commas, semicolons or tabs, whichever the first line has most of;
+where it has as many semicolons as commas, by semicolons. In a table of semicolons, as a
+spreadsheet writes it where numbers have a decimal comma, 25,0 is 25. A first line
+`sep=;`, as Excel takes it, says the separator instead. The text is UTF-8.
 
 This module needs the standard library only.
 """
@@ -31,7 +31,8 @@ LONGEST = 1000  # characters of a name
 _NUMBERS = {"fps", "width", "height", "start", "stop"}  # columns of numbers
 _FRACTIONS = {"fps"}  # those of them whose numbers need not be whole
 _SAID = re.compile(r'"?sep=(.)"?(\r\n|\r|\n|$)', re.IGNORECASE)
-# Control characters, line breaks of all kinds, and halves of characters, of names that are no text.
+# Control characters, line breaks of all kinds, and halves of characters, of names that
+# are no text.
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -46,7 +47,8 @@ def check_text(where: str, what: str, text: str) -> None:
     """Refuse a text that cannot be a name in a store or a table: of a class, subject, video, split.
 
     Raises:
-        InputError: it has a control character, a line break or half a character in it, or is long.
+        InputError: it has a control character, a line break or half a character in it, or
+            is long.
     """
     found = _UNPRINTABLE.search(text)
     if found:
@@ -64,7 +66,8 @@ def check_split(where: str, name: str) -> None:
     """Refuse what cannot be the name of a split.
 
     Raises:
-        InputError: as `check_text`, or the name is empty, a dot, "all", or has a slash in it.
+        InputError: as `check_text`, or the name is empty, a dot, "all", or has a slash in
+            it.
     """
     check_text(where, "the name of a split", name)
     if not name or "/" in name or name in (".", "all"):
@@ -80,7 +83,8 @@ def read_rows(path: str | os.PathLike) -> tuple[str, Iterator[tuple[int, list[st
     The last row is that of the last character that is no blank.
 
     Raises:
-        InputError: the file cannot be read, or is no CSV text; some only while the rows are read.
+        InputError: the file cannot be read, or is no CSV text; some only while the rows
+            are read.
     """
     text = _read(path)
     said = _SAID.match(text)
@@ -144,12 +148,12 @@ def read_table(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of a CSV table with a header: where it is, for error messages, and its values by column.
 
-    Text is stripped; the columns of numbers are numbers, and left out of a row where they are
-    empty and optional. Columns whose names begin with the prefix are optional too.
+    Text is stripped; the columns of numbers are numbers, and left out of a row where they
+    are empty and optional. Columns whose names begin with the prefix are optional too.
 
     Raises:
-        InputError: the file is missing or not text, columns are missing or unknown, or a value is
-            wrong.
+        InputError: the file is missing or not text, columns are missing or unknown, or a
+            value is wrong.
 
     Example:
         >>> import pathlib, tempfile
@@ -228,8 +232,10 @@ def _value(where: str, column: str, text: str, separator: str) -> str | float | 
 
 
 def pop_sides(where: str, row: dict[str, Any]) -> dict[str, str]:
-    """Take the columns split_NAME out of a row of `read_table`: its side (train, test or "") by
-    name of the split.
+    """Take the columns split_NAME out of a row of `read_table`.
+
+    Returns:
+        The row's side (train, test or "") by name of the split.
 
     Raises:
         InputError: a side is none of the three.
@@ -246,7 +252,8 @@ def pop_sides(where: str, row: dict[str, Any]) -> dict[str, str]:
 def check_report(report: str | os.PathLike | None, output: str | os.PathLike) -> None:
     """Refuse the path of a report that cannot be written, or that is the output's.
 
-    Says on standard error if a file there will be replaced. No report (None) is none of these.
+    Says on standard error if a file there will be replaced. No report (None) is none of
+    these.
     """
     if report is None:
         return

@@ -1,9 +1,9 @@
-"""A camera and a pose estimator for bodies that were simulated: joints in metres to keypoints and
-scores.
+"""A camera and a pose estimator for bodies that were simulated.
 
-What the camera sees is given the errors of a pose estimator: jitter that grows as the score
-falls, lost joints, lost hands, and everything below the waist hidden by a desk. This module needs
-NumPy only and never imports JAX.
+Joints in metres become keypoints and scores. What the camera sees is given the errors of
+a pose estimator: jitter that grows as the score falls, lost joints, lost hands, and
+everything below the waist hidden by a desk. This module needs NumPy only and never
+imports JAX.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ _UNSEEN = LAYOUT.index("MidHip", *LAYOUT.parts["right leg"], *LAYOUT.parts["left
 
 
 class Camera:
-    """A video's view: the body turned by some angle, seen in perspective, by somebody who pans
-    and zooms a little.
+    """A video's view: a body turned, seen in perspective by one who pans and zooms a little.
 
     Args:
         frames: the video's number of frames.
@@ -41,8 +40,13 @@ class Camera:
         self.zoom = np.exp(0.05 * drift(rng, frames, 12))
 
     def project(self, body: np.ndarray) -> tuple[np.ndarray, float]:
-        """Picture coordinates `[T, V, 2]` of joints in metres `[T, V, 3]`, and how many pixels a
-        metre is.
+        """Where joints are in the picture.
+
+        Args:
+            body: metres `[T, V, 3]`; x left, y up, z to the front.
+
+        Returns:
+            Pixels `[T, V, 2]`, and how many of them a metre is.
         """
         x = turned(self.turn, body)
         # A seated person's joints lie about 0.2 m before the hips.
@@ -58,13 +62,15 @@ class Camera:
 def observe(
     truth: np.ndarray, unit: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a pose estimator would say: keypoints `[T, V, 2]` and score `[T, V]`, float32, to
-    three decimals.
+    """What a pose estimator would say of joints in a picture.
 
     Args:
         truth: where the joints are, pixels `[T, V, 2]`.
         unit: how many pixels a metre is.
         rng: what the errors are drawn from.
+
+    Returns:
+        Keypoints `[T, V, 2]` and score `[T, V]`, float32, to three decimals.
     """
     score = _scores(truth, unit, rng)
     # Errors in pixels are as large as the person is: 700 pixels a metre is near.
@@ -111,8 +117,9 @@ def _lost(keypoints: np.ndarray, score: np.ndarray, rng: np.random.Generator) ->
 
 
 def _face_visibility(truth: np.ndarray, unit: float) -> np.ndarray:
-    """Factor on the scores of the head's joints `[T, 5]`: a hand before the face and turning
-    away lower it.
+    """Factor on the scores of the head's joints `[T, 5]`.
+
+    A hand before the face and turning away lower it.
     """
     head = LAYOUT.parts["head"]
     palms = truth[:, LAYOUT.index("LMiddle1", "RMiddle1")]
@@ -129,8 +136,9 @@ def _face_visibility(truth: np.ndarray, unit: float) -> np.ndarray:
 
 
 def _dropouts(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Frames `[T]` in which a hand is not found: about one stretch of 2 to 15 frames in eight
-    seconds.
+    """Frames in which a hand is not found, bool `[T]`.
+
+    About one stretch of 2 to 15 frames in eight seconds.
     """
     starts = np.flatnonzero(rng.random(frames) < 1 / (8 * FPS))
     lost = np.zeros(frames, bool)

@@ -1,13 +1,14 @@
 """One person followed through a recording of OpenPose's.
 
-`data_prep/tracking.py` says which detections of a recording are the same person; `follow` chooses
-one of these people (`choose`) and makes the arrays that a store holds, and a report. Nothing
-depends on the order of `people`, on where a recording is cut into parts, or on chance.
+`data_prep/tracking.py` says which detections of a recording are the same person; `follow`
+chooses one of these people (`choose`) and makes the arrays that a store holds, and a
+report. Nothing depends on the order of `people`, on where a recording is cut into parts,
+or on chance.
 
-From one frame to the next the followed person's pose, moved on by its velocity, never jumps by
-more than `tracking.GATE` sizes: where the tracker cannot say that a detection is the same person,
-the frame is left unseen. A single joint may jump: where OpenPose errs about a limb, that is stored
-as it is.
+From one frame to the next the followed person's pose, moved on by its velocity, never
+jumps by more than `tracking.GATE` sizes: where the tracker cannot say that a detection is
+the same person, the frame is left unseen. A single joint may jump: where OpenPose errs
+about a limb, that is stored as it is.
 
 This module needs NumPy, and SciPy for frames with several people, and never imports JAX.
 """
@@ -51,13 +52,13 @@ class FollowedVideo:
         several: frames with more than one person.
         people: people told apart who lasted long enough to be chosen.
         missing: frames without the followed person, for whatever reason.
-        jump: largest distance in pixels of the layout's root between one frame where it was seen
-            and the next such.
+        jump: largest distance in pixels of the layout's root between one frame where it
+            was seen and the next such.
         jump_frame: the number of the later of these two frames, -1 without such a pair.
         poseless: people left out because their pose is empty.
         rooted: frames in which the layout's root was seen.
-        misfit: the pose model whose bones fit the followed person much better than those of the
-            model that the files were read by, "" for none.
+        misfit: the pose model whose bones fit the followed person much better than those
+            of the model that the files were read by, "" for none.
     """
 
     id: str
@@ -78,8 +79,13 @@ class FollowedVideo:
 
 @dataclasses.dataclass(frozen=True)
 class Followed:
-    """One person through a recording: keypoints float32 `[T, V, 2]` in pixels, score float32
-    `[T, V]`.
+    """One person through a recording.
+
+    Attributes:
+        keypoints: float32 `[T, V, 2]`, pixels; (0, 0) where a joint was not seen.
+        score: float32 `[T, V]`, 0 where a joint was not seen.
+        report: what was found.
+        damaged: (file, reason) of each damaged frame.
     """
 
     keypoints: np.ndarray
@@ -163,7 +169,8 @@ def _track(
     tracker = Tracker(model)
     tracked = []
     for part in parts:
-        # Of the pose alone: hands and face come and go, and would make a person's size do so.
+        # Of the pose alone: hands and face come and go, and would make a person's size do
+        # so.
         pose = part.points[:, : len(model)]
         across, down = extents(pose)
         numbers = part.numbers - recording.first
@@ -249,7 +256,8 @@ def choose(
     Args:
         who: the person of each detection, -1 for nobody, int `[detections]`.
         weight: its area times its mean score `[detections]`; a person's size is the sum.
-        x: where it is, in pixels from the left `[detections]`; a person's place is the mean.
+        x: where it is, in pixels from the left `[detections]`; a person's place is the
+            mean.
         person: as `parse_person` gives it.
         width: the image's width in pixels, for "centre".
         id: the recording's name for error messages.
@@ -283,8 +291,9 @@ def choose(
 def misfit(pose: np.ndarray, model: skeleton.Layout) -> str:
     """The pose model whose bones fit much better than the given one's; "" for none, or if unclear.
 
-    Files of BODY_25 and BODY_25B differ in the order of 25 joints only. By the wrong one bones join
-    what is far apart: on average they are two to four times as long as by the right one.
+    Files of BODY_25 and BODY_25B differ in the order of 25 joints only. By the wrong one
+    bones join what is far apart: on average they are two to four times as long as by the
+    right one.
 
     Args:
         pose: one person in some frames, float `[frames, V, 3]`.
@@ -309,15 +318,14 @@ def misfit(pose: np.ndarray, model: skeleton.Layout) -> str:
 def largest_jump(
     keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout
 ) -> tuple[float, int]:
-    """The root's largest step in pixels between one frame where it is seen and the next such, and
-    the later's index.
+    """The root's largest step between frames where it is seen, and the later one's index.
 
     Args:
         keypoints, score: `[T, V, 2]` and `[T, V]`.
         layout: whose root; it is seen where all its joints are.
 
     Returns:
-        (0.0, -1) where no two frames have a root.
+        Pixels, and the index; (0.0, -1) where no two frames have a root.
     """
     root = layout.index(*layout.root)
     frames = np.flatnonzero((score[:, root] > 0).all(axis=1))

@@ -1,9 +1,9 @@
-"""How far two annotators of the same videos agree, measured: R, Cohen's kappa, and `agreement`,
-which gives both for all videos, for each class and for each video.
+"""How far two annotators of the same videos agree, measured.
 
-`data_prep/agreement.py` says what the two mean and how videos and overlapping gestures count;
-`data_prep/annotations.py` reads the annotations. This module needs NumPy and SciPy, and never
-imports JAX.
+`agreement` gives R and Cohen's kappa for all videos, for each class and for each video.
+`data_prep/agreement.py` says what the two mean and how videos and overlapping gestures
+count; `data_prep/annotations.py` reads the annotations. This module needs NumPy and
+SciPy, and never imports JAX.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ def matched(first: np.ndarray, second: np.ndarray, overlap: float) -> int:
     shared = np.maximum(earliest_stop - latest_start, 0)
     either = np.ptp(first, axis=1)[:, None] + np.ptp(second, axis=1) - shared
     fits = csr_array(shared >= overlap * either)
-    # Taking the best pair first can leave two gestures over that would have fitted otherwise.
+    # Taking the best pair first can leave two gestures over that would have fitted
+    # otherwise.
     return int((maximum_bipartite_matching(fits, "column") >= 0).sum())
 
 
@@ -62,7 +63,8 @@ def by_frame(gestures: Iterable[Gesture], numbers: dict[str, int], frames: int) 
 def kappa(confusion: np.ndarray) -> float | None:
     """Cohen's kappa of two annotators from how often one said i and the other j, `[K, K]`.
 
-    None where chance alone would make them agree in every frame, and where there is no frame.
+    None where chance alone would make them agree in every frame, and where there is no
+    frame.
 
     >>> kappa(np.array([[30, 10], [10, 30]]))  # agreed in 0.75 of all frames, by chance in 0.5
     0.5
@@ -100,13 +102,15 @@ def agreement(
         lengths: frames of every video; None counts to the last annotated one.
 
     Returns:
-        Plain values: `overall`, and `classes` and `videos` by name, each with gestures `first`
-        and `second`, `matched`, `R`, `frames` (of a class: frames that either says are of it) and
-        `kappa`; R and kappa are None where there is nothing to compare. `classes` ends with
-        "none", which has frames only. `one_sided` are the videos that one annotation does not name.
+        Plain values: `overall`, and `classes` and `videos` by name, each with gestures
+        `first` and `second`, `matched`, `R`, `frames` (of a class: frames that either
+        says are of it) and `kappa`; R and kappa are None where there is nothing to
+        compare. `classes` ends with "none", which has frames only. `one_sided` are the
+        videos that one annotation does not name.
 
     Raises:
-        InputError: overlap is out of range, no video is left, or a gesture lies outside its video.
+        InputError: overlap is out of range, no video is left, or a gesture lies outside
+            its video.
 
     Example:
         >>> from data_prep.gesture_agreement import agreement
@@ -151,7 +155,8 @@ def _labels_of(pairs: Iterable[tuple[list[Gesture], list[Gesture]]], only_both: 
     if labels <= set(IMIGUE_CLASSES):
         return sorted(labels, key=IMIGUE_CLASSES.index)
     ordered = order_labels(labels)
-    # The confusion has a place for each two, and a column of free text would fill the memory.
+    # The confusion has a place for each two, and a column of free text would fill the
+    # memory.
     if len(ordered) > MOST_CLASSES:
         raise InputError(
             f"there are {len(ordered)} classes, expected at most {MOST_CLASSES}; the last is "
@@ -185,14 +190,13 @@ def _confusion(
     labels: Sequence[str],
     lengths: dict[str, int] | None,
 ) -> np.ndarray:
-    """How many frames of a video the two give each pair of classes, int64 `[K + 1, K + 1]`; 0 is
-    no gesture.
-    """
+    """How many frames the two give each pair of classes, int64 `[K + 1, K + 1]`; 0 is none."""
     numbers = {label: number for number, label in enumerate(labels, 1)}
     both = [*first, *second]
     last = max((stop for _, stop, _ in both), default=0)
     frames = last if lengths is None else _checked_length(video, last, lengths)
-    # Between two edges nothing changes, so each such stretch is looked at once, however long it is.
+    # Between two edges nothing changes, so each such stretch is looked at once, however
+    # long it is.
     edges = sorted({0, frames, *(frame for gesture in both for frame in gesture[:2])})
     place = {frame: stretch for stretch, frame in enumerate(edges)}
     said = []

@@ -42,12 +42,12 @@ class Video:
     """A filmed interview.
 
     Attributes:
-        keypoints: as the pose estimator found them, float32 `[T, 67, 2]`, pixels; (0, 0) where it
-            found none.
+        keypoints: as the pose estimator found them, float32 `[T, 67, 2]`, pixels; (0, 0)
+            where it found none.
         score: float32 `[T, 67]`, 0 to 1.
         truth: the same joints without noise or loss, float32 `[T, 67, 2]`, pixels.
-        body: the body itself, float32 `[T, 67, 3]`, metres from between the hips; x left, y up, z
-            to the front.
+        body: the body itself, float32 `[T, 67, 3]`, metres from between the hips; x left,
+            y up, z to the front.
     """
 
     keypoints: np.ndarray
@@ -63,7 +63,8 @@ def record(session: Session) -> Video:
     """Let a session happen, and film it. The same session gives the same arrays."""
     # The body has a seed of its own: a subject is the same in all of their interviews.
     person = Person(np.random.default_rng(session.person))
-    # One generator for all that follows, so that the order of these calls is part of the result.
+    # One generator for all that follows, so that the order of these calls is part of the
+    # result.
     rng = np.random.default_rng(session.seed)
     body = perform(person, session.gesture, session.start, session.length, session.frames, rng)
     truth, unit = Camera(len(body), rng).project(body)

@@ -1,10 +1,10 @@
 """OpenPose's JSON files (version 1.3, one file a frame) packed into a store.
 
-`pack` does it, and returns an `OpenPoseReport` to print; the script is `data_prep/pack_openpose.py`,
-which says what is read, who is followed and what is stored. `data_prep/openpose_folders.py` finds
-the files, `data_prep/openpose_source.py` says what to read of them, `data_prep/openpose_frames.py`
-reads them, `data_prep/following.py` follows one person, `data_prep/openpose_jobs.py` lets several
-processes do so.
+`pack` does it, and returns an `OpenPoseReport` to print; the script is
+`data_prep/pack_openpose.py`, which says what is read, who is followed and what is stored.
+`data_prep/openpose_folders.py` finds the files, `data_prep/openpose_source.py` says what
+to read of them, `data_prep/openpose_frames.py` reads them, `data_prep/following.py`
+follows one person, `data_prep/openpose_jobs.py` lets several processes do so.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ def pack(
         input: a folder of frames, or of such folders.
         output: the store to write.
         layout: a `skeleton.Layout` or what `skeleton.get` takes.
-        model_pose: the pose model that made the files, one of `openpose_source.MODELS`; None takes it
-            from the layout.
+        model_pose: the pose model that made the files, one of `openpose_source.MODELS`;
+            None takes it from the layout.
         videos: path of a CSV table, as `study_tables.read_videos` takes it.
         clips: path of a CSV table with the columns video, start, stop and perhaps label.
         keep_face: store the face landmarks of a layout that has them.
-        person: one of `following.CHOICES`, or a rank by size, 1 for the largest. "centre" needs
-            the videos' widths.
+        person: one of `following.CHOICES`, or a rank by size, 1 for the largest. "centre"
+            needs the videos' widths.
         workers: processes that read; the store is the same for any number.
         max_damaged: the largest share of damaged files that is let pass.
         anonymous_ids: number videos and subjects instead of storing what they are called.
 
     Raises:
-        InputError: anything is wrong with the input, the tables or the output's folder, or a
-            worker dies.
+        InputError: anything is wrong with the input, the tables or the output's folder,
+            or a worker dies.
     """
     layout = layout if isinstance(layout, skeleton.Layout) else skeleton.get(layout)
     _check_options(workers, max_damaged, str(person))
@@ -188,7 +188,8 @@ def _write(study: _Study, output: str | os.PathLike, workers: int, max_damaged: 
         for job, followed in zip(study.jobs, follow_all(study.jobs, workers, crew)):
             report, about = _named(job, followed.report, study.numbering)
             found.add(report, followed)
-            # At once and not at the end: the rest of a broken recording need not be waited for.
+            # At once and not at the end: the rest of a broken recording need not be
+            # waited for.
             found.check_damaged(files, max_damaged)
             writer.add_video(report.id, followed.keypoints, followed.score, **about)
         for clip in study.clips:

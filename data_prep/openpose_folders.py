@@ -1,8 +1,8 @@
 """OpenPose's files in their folders: which recordings there are, and which frame a file is.
 
-A recording is a folder of files such as `video_000000000007_keypoints.json`; the last number of a
-name is the frame's number. It runs from the lowest to the highest number there is, and a number
-without a file is a gap: a frame in which nothing was seen.
+A recording is a folder of files such as `video_000000000007_keypoints.json`; the last
+number of a name is the frame's number. It runs from the lowest to the highest number
+there is, and a number without a file is a gap: a frame in which nothing was seen.
 
 This module needs the standard library only.
 """
@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from data_prep import csv_tables
 from mgjax.errors import InputError
 
-# frames read at a time: long enough to hide a process's overhead, short enough to share the work
+# frames read at a time: long enough to hide a process's overhead, short enough to share
+# the work
 CHUNK = 256
 DIGITS = 18  # of a frame number, so that it is an int64
 SPARSEST = 100  # a recording with fewer than one file in so many numbers is not numbered by frames
@@ -51,15 +52,14 @@ class Aside:
 
 
 def find_recordings(folder: str | os.PathLike[str]) -> tuple[list[Recording], Aside]:
-    """The recordings of a folder of frames (one) or of a folder of such folders (one each, by
-    name).
+    """The recordings of a folder of frames, or of a folder of such folders.
 
     Returns:
-        The recordings, and what else lies there.
+        The recordings, one or by the folders' names, and what else lies there.
 
     Raises:
-        InputError: the folder is missing or without any frame, holds frames beside folders, or a
-            recording's names are wrong.
+        InputError: the folder is missing or without any frame, holds frames beside
+            folders, or a recording's names are wrong.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
@@ -110,7 +110,8 @@ def _recording(folder: pathlib.Path, names: dict[int, str]) -> Recording:
     path = os.path.abspath(folder)
     _check_name(pathlib.Path(path), "folder")
     first, last = min(names), max(names)
-    # Dates or times of day, say: a store of that many frames would fill the disk with nothing.
+    # Dates or times of day, say: a store of that many frames would fill the disk with
+    # nothing.
     if last - first + 1 > SPARSEST * len(names):
         raise InputError(
             f"{folder}: its {len(names)} files are numbered from {first} to {last}: these are not "
@@ -127,20 +128,21 @@ def chunks(recording: Recording) -> Iterator[tuple[str, dict[int, str]]]:
 
 
 def frame_files(folder: str | os.PathLike[str]) -> tuple[dict[int, str], int]:
-    """The files of a recording: file name by frame number, in order, and how many other files lie
-    there.
+    """The files of a recording by frame number, in order, and the number of other files there.
 
     Files that do not end in .json, and hidden files, are the others.
 
     Raises:
-        InputError: a name without a number or that is no text, or two files with the same number.
+        InputError: a name without a number or that is no text, or two files with the same
+            number.
     """
     try:
         with os.scandir(os.fspath(folder)) as found:
             entries = sorted([entry.name for entry in found if not _is_folder(entry)])
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read ({error.strerror})") from None
-    # Nearly every folder is one that a program wrote, and its names are told in half the time.
+    # Nearly every folder is one that a program wrote, and its names are told in half the
+    # time.
     alike = _named_alike(entries)
     if alike is not None:
         return alike, 0
@@ -187,9 +189,7 @@ def _check_name(path: pathlib.Path, kind: str) -> None:
 
 
 def _named_alike(entries: list[str]) -> dict[int, str] | None:
-    """As `frame_files`, in half the time, of sorted names that differ in one number only; None
-    of any others.
-    """
+    """As `frame_files`, of sorted names that differ in one number only; None of any others."""
     if len(entries) < 2:
         return None
     # Whatever is sorted between two names begins as both do.
@@ -208,5 +208,6 @@ def _named_alike(entries: list[str]) -> dict[int, str] | None:
     if max(map(len, numbers)) > DIGITS or not entries[0].isascii():
         return None
     names = dict(zip(map(int, numbers), entries))
-    # Fewer numbers than names: one that ends otherwise, or the same number twice (1 and 01).
+    # Fewer numbers than names: one that ends otherwise, or the same number twice (1 and
+    # 01).
     return dict(sorted(names.items())) if len(names) == len(entries) else None

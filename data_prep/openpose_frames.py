@@ -1,8 +1,9 @@
 """OpenPose's JSON read as arrays: everybody in a frame (`read_frame`), or in many (`read_frames`).
 
-The typed parser of msgspec reads a file in a third of the time where it is installed (the extra
-`fast`). Whatever it does not take as it stands goes to the standard library's json, which reads
-what is only unusual and says what is wrong: the result is the same without msgspec.
+The typed parser of msgspec reads a file in a third of the time where it is installed (the
+extra `fast`). Whatever it does not take as it stands goes to the standard library's json,
+which reads what is only unusual and says what is wrong: the result is the same without
+msgspec.
 
 This module needs NumPy only, takes msgspec where it is installed, and never imports JAX.
 """
@@ -49,7 +50,8 @@ class Detections:
     Attributes:
         numbers: the frames' numbers, int64 `[frames]`.
         counts: people in each, int64 `[frames]`.
-        points: the people of all these frames one after the other, as `read_frame` gives them.
+        points: the people of all these frames one after the other, as `read_frame` gives
+            them.
         damaged: (file, reason) of each damaged frame; nobody is in it.
         poseless: how many people were left out because their pose is empty.
     """
@@ -62,18 +64,20 @@ class Detections:
 
 
 def read_frame(path: str | os.PathLike, source: Source) -> np.ndarray:
-    """Everybody in one file who has at least one joint of the pose, in an order that does not
-    depend on the file's.
+    """Everybody in one file who has at least one joint of the pose.
 
-    A person whose pose is an empty list, as some programs write it, is left out.
+    Their order does not depend on the file's. A person whose pose is an empty list, as
+    some programs write it, is left out.
 
     Returns:
-        float32 `[people, joints of the pose and of source.parts, 3]`: x and y in pixels and the
-        score; (0, 0, 0) where a joint was not seen, and throughout a part that the file leaves out.
+        float32 `[people, joints of the pose and of source.parts, 3]`: x and y in pixels
+        and the score; (0, 0, 0) where a joint was not seen, and throughout a part that
+        the file leaves out.
 
     Raises:
         DamagedFrame: no plain file, too large, not JSON, or values of a wrong type.
-        InputError: JSON, but not an OpenPose frame, or a part has another number of joints.
+        InputError: JSON, but not an OpenPose frame, or a part has another number of
+            joints.
     """
     points, _, _, damaged = _people([_reader(source)(path)], source)
     if damaged:
@@ -107,8 +111,8 @@ def read_frames(folder: str, names: dict[int, str], source: Source) -> Detection
 def _reader(source: Source) -> Callable[[str | os.PathLike], list[bytes]]:
     """A function from a file's path to everybody in it.
 
-    Each is the numbers of `read_frame` as the bytes of float32, and no bytes where the pose is
-    empty.
+    Each is the numbers of `read_frame` as the bytes of float32, and no bytes where the
+    pose is empty.
     """
     # Takes numbers only, and a third of the time that an array of them takes.
     pack = struct.Struct(f"{3 * source.width}f").pack
@@ -141,7 +145,8 @@ def _read_file(
                 data += _rest(file)
             rows = parse(data)
             if rows is None:
-                # Asked only here, for a call to the system that whole frames need not make.
+                # Asked only here, for a call to the system that whole frames need not
+                # make.
                 if not stat.S_ISREG(os.fstat(file).st_mode):
                     raise DamagedFrame("is not a plain file")
                 # A read may come short of BLOCK without having reached the end.
@@ -202,9 +207,7 @@ def _typed_parser(
 
 @functools.cache
 def _decoder(parts: tuple[tuple[str, int], ...]) -> Callable:
-    """msgspec's decoder of a frame's people, each with the pose and these parts, and without all
-    the rest.
-    """
+    """msgspec's decoder of a frame's people, each with the pose, these parts and nothing else."""
     fields: list[tuple] = [(POSE, list[float])]
     fields += [(name, list[float], []) for name, _ in parts]
     # Nothing here refers to itself, and the garbage collector need not look for it.
@@ -237,8 +240,8 @@ def _plain_rows(
 
 
 def _whole_number(text: str) -> float:
-    # Python reads none of thousands of digits, and msgspec skips such in a part that nobody asks
-    # for.
+    # Python reads none of thousands of digits, and msgspec skips such in a part that
+    # nobody asks for.
     return int(text) if len(text) < 1000 else float(text)
 
 
@@ -281,9 +284,9 @@ def _people(
     """Everybody in some frames, given as `_reader` reads them.
 
     Returns:
-        The people as `read_frame` gives them, one frame after the other; how many are in each
-        frame, int64 `[frames]`; how many were left out for their empty pose; and what is wrong
-        with each damaged frame, in which nobody is, by its place.
+        The people as `read_frame` gives them, one frame after the other; how many are in
+        each frame, int64 `[frames]`; how many were left out for their empty pose; and
+        what is wrong with each damaged frame, in which nobody is, by its place.
     """
     poseless = [some.count(b"") for some in rows]
     counts = np.array([len(some) for some in rows], np.int64) - poseless

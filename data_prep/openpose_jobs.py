@@ -1,6 +1,7 @@
 """What to do with each OpenPose recording (`Job`), and doing it with any number of processes.
 
-This module needs NumPy only (and what `data_prep/following.py` needs), and never imports JAX.
+This module needs NumPy only (and what `data_prep/following.py` needs), and never imports
+JAX.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def plan(
                 f"person centre needs the width of video {recording.id!r} in the table of videos"
             )
     except InputError as error:
-        # The row is named only where it says something of its own: else the flags are to blame.
+        # The row is named only where it says something of its own: else the flags are to
+        # blame.
         raise InputError(f"{table.where[recording.id]}: {error}" if own else str(error)) from None
     return Job(recording, source, whom, about)
 
@@ -93,7 +95,8 @@ def follow_all(jobs: Sequence[Job], workers: int, crew: Crew) -> Iterator[follow
         found = crew.in_order(following.read_recording, whole, 2 * workers)
         yield from track(found, len(jobs), "packing videos")
         return
-    # Fewer videos than processes: these share the frames of each video, and following is done here.
+    # Fewer videos than processes: these share the frames of each video, and following is
+    # done here.
     chunks = (
         (*chunk, job.source) for job in jobs for chunk in openpose_folders.chunks(job.recording)
     )

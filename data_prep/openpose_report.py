@@ -9,7 +9,8 @@ from data_prep.following import FollowedVideo
 from data_prep.openpose_folders import Aside
 from mgjax.report.tables import Table
 
-# Fields of `FollowedVideo` that count frames, so that their sum over videos means something.
+# Fields of `FollowedVideo` that count frames, so that their sum over videos means
+# something.
 _COUNTS = ("frames", "missing", "nobody", "several", "gaps", "damaged")
 
 
@@ -130,7 +131,8 @@ class OpenPoseReport:
                 "that model made these files, say so (--model_pose or --layout, or these columns "
                 "of the table of videos)"
             )
-        # A video in which nobody was found is counted as missing, and has no need of a doubt.
+        # A video in which nobody was found is counted as missing, and has no need of a
+        # doubt.
         rootless = [
             video.id for video in self.videos if not video.rooted and video.missing < video.frames
         ]

@@ -1,10 +1,11 @@
 """What OpenPose's JSON holds, and what a job reads of it.
 
-A file is one frame: for each person a list of body joints (of one of the pose models in `MODELS`)
-and perhaps lists of face and hand joints. A `Source`, made by `source_of`, says which of these
-lists to read and where a layout's joints lie among them. `data_prep/openpose_folders.py` finds the
-files, `data_prep/openpose_frames.py` reads them. OpenPose says who is in a frame, not who is who:
-`data_prep/following.py` finds that out.
+A file is one frame: for each person a list of body joints (of one of the pose models in
+`MODELS`) and perhaps lists of face and hand joints. A `Source`, made by `source_of`, says
+which of these lists to read and where a layout's joints lie among them.
+`data_prep/openpose_folders.py` finds the files, `data_prep/openpose_frames.py` reads
+them. OpenPose says who is in a frame, not who is who: `data_prep/following.py` finds that
+out.
 
 This module needs NumPy only and never imports JAX.
 """
@@ -18,8 +19,8 @@ import numpy as np
 from mgjax import skeleton
 from mgjax.errors import InputError
 
-# OpenPose's pose models by the layout of their joints. 25 joints are BODY_25 or BODY_25B: no
-# count can tell.
+# OpenPose's pose models by the layout of their joints. 25 joints are BODY_25 or BODY_25B:
+# no count can tell.
 MODELS = {layout.name: layout for layout in (skeleton.BODY_25, skeleton.BODY_25B, skeleton.COCO_18)}
 POSE = "pose_keypoints_2d"
 FACE = skeleton.OPENPOSE_137.parts["face"]
@@ -37,9 +38,10 @@ class Source:
     Attributes:
         layout: the layout to store.
         model: the layout of the files' pose part.
-        parts: the JSON's name of each further part that the layout needs, and its number of joints.
-        columns: where the layout's joints lie among those read (pose first, then `parts`), int64
-            `[V]`; -1 for a joint that is not read and stays unseen.
+        parts: the JSON's name of each further part that the layout needs, and its number
+            of joints.
+        columns: where the layout's joints lie among those read (pose first, then
+            `parts`), int64 `[V]`; -1 for a joint that is not read and stays unseen.
     """
 
     layout: skeleton.Layout
@@ -62,17 +64,18 @@ def source_of(
     """How to cut `layout` out of OpenPose's files.
 
     Args:
-        layout: what to store; its joints must be among a pose model's, the hands' and the face's.
+        layout: what to store; its joints must be among a pose model's, the hands' and the
+            face's.
         model_pose: the pose model that made the files, one of `MODELS`; None takes it from `read`:
             the model of exactly its joints, else the first that has them all.
         keep_face: whether face landmarks may be stored.
-        read: the joints to read, if not the layout's: those that it lacks stay unseen, and those
-            that the layout lacks are not stored.
+        read: the joints to read, if not the layout's: those that it lacks stay unseen,
+            and those that the layout lacks are not stored.
 
     Raises:
-        InputError: no model has the layout's joints, or both models of 25 joints have; or face
-            landmarks are in the layout without `keep_face`, or the other way round; or `read` has
-            none of its joints.
+        InputError: no model has the layout's joints, or both models of 25 joints have; or
+            face landmarks are in the layout without `keep_face`, or the other way round;
+            or `read` has none of its joints.
 
     Example:
         >>> from data_prep import openpose_source

@@ -2,40 +2,42 @@ r"""Pack OpenPose's JSON files (version 1.3, one file a frame) into a store.
 
   python data_prep/pack_openpose.py --input frames/ --output interviews.h5 --layout body25_hands
 
---input is one folder of files, which is one video named as the folder, or a folder of such
-folders, one video each. The last number in a file's name is its frame number, as in
-video_000000000007_keypoints.json. A video runs from its lowest to its highest number; a number
-without a file is a frame in which nothing was seen (score 0, keypoint 0), and so is a damaged
-file. Files that do not end in .json, and hidden ones, are left aside and counted, and so are
-folders without frames and people whose pose is an empty list. Keypoints are taken to be pixels
-(OpenPose's own default, --keypoint_scale 0).
+--input is one folder of files, which is one video named as the folder, or a folder of
+such folders, one video each. The last number in a file's name is its frame number, as in
+video_000000000007_keypoints.json. A video runs from its lowest to its highest number; a
+number without a file is a frame in which nothing was seen (score 0, keypoint 0), and so
+is a damaged file. Files that do not end in .json, and hidden ones, are left aside and
+counted, and so are folders without frames and people whose pose is an empty list.
+Keypoints are taken to be pixels (OpenPose's own default, --keypoint_scale 0).
 
-Frame numbers of clips (--clips) are the numbers in the files' names, `start` included and `stop`
-not: 0,25 are the 25 frames numbered 0 to 24. In the store a clip's start counts from its video's
-first frame. Without --clips every whole video is one clip without a label.
+Frame numbers of clips (--clips) are the numbers in the files' names, `start` included and
+`stop` not: 0,25 are the 25 frames numbered 0 to 24. In the store a clip's start counts
+from its video's first frame. Without --clips every whole video is one clip without a
+label.
 
-OpenPose does not say who is who. One person is followed through each video (--person), by where
-the joints are from frame to frame; a frame that cannot be said to show that person is left unseen,
-and what was missed is printed and reported. Where a recording is cut from one camera to another,
-split it at the cuts first.
+OpenPose does not say who is who. One person is followed through each video (--person), by
+where the joints are from frame to frame; a frame that cannot be said to show that person
+is left unseen, and what was missed is printed and reported. Where a recording is cut from
+one camera to another, split it at the cuts first.
 
-OpenPose's BODY_25 and BODY_25B both have 25 joints, so the files do not tell which they hold: the
-layout does (body25 or body25b), or --model_pose where the layout can be cut out of both. Where the
-bones fit the other one much better, that is said.
+OpenPose's BODY_25 and BODY_25B both have 25 joints, so the files do not tell which they
+hold: the layout does (body25 or body25b), or --model_pose where the layout can be cut out
+of both. Where the bones fit the other one much better, that is said.
 
-The table of videos (--videos) may say of each video who is followed (person), the model that made
-its files (model_pose), and which joints they are read for (layout, by name or a layout's .json
-file); an empty cell means what the flag says. The store has the joints of --layout in any case:
-those that a video's own layout lacks are stored unseen, so that a store of body25_hands can hold a
-video without hands (body25), and those that only the video's layout has are not stored.
+The table of videos (--videos) may say of each video who is followed (person), the model
+that made its files (model_pose), and which joints they are read for (layout, by name or a
+layout's .json file); an empty cell means what the flag says. The store has the joints of
+--layout in any case: those that a video's own layout lacks are stored unseen, so that a
+store of body25_hands can hold a video without hands (body25), and those that only the
+video's layout has are not stored.
 
-Ids are the names of the folders, and they are in the store. With --anonymous_ids videos are
-numbered instead, v001, v002 and so on in the order of the folders' names, and subjects s01, s02 in
-the order in which they come. Which number stands for whom is then in the --report alone, which is
-the owner's key: keep it, and keep it to yourself.
+Ids are the names of the folders, and they are in the store. With --anonymous_ids videos
+are numbered instead, v001, v002 and so on in the order of the folders' names, and
+subjects s01, s02 in the order in which they come. Which number stands for whom is then in
+the --report alone, which is the owner's key: keep it, and keep it to yourself.
 
-Face landmarks identify a person. They are kept only with --keep_face and a layout that has them
-(openpose137).
+Face landmarks identify a person. They are kept only with --keep_face and a layout that
+has them (openpose137).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How far apart two poses are, how like, and which of many go together: the rules 2, 3 and 5 of
-`data_prep/tracking.py`.
+"""How far apart two poses are, how like, and which of many go together.
 
-One of the two is a known pose (where its joints are expected), the other a detection of OpenPose.
-Arrays broadcast over their leading axes, so that one call compares many with many.
+These are the rules 2, 3 and 5 of `data_prep/tracking.py`. One of the two is a known pose
+(where its joints are expected), the other a detection of OpenPose. Arrays broadcast over
+their leading axes, so that one call compares many with many.
 
 This module needs NumPy, and SciPy for several with several, and never imports JAX.
 """
@@ -21,11 +21,13 @@ GROWN = 2.0  # spreads are alike within this factor
 
 
 def extents(pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Width and height of the box around each person's seen joints, `[people]` each; pose
-    `[people, V, 3]`.
+    """Width and height of the box around each person's seen joints, `[people]` each.
+
+    Args:
+        pose: x, y and score, float `[people, V, 3]`.
     """
-    # One row a joint: the smallest of many rows is found many times faster than the smallest of
-    # many short ones.
+    # One row a joint: the smallest of many rows is found many times faster than the
+    # smallest of many short ones.
     x, y, score = np.ascontiguousarray(pose.T)
     seen = score > 0
     low = np.where(seen, (x, y), np.inf).min(axis=1)
@@ -61,14 +63,16 @@ class PoseComparison:
         """How far apart known poses and detections are, by rule 2, and their likeness, by rule 5.
 
         Args:
-            place, known, known_size: where the joints of the known are (float `[..., V, 2]`; more
-                columns are not looked at), which they are (bool `[..., V]`) and their sizes
-                (`[...]`).
-            pose, size: of the detections, float `[..., V, 3]` and `[...]`; both broadcast.
+            place, known, known_size: where the joints of the known are (float
+                `[..., V, 2]`; more columns are not looked at), which they are (bool
+                `[..., V]`) and their sizes (`[...]`).
+            pose, size: of the detections, float `[..., V, 3]` and `[...]`; both
+                broadcast.
             swap: let left and right of a pair count as one joint in two places.
 
         Returns:
-            Pixels, inf where they share fewer than COMMON joints, and the likeness; `[...]` each.
+            Pixels, inf where they share fewer than COMMON joints, and the likeness;
+            `[...]` each.
         """
         score = pose[..., 2]
         distance = _distances(place, known & (score > 0), pose)
@@ -108,7 +112,8 @@ def spread_alike(
     count = both.sum(axis=-1)
     one = _spread(place, both, np.maximum(count, 1)) + floor
     other = _spread(pose[..., :2], both, np.maximum(count, 1)) + floor
-    # Too few joints say nothing about the size; that too few cannot be compared is rule 2's.
+    # Too few joints say nothing about the size; that too few cannot be compared is rule
+    # 2's.
     return (count < COMMON) | ((one <= GROWN * other) & (other <= GROWN * one))
 
 

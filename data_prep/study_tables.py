@@ -1,5 +1,6 @@
-"""The tables that come with recordings: of the videos (`read_videos`) and of the clips in them
-(`read_clips`), and the order of class names that they name (`order_labels`).
+"""The tables that come with recordings: of the videos, and of the clips in them.
+
+`read_videos` and `read_clips` read them; `order_labels` orders the class names of clips.
 
 This module needs the standard library only.
 """
@@ -53,12 +54,14 @@ class Clip:
 
 
 def read_videos(path: str | os.PathLike, recordings: Sequence[Recording]) -> VideosTable:
-    """Read the table of videos: id, and any of subject, emotion, fps, width, height, the columns of
-    OWN and split_NAME.
+    """Read the table of videos.
+
+    Its columns are id and any of subject, emotion, fps, width, height and those of OWN; a
+    column split_NAME holding train, test or nothing makes the split NAME.
 
     Raises:
-        InputError: as `csv_tables.read_table`, no video is among the recordings, one is listed
-            twice, or a side is neither train, test nor empty.
+        InputError: as `csv_tables.read_table`, no video is among the recordings, one is
+            listed twice, or a side is neither train, test nor empty.
     """
     known = {recording.id for recording in recordings}
     table = VideosTable()
@@ -69,7 +72,8 @@ def read_videos(path: str | os.PathLike, recordings: Sequence[Recording]) -> Vid
             raise InputError(f"{where}: video {id!r} is there twice")
         table.where[id] = where
         sides = csv_tables.pop_sides(where, row)
-        # One table may serve several inputs, so rows of videos that are not here do no harm.
+        # One table may serve several inputs, so rows of videos that are not here do no
+        # harm.
         if id in known:
             table.about[id] = row
             for name, side in sides.items():
@@ -97,8 +101,8 @@ def read_clips(
         The clips, and how many were left out.
 
     Raises:
-        InputError: as `csv_tables.read_table`, a clip is of an unknown video or not within it, or
-            there is none.
+        InputError: as `csv_tables.read_table`, a clip is of an unknown video or not
+            within it, or there is none.
     """
     known = {recording.id: recording for recording in recordings}
     absent = set(absent)

@@ -1,39 +1,40 @@
 """Who is who from frame to frame of a recording.
 
-OpenPose says who is in a frame: `people` has no stable order. `Tracker` says which detection of one
-frame is which of the next. The size of a person or detection is the diagonal of the box around its
-joints. The rule:
+OpenPose says who is in a frame: `people` has no stable order. `Tracker` says which
+detection of one frame is which of the next. The size of a person or detection is the
+diagonal of the box around its joints. The rule:
 
-1.  Each person known so far is a pose: every joint where it was seen last, of those seen in the
-    last MEMORY frames. It is moved on by the person's velocity, which fades while the person is
-    unseen.
-2.  A pose and a detection are compared by the joints that both have. Left and right of a pair
-    count as one joint in two places, because OpenPose swaps them. How far apart the two are is
-    the median of these joints' distances: the better half of the joints decides, and a limb may
-    fail alone.
-3.  A detection can be a person if they share at least COMMON joints, are apart by no more than
-    GATE sizes of the smaller of both, and spread over these joints alike, within a factor of
-    GROWN. For each frame unseen the gate widens by GROWTH, up to WIDEST.
-4.  A detection nearer than TWIN sizes of the larger of both to somebody seen a frame ago is that
-    one's, or a second or torn detection of that one: nobody farther away by more than TWIN can
-    take it, and no new person starts from it.
-5.  Of all pairs that can be, those are made whose likeness is the largest together. Likeness is
-    the sum of the shared joints' scores, each the less the farther apart the joint is, half at
-    REACH sizes; each part of the body counts the same. So a whole detection is preferred to a
-    stray part of it.
-6.  What is left and has COMMON joints starts a new person. Somebody unseen for longer than they
-    were ever seen (and than PATIENCE frames) is forgotten.
-7.  The easy case: a frame has as many detections as the one before it (fewer than MANY), each
-    within TWIN sizes of the smaller of one of those and beyond GATE of the others, and nobody out
-    of sight is liker. Then each is whom that one was. Whole arrays of such frames, which most
-    are, are compared at once: in interviews 3 microseconds a frame instead of 140, where reading
-    it takes 12.
+1.  Each person known so far is a pose: every joint where it was seen last, of those seen
+    in the last MEMORY frames. It is moved on by the person's velocity, which fades while
+    the person is unseen.
+2.  A pose and a detection are compared by the joints that both have. Left and right of a
+    pair count as one joint in two places, because OpenPose swaps them. How far apart the
+    two are is the median of these joints' distances: the better half of the joints
+    decides, and a limb may fail alone.
+3.  A detection can be a person if they share at least COMMON joints, are apart by no
+    more than GATE sizes of the smaller of both, and spread over these joints alike,
+    within a factor of GROWN. For each frame unseen the gate widens by GROWTH, up to
+    WIDEST.
+4.  A detection nearer than TWIN sizes of the larger of both to somebody seen a frame ago
+    is that one's, or a second or torn detection of that one: nobody farther away by more
+    than TWIN can take it, and no new person starts from it.
+5.  Of all pairs that can be, those are made whose likeness is the largest together.
+    Likeness is the sum of the shared joints' scores, each the less the farther apart the
+    joint is, half at REACH sizes; each part of the body counts the same. So a whole
+    detection is preferred to a stray part of it.
+6.  What is left and has COMMON joints starts a new person. Somebody unseen for longer
+    than they were ever seen (and than PATIENCE frames) is forgotten.
+7.  The easy case: a frame has as many detections as the one before it (fewer than MANY),
+    each within TWIN sizes of the smaller of one of those and beyond GATE of the others,
+    and nobody out of sight is liker. Then each is whom that one was. Whole arrays of such
+    frames, which most are, are compared at once: in interviews 3 microseconds a frame
+    instead of 140, where reading it takes 12.
 
-Nothing depends on the order of `people`, on where a recording is cut into parts, or on chance.
-From one frame to the next the followed person's pose, moved on by its velocity, never jumps by
-more than GATE sizes (as rule 2 measures it): where the rule cannot say that a detection is the
-same person, the frame is left unseen. A single joint may jump: where OpenPose errs about a limb,
-that is stored as it is.
+Nothing depends on the order of `people`, on where a recording is cut into parts, or on
+chance. From one frame to the next the followed person's pose, moved on by its velocity,
+never jumps by more than GATE sizes (as rule 2 measures it): where the rule cannot say
+that a detection is the same person, the frame is left unseen. A single joint may jump:
+where OpenPose errs about a limb, that is stored as it is.
 
 Rule 1 is `data_prep/tracks.py`, the comparisons of rules 2, 3 and 5 are
 `data_prep/pose_comparison.py`.
@@ -52,8 +53,8 @@ from data_prep.pose_comparison import COMMON, PoseComparison, extents, likest_pa
 from data_prep.tracks import Track
 from mgjax import skeleton
 
-# Shares of a size, by which a person may be apart from where they are expected: at first, more for
-# each frame unseen, and at most.
+# Shares of a size, by which a person may be apart from where they are expected: at first,
+# more for each frame unseen, and at most.
 GATE, GROWTH, WIDEST = 0.5, 0.05, 2.0
 TWIN = 0.1  # sizes: two detections so near to each other are of one person
 FLOOR = 0.05  # spreads are alike where they differ by less than this share of the size
@@ -96,11 +97,13 @@ class Tracker:
         """Who each detection of some frames is: int64 `[people]`, -1 for nobody.
 
         Args:
-            numbers: the frames' numbers, from 0 and rising, also from call to call, int `[frames]`.
+            numbers: the frames' numbers, from 0 and rising, also from call to call, int
+                `[frames]`.
             counts: people in each, int `[frames]`.
             pose: everybody with a seen joint, one frame after the other, float `[people, V, 3]`:
                 x, y and score.
-            size: the diagonals of their `extents` `[people]`, where the caller has them already.
+            size: the diagonals of their `extents` `[people]`, where the caller has them
+                already.
         """
         if not len(counts):
             return np.zeros(0, np.int64)
@@ -169,7 +172,8 @@ class Tracker:
         starts = np.cumsum(counts) - counts
         alike = (counts[1:] == counts[:-1]) & (np.diff(numbers) == 1)
         for people in set(counts[1:][alike].tolist()) & set(range(1, MANY)):
-            # All pairs of frames with so many people at once: rows now and then, [pairs, people].
+            # All pairs of frames with so many people at once: rows now and then, [pairs,
+            # people].
             frames = 1 + np.flatnonzero(alike & (counts[1:] == people))
             now = starts[frames][:, None] + np.arange(people)
             then = starts[frames - 1][:, None] + np.arange(people)
@@ -188,8 +192,9 @@ class Tracker:
                 `[pairs, 1, people]`.
 
         Returns:
-            In which pairs of frames it is clear who is who, bool `[pairs]`; whom each of those now
-            is nearest to, int `[pairs, people]`; and how like that one, float `[pairs, people]`.
+            In which pairs of frames it is clear who is who, bool `[pairs]`; whom each of
+            those now is nearest to, int `[pairs, people]`; and how like that one, float
+            `[pairs, people]`.
         """
         place, known = pose[one], pose[one, :, 2] > 0
         apart, like = self._comparison.compare(
@@ -208,8 +213,8 @@ class Tracker:
         """Fill in who is who in linked frames from one on, as long as rule 7 holds for them.
 
         Returns:
-            How many frames were taken: those before somebody out of sight is liker; 0 as well
-            where a detection of the frame before is nobody.
+            How many frames were taken: those before somebody out of sight is liker; 0 as
+            well where a detection of the frame before is nobody.
         """
         frames = stretch.numbers[frame : stretch.linked_until[frame]]
         start, stop = stretch.stops[frame], stretch.stops[frame + len(frames)]
@@ -264,9 +269,11 @@ class Tracker:
     def _candidates(
         self, frame: int, pose: np.ndarray, size: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The likeness of everybody known and each detection `[known, people]`, 0 where rules 3
-        and 4 say that they are not the same; and which detections rule 4 leaves to somebody
-        `[people]`.
+        """Compare everybody known with each detection of a frame.
+
+        Returns:
+            The likeness `[known, people]`, 0 where rules 3 and 4 say that they are not
+            the same; and which detections rule 4 leaves to somebody, bool `[people]`.
         """
         known = np.array([track.known for track in self._known])[:, None]
         sizes = np.array([track.size for track in self._known])[:, None]
@@ -293,7 +300,8 @@ class _Stretch:
     Attributes:
         numbers: the frames' numbers.
         stops: where each frame's detections begin among all, and at last where they end.
-        linked_until: the first frame from each on that is not linked to the one before it.
+        linked_until: the first frame from each on that is not linked to the one before
+            it.
         pose, size: of the detections, float64 `[people, V, 3]` and `[people]`.
         who: who they are, int64 `[people]`; filled in frame by frame.
         before, likeness: as `Tracker._links` gives them.

@@ -1,13 +1,12 @@
-"""Processes that work for this one: as many functions at a time as there are cores, answers in
-order.
+"""Processes that work for this one: many functions at a time, answers in order.
 
     with start_workers(4) as crew:
         for answer in crew.in_order(following.read_recording, tasks, ahead=8):
             ...
 
-Such a process imports what its tasks need and nothing else, not even the running script, so it
-starts quickly. It ends with the block, and with this process however that ends: its input closes
-then. Ctrl-C, SIGTERM and SIGHUP are the parent's affair alone.
+Such a process imports what its tasks need and nothing else, not even the running script,
+so it starts quickly. It ends with the block, and with this process however that ends: its
+input closes then. Ctrl-C, SIGTERM and SIGHUP are the parent's affair alone.
 
 This module needs the standard library only.
 """
@@ -38,8 +37,9 @@ _Answer = tuple[Any, Exception | None]
 
 
 class Crew:
-    """Workers that have started; `start_workers` makes one. Without any, everything is done in this
-    process.
+    """Workers that have started; `start_workers` makes one.
+
+    Without any worker everything is done in this process.
     """
 
     def __init__(self, processes: list[subprocess.Popen]):
@@ -47,7 +47,8 @@ class Crew:
         # (worker, answer) as they come; None for an answer that will not come any more.
         self._answers: queue.SimpleQueue[tuple[int, _Answer | None]] = queue.SimpleQueue()
         for number, process in enumerate(processes):
-            # A thread each, for not every system can wait for whichever pipe has something.
+            # A thread each, for not every system can wait for whichever pipe has
+            # something.
             listener = threading.Thread(
                 target=self._listen, args=(number, process.stdout), daemon=True
             )
@@ -65,8 +66,8 @@ class Crew:
         """`function(*task)` of every task, in order.
 
         Args:
-            function: of a module that can be imported, so not of a running script; it and the
-                tasks are pickled.
+            function: of a module that can be imported, so not of a running script; it and
+                the tasks are pickled.
             tasks: taken one by one as they are needed.
             ahead: how many answers may wait for an earlier one.
 
@@ -185,8 +186,9 @@ def serve() -> NoReturn:
 
 
 def _stream_of_answers() -> IO[bytes]:
-    """The standard output; whatever a function prints goes to standard error from now on, and does
-    not get among the answers.
+    """The standard output, which is the answers' alone from now on.
+
+    Whatever a function prints goes to standard error, and does not get among them.
     """
     try:
         os.fstat(2)
