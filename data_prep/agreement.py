@@ -74,6 +74,7 @@ def main(_: list[str]) -> None:
         raise InputError(
             "--videos and --store both say how many frames a video has; give one of them"
         )
+    # Before anything is read, so that nobody waits for what cannot be written.
     if options.output is not None:
         files.output(options.output)
     lengths = None

@@ -31,13 +31,13 @@ LONGEST = 1000  # characters of a name
 _NUMBERS = {"fps", "width", "height", "start", "stop"}  # columns of numbers
 _FRACTIONS = {"fps"}  # those of them whose numbers need not be whole
 _SAID = re.compile(r'"?sep=(.)"?(\r\n|\r|\n|$)', re.IGNORECASE)
-# Control characters, line breaks of all kinds, and halves of characters, of names that
-# are no text.
+# Control characters, line breaks of all kinds, and halves of characters (no text at all).
 _UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def shown(value: object) -> str:
     """Any value, for an error message: as Python writes it, cut off after a hundred characters."""
+    # A text is cut before its quotes are put on, so that both are there.
     if isinstance(value, str):
         return repr(value if len(value) <= 100 else value[:97] + "...")
     return reprlib.repr(value)[:100]

@@ -138,6 +138,7 @@ def follow(
     Raises:
         InputError: as `choose`.
     """
+    # Everybody is tracked to the end before one is chosen, as who is largest may change.
     tracked = _track(recording, parts, source.model)
     who = np.concatenate([part.who for part in tracked])
     weight = np.concatenate([part.weight for part in tracked])
@@ -152,6 +153,7 @@ def follow(
         seen_in = part.detections.numbers - recording.first
         rows = np.repeat(seen_in, part.detections.counts)[ours]
         people = part.detections.points[ours]
+        # The pose as it was read, whatever part of it the layout has.
         poses.append(people[::SPARED, : len(source.model)])
         points = _cut(people, source)
         keypoints[rows], score[rows], there[rows] = points[..., :2], points[..., 2], True
@@ -169,8 +171,7 @@ def _track(
     tracker = Tracker(model)
     tracked = []
     for part in parts:
-        # Of the pose alone: hands and face come and go, and would make a person's size do
-        # so.
+        # Of the pose alone, as hands and face come and go and would change the size.
         pose = part.points[:, : len(model)]
         across, down = extents(pose)
         numbers = part.numbers - recording.first
@@ -188,6 +189,7 @@ def _cut(people: np.ndarray, source: Source) -> np.ndarray:
     if np.array_equal(source.columns, np.arange(source.width)):
         return people  # already these, which saves a copy
     points = people.take(source.columns, axis=1)
+    # Column -1 took the last joint read.
     points[:, source.columns < 0] = 0
     return points
 
@@ -237,6 +239,7 @@ def parse_person(text: str) -> Choice | int:
     Raises:
         InputError: neither.
     """
+    # Not `in`, of which a type checker does not learn that the text is a Choice.
     for choice in CHOICES:
         if text == choice:
             return choice
@@ -272,6 +275,7 @@ def choose(
     frames = np.bincount(who)
     # A passer-by or a ghost is nobody to choose, nor to count in a rank.
     lasting = np.flatnonzero(frames >= LASTING * frames.max())
+    # Stable, so that of two of one size the first one seen comes first.
     by_size = lasting[np.argsort(-np.bincount(who, weight)[lasting], kind="stable")]
     place = np.bincount(who, x)[by_size] / frames[by_size]
     if isinstance(person, int):
@@ -311,6 +315,7 @@ def misfit(pose: np.ndarray, model: skeleton.Layout) -> str:
         if both.sum() < CLEARLY * len(pose):
             return ""
         lengths[other.name] = np.hypot(*(start - end)[both][:, :2].T).mean()
+    # Without another model of so many joints the given one is the best.
     best = min(lengths, key=lambda name: lengths[name])
     return best if lengths[best] < MISFIT * lengths[model.name] else ""
 

@@ -38,8 +38,7 @@ def matched(first: np.ndarray, second: np.ndarray, overlap: float) -> int:
     shared = np.maximum(earliest_stop - latest_start, 0)
     either = np.ptp(first, axis=1)[:, None] + np.ptp(second, axis=1) - shared
     fits = csr_array(shared >= overlap * either)
-    # Taking the best pair first can leave two gestures over that would have fitted
-    # otherwise.
+    # Not the best pair first, which can leave two gestures over that fit otherwise.
     return int((maximum_bipartite_matching(fits, "column") >= 0).sum())
 
 
@@ -70,6 +69,7 @@ def kappa(confusion: np.ndarray) -> float | None:
     0.5
     """
     total = confusion.sum()
+    # Were the two independent, with each one's classes as often as they are.
     by_chance = (confusion.sum(0) * confusion.sum(1)).sum()
     chance = by_chance / max(total, 1) ** 2
     if total == 0 or chance == 1:
@@ -152,11 +152,11 @@ def _labels_of(pairs: Iterable[tuple[list[Gesture], list[Gesture]]], only_both: 
     if not labels:
         where = " in videos that both annotated" if only_both else ""
         raise InputError(f"there is no gesture to compare{where}")
+    # The paper's order, which names alone do not have.
     if labels <= set(IMIGUE_CLASSES):
         return sorted(labels, key=IMIGUE_CLASSES.index)
     ordered = order_labels(labels)
-    # The confusion has a place for each two, and a column of free text would fill the
-    # memory.
+    # The confusion has a place for each two: a column of free text would be too much.
     if len(ordered) > MOST_CLASSES:
         raise InputError(
             f"there are {len(ordered)} classes, expected at most {MOST_CLASSES}; the last is "
@@ -195,8 +195,7 @@ def _confusion(
     both = [*first, *second]
     last = max((stop for _, stop, _ in both), default=0)
     frames = last if lengths is None else _checked_length(video, last, lengths)
-    # Between two edges nothing changes, so each such stretch is looked at once, however
-    # long it is.
+    # Between two edges nothing changes, so a stretch is looked at once, however long.
     edges = sorted({0, frames, *(frame for gesture in both for frame in gesture[:2])})
     place = {frame: stretch for stretch, frame in enumerate(edges)}
     said = []
@@ -232,6 +231,7 @@ def _of_classes(
 
 
 def _figures(counts: Iterable[int], confusion: np.ndarray) -> dict[str, Any]:
+    # Plain ints, as JSON takes them.
     first, second, both = map(int, counts)
     return {
         "first": first,

@@ -63,8 +63,7 @@ def record(session: Session) -> Video:
     """Let a session happen, and film it. The same session gives the same arrays."""
     # The body has a seed of its own: a subject is the same in all of their interviews.
     person = Person(np.random.default_rng(session.person))
-    # One generator for all that follows, so that the order of these calls is part of the
-    # result.
+    # One generator for all that follows: the order of these calls is part of the result.
     rng = np.random.default_rng(session.seed)
     body = perform(person, session.gesture, session.start, session.length, session.frames, rng)
     truth, unit = Camera(len(body), rng).project(body)

@@ -42,7 +42,7 @@ def pack(
     max_damaged: float = 0.05,
     anonymous_ids: bool = False,
 ) -> OpenPoseReport:
-    """Pack OpenPose recordings into a store; what it does is said in `data_prep/pack_openpose.py`.
+    """Pack OpenPose recordings into a store; `data_prep/pack_openpose.py` says how.
 
     Args:
         input: a folder of frames, or of such folders.
@@ -62,6 +62,16 @@ def pack(
     Raises:
         InputError: anything is wrong with the input, the tables or the output's folder,
             or a worker dies.
+
+    Example:
+        >>> import tempfile
+        >>> from data_prep import openpose, simulation
+        >>> made = simulation.simulate(videos=2, subjects=2, clips_per_video=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     simulation.write_openpose(made, f"{folder}/made")
+        ...     report = openpose.pack(f"{folder}/made/openpose", f"{folder}/out.h5", "body25")
+        >>> [(video.id, video.people, video.damaged) for video in report.videos]
+        [('interview001', 1, 0), ('interview002', 1, 0)]
     """
     layout = layout if isinstance(layout, skeleton.Layout) else skeleton.get(layout)
     _check_options(workers, max_damaged, str(person))
@@ -94,6 +104,7 @@ def _clips(
     """The table's clips, and how many were left out; without a table each whole video is one."""
     if path is not None:
         return read_clips(path, recordings, table.absent)
+    # So that there is something to train on where nobody has annotated anything yet.
     return [Clip(recording.id, 0, recording.length) for recording in recordings], 0
 
 
@@ -138,6 +149,8 @@ class _Study:
 
     def writer(self, output: str | os.PathLike) -> StoreWriter:
         """The store's writer."""
+        # Videos may say models of their own. The number of files tells a packing that was cut
+        # short from a whole one, and names nobody.
         models = " and ".join(dict.fromkeys(job.source.model.name for job in self.jobs))
         return StoreWriter(
             output,
@@ -167,6 +180,7 @@ class _Found:
         """Take note of a video."""
         self.reports.append(report)
         self.damaged += followed.damaged
+        # A whole part that nobody ever saw (hands, say) is worth a line of the report.
         self.seen |= (followed.score > 0).any(axis=0)
 
     def check_damaged(self, files: int, max_damaged: float) -> None:
@@ -188,13 +202,13 @@ def _write(study: _Study, output: str | os.PathLike, workers: int, max_damaged: 
         for job, followed in zip(study.jobs, follow_all(study.jobs, workers, crew)):
             report, about = _named(job, followed.report, study.numbering)
             found.add(report, followed)
-            # At once and not at the end: the rest of a broken recording need not be
-            # waited for.
+            # At once and not at the end, which may be an hour away.
             found.check_damaged(files, max_damaged)
             writer.add_video(report.id, followed.keypoints, followed.score, **about)
         for clip in study.clips:
             id = study.numbering.videos[clip.video] if study.numbering else clip.video
             writer.add_clip(id, clip.start, clip.length, clip.label)
+        # A split is of rows; its videos may be in the table in another order.
         order = {job.recording.id: row for row, job in enumerate(study.jobs)}
         for name, sides in study.table.splits.items():
             train = [order[id] for id, side in sides.items() if side == "train"]

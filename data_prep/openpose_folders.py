@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from data_prep import csv_tables
 from mgjax.errors import InputError
 
-# frames read at a time: long enough to hide a process's overhead, short enough to share
-# the work
+# Frames read at a time: enough to hide a process's overhead, few enough to share the work.
 CHUNK = 256
 DIGITS = 18  # of a frame number, so that it is an int64
 SPARSEST = 100  # a recording with fewer than one file in so many numbers is not numbered by frames
@@ -110,8 +109,7 @@ def _recording(folder: pathlib.Path, names: dict[int, str]) -> Recording:
     path = os.path.abspath(folder)
     _check_name(pathlib.Path(path), "folder")
     first, last = min(names), max(names)
-    # Dates or times of day, say: a store of that many frames would fill the disk with
-    # nothing.
+    # Dates or times of day, say: a store of that many frames would fill the disk.
     if last - first + 1 > SPARSEST * len(names):
         raise InputError(
             f"{folder}: its {len(names)} files are numbered from {first} to {last}: these are not "
@@ -141,8 +139,7 @@ def frame_files(folder: str | os.PathLike[str]) -> tuple[dict[int, str], int]:
             entries = sorted([entry.name for entry in found if not _is_folder(entry)])
     except OSError as error:
         raise InputError(f"{folder}: the folder cannot be read ({error.strerror})") from None
-    # Nearly every folder is one that a program wrote, and its names are told in half the
-    # time.
+    # Nearly every folder was written by a program; its names are told in half the time.
     alike = _named_alike(entries)
     if alike is not None:
         return alike, 0
@@ -208,6 +205,5 @@ def _named_alike(entries: list[str]) -> dict[int, str] | None:
     if max(map(len, numbers)) > DIGITS or not entries[0].isascii():
         return None
     names = dict(zip(map(int, numbers), entries))
-    # Fewer numbers than names: one that ends otherwise, or the same number twice (1 and
-    # 01).
+    # Fewer numbers than names: one name ends otherwise, or a number is there as 1 and 01.
     return dict(sorted(names.items())) if len(names) == len(entries) else None

@@ -145,8 +145,7 @@ def _read_file(
                 data += _rest(file)
             rows = parse(data)
             if rows is None:
-                # Asked only here, for a call to the system that whole frames need not
-                # make.
+                # Asked only here, as it is a call to the system that whole frames spare.
                 if not stat.S_ISREG(os.fstat(file).st_mode):
                     raise DamagedFrame("is not a plain file")
                 # A read may come short of BLOCK without having reached the end.
@@ -240,8 +239,7 @@ def _plain_rows(
 
 
 def _whole_number(text: str) -> float:
-    # Python reads none of thousands of digits, and msgspec skips such in a part that
-    # nobody asks for.
+    # Python refuses thousands of digits, which msgspec skips where nobody asks for them.
     return int(text) if len(text) < 1000 else float(text)
 
 

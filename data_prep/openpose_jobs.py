@@ -78,8 +78,7 @@ def plan(
                 f"person centre needs the width of video {recording.id!r} in the table of videos"
             )
     except InputError as error:
-        # The row is named only where it says something of its own: else the flags are to
-        # blame.
+        # The row is named only if it says something of its own; else the flags are wrong.
         raise InputError(f"{table.where[recording.id]}: {error}" if own else str(error)) from None
     return Job(recording, source, whom, about)
 
@@ -90,19 +89,22 @@ def follow_all(jobs: Sequence[Job], workers: int, crew: Crew) -> Iterator[follow
     Args:
         workers: how many processes the crew has.
     """
+    # A worker answers with what was followed, much less than what was read; twice as many
+    # as there are workers may wait for a longer one before them.
     if len(jobs) >= workers > 1:
         whole = ((job.recording, job.source, job.person, job.width) for job in jobs)
         found = crew.in_order(following.read_recording, whole, 2 * workers)
         yield from track(found, len(jobs), "packing videos")
         return
-    # Fewer videos than processes: these share the frames of each video, and following is
-    # done here.
+    # Fewer videos than processes: these share the frames of each video, and people are
+    # followed here, which takes a fraction of what reading does.
     chunks = (
         (*chunk, job.source) for job in jobs for chunk in openpose_folders.chunks(job.recording)
     )
     parts = crew.in_order(openpose_frames.read_frames, chunks, 4 * workers)
     total = sum(job.steps for job in jobs)
     parts = track(parts, total, f"packing, {openpose_folders.CHUNK} frames a step")
+    # The parts come in one row for all videos, so that no worker waits at a video's end.
     for job in jobs:
         own_parts = itertools.islice(parts, job.steps)
         yield following.follow(job.recording, own_parts, job.source, job.person, job.width)

@@ -9,8 +9,7 @@ from data_prep.following import FollowedVideo
 from data_prep.openpose_folders import Aside
 from mgjax.report.tables import Table
 
-# Fields of `FollowedVideo` that count frames, so that their sum over videos means
-# something.
+# Fields of `FollowedVideo` that count frames, and so can be summed over videos.
 _COUNTS = ("frames", "missing", "nobody", "several", "gaps", "damaged")
 
 
@@ -87,6 +86,7 @@ class OpenPoseReport:
             if video.jump_frame < 0:  # the root was not seen twice
                 jump = (None, None)
             table.add(video.id, video.first, *counts, video.people, *jump)
+        # People are not the same ones from video to video, so they have no sum.
         sums = [self.total(field) for field in _COUNTS]
         table.add(f"all {len(self.videos)}", "", *sums, "", "", "")
         return table
@@ -124,6 +124,7 @@ class OpenPoseReport:
     def doubts(self) -> list[str]:
         """What may have gone wrong without being an error, a sentence each."""
         lines = []
+        # One sentence for all videos of a model: mostly it is wrong for all or for none.
         for model in sorted({video.misfit for video in self.videos} - {""}):
             fitting = [video.id for video in self.videos if video.misfit == model]
             lines.append(
@@ -131,8 +132,7 @@ class OpenPoseReport:
                 "that model made these files, say so (--model_pose or --layout, or these columns "
                 "of the table of videos)"
             )
-        # A video in which nobody was found is counted as missing, and has no need of a
-        # doubt.
+        # A video in which nobody was found is counted as missing already.
         rootless = [
             video.id for video in self.videos if not video.rooted and video.missing < video.frames
         ]

@@ -57,6 +57,7 @@ def define_flags() -> None:
     text = flags.DEFINE_string
     text("input", None, "Folder of OpenPose's .json files (one video), or of such folders.")
     text("output", None, "Store to write, such as interviews.h5.")
+    # OpenPose sees a picture: layouts of three dimensions are no choice.
     flat = sorted(name for name, layout in skeleton.LAYOUTS.items() if layout.dimensions == 2)
     text(
         "layout",
@@ -126,6 +127,7 @@ def _define_ways() -> None:
 def main(_: list[str]) -> None:
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
+    # Before anything is read, so that nobody waits for what cannot be written.
     files.output(options.output)
     csv_tables.check_report(options.report, options.output)
     report = openpose.pack(

@@ -112,8 +112,7 @@ def spread_alike(
     count = both.sum(axis=-1)
     one = _spread(place, both, np.maximum(count, 1)) + floor
     other = _spread(pose[..., :2], both, np.maximum(count, 1)) + floor
-    # Too few joints say nothing about the size; that too few cannot be compared is rule
-    # 2's.
+    # Too few joints say nothing about a spread; rule 2 refuses them anyway.
     return (count < COMMON) | ((one <= GROWN * other) & (other <= GROWN * one))
 
 

@@ -72,8 +72,7 @@ def read_videos(path: str | os.PathLike, recordings: Sequence[Recording]) -> Vid
             raise InputError(f"{where}: video {id!r} is there twice")
         table.where[id] = where
         sides = csv_tables.pop_sides(where, row)
-        # One table may serve several inputs, so rows of videos that are not here do no
-        # harm.
+        # One table may serve several inputs, so that a video may be absent from this one.
         if id in known:
             table.about[id] = row
             for name, side in sides.items():
@@ -114,6 +113,7 @@ def read_clips(
                 f"{where}: stop is {stop} and start {start}; stop is the frame after the clip's "
                 "last, so it must be greater"
             )
+        # Of a video that is not here its own two numbers are all that can be checked.
         if row["video"] in absent:
             without += 1
             continue
@@ -152,6 +152,7 @@ def order_labels(labels: Iterable[str]) -> list[str]:
     (['9', '10'], ['10', '9', 'nod'])
     """
     labels = sorted(labels)
+    # Class 10 comes after class 9.
     try:
         return sorted(labels, key=int)
     except ValueError:

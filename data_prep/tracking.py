@@ -172,8 +172,7 @@ class Tracker:
         starts = np.cumsum(counts) - counts
         alike = (counts[1:] == counts[:-1]) & (np.diff(numbers) == 1)
         for people in set(counts[1:][alike].tolist()) & set(range(1, MANY)):
-            # All pairs of frames with so many people at once: rows now and then, [pairs,
-            # people].
+            # All pairs of frames with so many people at once; rows `[pairs, people]`.
             frames = 1 + np.flatnonzero(alike & (counts[1:] == people))
             now = starts[frames][:, None] + np.arange(people)
             then = starts[frames - 1][:, None] + np.arange(people)
@@ -196,6 +195,7 @@ class Tracker:
             those now is nearest to, int `[pairs, people]`; and how like that one, float
             `[pairs, people]`.
         """
+        # Sides are not swapped here: what looks swapped is not the easy case.
         place, known = pose[one], pose[one, :, 2] > 0
         apart, like = self._comparison.compare(
             place, known, size[one], pose[other], size[other], swap=False
@@ -222,6 +222,7 @@ class Tracker:
         previous = stretch.who[stretch.before[rows[0]]]
         if not (previous >= 0).all():
             return 0
+        # As the first frame would do by itself; in the others `_until_liker` looks.
         self._forget(frames[0])
         here = set(previous.tolist())
         away = [track for track in self._known if track.id not in here]
@@ -275,6 +276,7 @@ class Tracker:
             The likeness `[known, people]`, 0 where rules 3 and 4 say that they are not
             the same; and which detections rule 4 leaves to somebody, bool `[people]`.
         """
+        # A column for those known, [known, 1, ...], against a row of detections.
         known = np.array([track.known for track in self._known])[:, None]
         sizes = np.array([track.size for track in self._known])[:, None]
         gap = np.array([frame - track.last for track in self._known])[:, None]
@@ -283,6 +285,7 @@ class Tracker:
         smaller, larger = np.minimum(sizes, size), np.maximum(sizes, size)
         can_be = apart <= np.minimum(GATE + GROWTH * (gap - 1), WIDEST) * smaller
         can_be &= spread_alike(place, known, pose, FLOOR * smaller)
+        # Rule 4 goes by the larger size: a torn part is near to the whole it belongs to.
         apart /= larger
         nearest = np.where(gap == 1, apart, np.inf).min(axis=0)
         twin = nearest < TWIN

@@ -74,8 +74,7 @@ class Track:
 
     def expected(self, frames: np.ndarray) -> np.ndarray:
         """Where the known joints are expected in some frames to come, float `[frames, V, 2]`."""
-        # The sum of a geometric series: each unseen frame's step is FADING times the one
-        # before.
+        # A geometric series: each unseen frame's step is FADING times the one before.
         steps = (1 - FADING ** (frames - self.last)) / (1 - FADING)
         return self._state.place + steps[:, None, None] * self._state.velocity
 
@@ -84,8 +83,7 @@ class Track:
         poses, frames = np.array(self._poses), np.array(self._frames)
         place, seen = poses[..., :2], poses[..., 2] > 0
         steps = _steps(place, seen)
-        # How far the person has moved on since each frame: joints out of sight move with
-        # the rest.
+        # How far the person has moved since each frame; unseen joints move with the rest.
         moved = np.append(np.cumsum(steps[::-1], axis=0)[::-1], [[0, 0]], axis=0)
         latest = len(seen) - 1 - seen[::-1].argmax(axis=0)
         place = place[latest, np.arange(seen.shape[1])] + moved[latest]

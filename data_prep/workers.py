@@ -47,8 +47,7 @@ class Crew:
         # (worker, answer) as they come; None for an answer that will not come any more.
         self._answers: queue.SimpleQueue[tuple[int, _Answer | None]] = queue.SimpleQueue()
         for number, process in enumerate(processes):
-            # A thread each, for not every system can wait for whichever pipe has
-            # something.
+            # A thread each, as not every system can wait for several pipes at once.
             listener = threading.Thread(
                 target=self._listen, args=(number, process.stdout), daemon=True
             )
