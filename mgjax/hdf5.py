@@ -1,9 +1,10 @@
 """HDF5 files read with suspicion: a file holds what it seems to hold, and reading it ends.
 
-HDF5 lets a file take its data from other files, declare more than it has, and, when damaged, keep
-the library busy for ever. Here a part is read only if it is an ordinary one: hard links lead to
-it, and its data lie in this file, in one piece and at full length. That reading ends is tried out
-first, by `rehearsal`. For writing there is `Disk`.
+HDF5 lets a file take its data from other files, declare more than it has, and, when
+damaged, keep the library busy for ever. Here a part is read only if it is an ordinary
+one: hard links lead to it, and its data lie in this file, in one piece and at full
+length. That reading ends is tried out first, by `rehearsal`. For writing there is
+`Disk`.
 
 The functions raise ValueError with a sentence that names the part, not the file.
 """
@@ -72,8 +73,8 @@ def opened(path: str | os.PathLike) -> h5py.File:
         except OSError as error:
             if "lock" not in str(error):
                 raise
-            # Whoever wrote it has just given it its name, and lets go of it in a moment; or its
-            # disk knows no locks.
+            # Whoever wrote it has just given it its name, and lets go of it in a
+            # moment; or its disk knows no locks.
             return h5py.File(path, "r", locking=False)
     except (OSError, RuntimeError, ValueError, MemoryError):
         raise InputError(f"{path}: {_UNREADABLE}") from None
@@ -115,8 +116,8 @@ def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
             and at full length.
     """
     data = _member(parent, name, h5py.Dataset)
-    # What lies elsewhere can show other files, and chunks that are missing read as zeros that
-    # nobody wrote.
+    # What lies elsewhere can show other files, and chunks that are missing read as
+    # zeros that nobody wrote.
     _check_own(data)
     storage = data.id.get_create_plist()
     plain = storage.get_layout() in (h5py.h5d.CONTIGUOUS, h5py.h5d.COMPACT)
@@ -125,8 +126,8 @@ def dataset(parent: h5py.Group, name: str, kind: type) -> h5py.Dataset:
     item = _item_size(data, kind)
     if data.shape is None:
         raise ValueError(f"{_name(data)} has no shape")
-    # A file can declare any shape. Only what it has in full is read, so that no reader asks for
-    # more memory than the file has bytes.
+    # A file can declare any shape. Only what it has in full is read, so that no reader
+    # asks for more memory than the file has bytes.
     stored, needed = data.id.get_storage_size(), math.prod(data.shape) * item
     end = stored + (data.id.get_offset() or 0)
     if stored != needed or end > data.file.id.get_filesize():
@@ -224,7 +225,8 @@ def _item_size(data: h5py.Dataset, kind: type) -> int:
         raise ValueError(f"{_name(data)} is {data.dtype}, expected text")
     if text.length is not None:
         return text.length
-    # A text of any length: its length, and where it lies, the address of a heap and a number in it.
+    # A text of any length: its length, and where it lies, the address of a heap and a
+    # number in it.
     address, _ = data.file.id.get_create_plist().get_sizes()
     return 4 + address + 4
 
@@ -232,7 +234,8 @@ def _item_size(data: h5py.Dataset, kind: type) -> int:
 class Disk(io.FileIO):
     """The file under an `h5py.File` that is written, which never fails.
 
-    HDF5 crashes the process when it cannot write what it still has to write on closing a file.
+    HDF5 crashes the process when it cannot write what it still has to write on closing
+    a file.
 
         with hdf5.Disk("a.h5", "wb+") as disk, h5py.File(disk, "w") as file:
             ...
@@ -252,7 +255,8 @@ class Disk(io.FileIO):
         try:
             while self.error is None and rest:
                 rest = rest[super().write(rest) :]
-        # Interrupts too: passed on through HDF5 they would be lost, and the writer asks for them.
+        # Interrupts too: passed on through HDF5 they would be lost, and the writer asks
+        # for them.
         except BaseException as error:
             self.error = error
         return len(data)

@@ -1,8 +1,8 @@
 """A trial of reading a file in a process of its own, so that this one neither hangs nor crashes.
 
-A damaged HDF5 file can keep the library busy for ever, or crash the process that reads it, and no
-check finds that out beforehand. So such a file is read in another process first, whose time and
-memory are limited.
+A damaged HDF5 file can keep the library busy for ever, or crash the process that reads
+it, and no check finds that out beforehand. So such a file is read in another process
+first, whose time and memory are limited.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ trusted: set[tuple[int, ...]] = set()
 def identity(path: str | os.PathLike) -> tuple[int, ...]:
     """What a file is known by: device, number, size and time of its last change.
 
-    Another file under the same name has another identity, and so has one that was changed.
+    Another file under the same name has another identity, and so has one that was
+    changed.
     """
     status = os.stat(path)
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
@@ -47,8 +48,8 @@ def identity(path: str | os.PathLike) -> tuple[int, ...]:
 def rehearse(path: str | os.PathLike, code: str) -> None:
     """Try in a process of its own what is to be done with a file.
 
-    Where no process can be started, or the trial fails for a reason that is not the file's, there
-    is a warning and no more.
+    Where no process can be started, or the trial fails for a reason that is not the
+    file's, there is a warning and no more.
 
     Args:
         path: the file; the process finds it in `sys.argv[1]`.
@@ -83,7 +84,8 @@ def _run(path: str | os.PathLike, code: str) -> subprocess.CompletedProcess[byte
     command = [sys.executable, "-P", "-c", code, os.fspath(path), str(SECONDS)]
     # It finds the packages that this process has, wherever it has them from.
     paths = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-    # Threads of a library that computes nothing here would take most of the address space.
+    # Threads of a library that computes nothing here would take most of the address
+    # space.
     environment = os.environ | {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run(
         command,

@@ -1,8 +1,8 @@
-"""What a skeleton is: a layout of joints, and all that follows from their order and connections.
+"""What a skeleton is: a layout of joints, and what follows from their order and bones.
 
-Cutting one layout out of another, bone streams, graph adjacency, mirroring and drawing derive
-from the `Layout` objects here. The named ones are written down in `layouts`; `get` finds them, and
-those in a user's JSON files.
+Cutting one layout out of another, bone streams, graph adjacency, mirroring and drawing
+derive from the `Layout` objects here. The named ones are written down in `layouts`;
+`get` finds them, and those in a user's JSON files.
 
 This module needs NumPy only and never imports JAX.
 """
@@ -101,15 +101,15 @@ class Layout:
         size = f"{len(self)} joints, {len(self.bones)} bones, {self.dimensions} dimensions"
         return f"<Layout {self.name!r}: {size}>"
 
-    # What the fields must be. They may come from anybody's JSON file, so nothing about them is
-    # taken for granted, and each problem gets a sentence of its own.
+    # What the fields must be. They may come from anybody's JSON file, so nothing about
+    # them is taken for granted, and each problem gets a sentence of its own.
 
     def _wrong(self, problem: str) -> InputError:
         return InputError(f"layout {self.name!r}: {problem}")
 
     def _make_tuples(self) -> None:
-        """Turn lists, as JSON has them, into tuples, which can be hashed: a layout is a static
-        argument of compiled functions."""
+        """Turn lists, as JSON has them, into tuples, which can be hashed: a layout is a
+        static argument of compiled functions."""
         made: dict[str, Any] = {}
         for field in ("joints", "root", "scale", "across", "up"):
             made[field] = self._names(field, getattr(self, field))

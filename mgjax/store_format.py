@@ -1,8 +1,8 @@
 """The format of a store, said once: one HDF5 file that holds a dataset's frames and tables.
 
     root attributes          format, version, layout (name), skeleton (the layout as JSON),
-                             joints, bones, unit ("pixel" or "metre"), y ("down" or "up": which
-                             way y points), source, frames_digest
+                             joints, bones, unit ("pixel" or "metre"), y ("down" or
+                             "up": which way y points), source, frames_digest
     frames/keypoints         float32 [F, V, C], all videos end to end, contiguous
     frames/score             float32 [F, V], 0 where a joint was not seen
     videos/                  the columns of `Videos`: one row a video
@@ -10,17 +10,18 @@
     labels                   class names, in label order
     splits/<name>/           train and test: rows of clips or of videos, as the attribute `of` says
 
-Clips are ranges of frames, so untrimmed videos and trimmed clips are the same file and no frame
-is stored twice. A joint that was not seen has score 0 and, by OpenPose's convention, keypoint (0,
-0); nothing is NaN. Repairing such joints is the transforms' work, not the store's.
+Clips are ranges of frames, so untrimmed videos and trimmed clips are the same file and
+no frame is stored twice. A joint that was not seen has score 0 and, by OpenPose's
+convention, keypoint (0, 0); nothing is NaN. Repairing such joints is the transforms'
+work, not the store's.
 
 Nothing in a store says who made it, when or where. `frames_digest` is the SHA-256 of CRC-32 sums,
 uint32 little endian: those of the keypoints and of the scores of every 1024 frames, the last ones
 of the rest. Version 1 of the format, without `y` and `frames_digest`, is still read.
 
-A column is declared here with its type, its range and its meaning. The reader reads and checks,
-and the writer checks and writes, what is declared. `store_checks` says how the parts must fit
-together.
+A column is declared here with its type, its range and its meaning. The reader reads and
+checks, and the writer checks and writes, what is declared. `store_checks` says how the
+parts must fit together.
 """
 
 from __future__ import annotations
@@ -222,9 +223,9 @@ def blank_unseen(keypoints: np.ndarray, score: np.ndarray) -> None:
 class FramesDigest:
     """The digest of frames that come in pieces, however cut; of all, it is `Store.frames_digest`.
 
-    Writing frames takes hardly longer for it, as it would for a SHA-256 of them: that is taken of
-    CRC-32 sums, those of the keypoints and of the scores of every 1024 frames. A single number
-    that changes always changes a sum.
+    Writing frames takes hardly longer for it, as it would for a SHA-256 of them: that
+    is taken of CRC-32 sums, those of the keypoints and of the scores of every 1024
+    frames. A single number that changes always changes a sum.
     """
 
     def __init__(self) -> None:
