@@ -14,7 +14,7 @@ from absl import flags
 
 from mgjax import files
 from mgjax.errors import run_script, script
-from mgjax.evaluation import knn_probe
+from mgjax.evaluation import knn_probe, probe_pictures
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -43,7 +43,7 @@ def main(argv):
     """Read the flags, make the call, say what was done."""
     output = files.output(FLAGS.output)
     if FLAGS.pictures and pathlib.Path(FLAGS.pictures).exists():
-        for name in knn_probe.PICTURES:
+        for name in probe_pictures.PICTURES:
             files.output(pathlib.Path(FLAGS.pictures) / name)
     with Store(FLAGS.store) as store:
         result = knn_probe.probe_run(
@@ -60,7 +60,7 @@ def main(argv):
         files.write_json(output, result.summary)
         print(f"\nwrote {output}")
         if FLAGS.pictures:
-            for picture in knn_probe.draw(
+            for picture in probe_pictures.draw_probe(
                 result, FLAGS.workdir, store, FLAGS.split, FLAGS.pictures
             ):
                 print(f"wrote {picture}")

@@ -1,10 +1,10 @@
-"""K-nearest-neighbour probe: blocked matrix products with a running top k, so memory stays
-bounded.
-"""
+"""K nearest neighbours: blocked matrix products with a running top k, so memory stays bounded."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,8 @@ import numpy as np
 
 from mgjax.errors import InputError
 
-METRICS = ("cosine", "euclidean")
+Metric = Literal["cosine", "euclidean"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 # Gallery rows that are compared by their nearest one first. Selecting among all rows costs as
 # much as the product.
 CHUNK = 32
@@ -20,11 +21,48 @@ CHUNK = 32
 QUERY_BLOCK, GALLERY_BLOCK = 256, 8192
 
 
+class Neighbour(NamedTuple):
+    """One of the clips nearest to a clip.
+
+    Attributes:
+        clip: its row.
+        distance: to the clip that was asked about.
+    """
+
+    clip: int
+    distance: float
+
+
+def nearest(vectors, clip: int, k: int = 5, metric: Metric = "cosine") -> list[Neighbour]:
+    """The clips whose vectors are nearest to a clip's, the nearest first, itself left out.
+
+        >>> vectors = np.array([[1, 0], [0, 1], [2, 0.5], [-1, 0]], np.float32)
+        >>> [each.clip for each in nearest(vectors, clip=0, k=2)]
+        [2, 1]
+
+    Args:
+        vectors: of all clips, `[N, D]` float32, as of `embedding.embed`.
+        clip: the row of one of them.
+        k: how many, at most N - 1.
+        metric: "cosine" (1 - cosine similarity) or "euclidean".
+
+    Raises:
+        InputError: there is no such clip, or there are not so many others.
+    """
+    vectors = np.asarray(vectors)
+    if not 0 <= clip < len(vectors):
+        raise InputError(f"clip is {clip}, but the vectors are of {len(vectors)} clips, from 0")
+    others = np.delete(np.arange(len(vectors)), clip)
+    distances, rows = neighbours(vectors[[clip]], vectors[others], k, metric)
+    clips = others[rows[0]]
+    return [Neighbour(int(row), float(far)) for row, far in zip(clips, distances[0])]
+
+
 def neighbours(
     queries,
     gallery,
     k: int,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     query_block: int = QUERY_BLOCK,
     gallery_block: int = GALLERY_BLOCK,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -48,8 +86,9 @@ def neighbours(
         InputError: the arrays, k or the metric are none of these.
     """
     queries, gallery = _checked(queries, gallery, k, metric)
+    everything = [np.arange(len(gallery))]
     distances, rows, _ = _search(
-        queries, gallery, [np.arange(len(gallery))], k, metric, query_block, gallery_block
+        queries, gallery, everything, k, metric, query_block, gallery_block
     )
     return distances, rows
 
@@ -60,7 +99,7 @@ def class_neighbours(
     labels,
     classes: int,
     k: int,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     query_block: int = QUERY_BLOCK,
     gallery_block: int = GALLERY_BLOCK,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,6 +108,7 @@ def class_neighbours(
 
     Args:
         labels: classes of the gallery's rows, int `[M]` in 0 ... classes - 1.
+        classes: how many there are.
         queries, gallery, k, metric, query_block, gallery_block: as in `neighbours`.
 
     Returns:
@@ -84,14 +124,15 @@ def class_neighbours(
     if labels.shape != (len(gallery),) or labels.min() < 0 or labels.max() >= classes:
         raise InputError(
             f"labels of the gallery have shape {labels.shape}, expected one of 0 ... "
-            f"{classes - 1} for "
-            f"each of its {len(gallery)} clips"
+            f"{classes - 1} for each of its {len(gallery)} clips"
         )
     groups = [np.flatnonzero(labels == i) for i in range(classes)]
     return _search(queries, gallery, groups, k, metric, query_block, gallery_block)
 
 
-def rank_classes(distances, neighbour_labels, nearest, weighted: bool = False) -> np.ndarray:
+def rank_classes(
+    distances, neighbour_labels, nearest_of_class, weighted: bool = False
+) -> np.ndarray:
     """Classes from most to least likely, int `[N, classes]`.
 
     Neighbours vote, each with 1 or, weighted, with 1 / distance. Classes with equal votes, among
@@ -101,12 +142,15 @@ def rank_classes(distances, neighbour_labels, nearest, weighted: bool = False) -
     Args:
         distances: of the k neighbours, `[N, k]`.
         neighbour_labels: their classes, int `[N, k]`.
-        nearest: distance to the nearest clip of every class, `[N, classes]`.
+        nearest_of_class: distance to the nearest clip of every class, `[N, classes]`.
+        weighted: whether near neighbours have more to say.
     """
-    votes = np.zeros(nearest.shape)
+    votes = np.zeros(nearest_of_class.shape)
+    # A neighbour at distance 0 decides, but by a finite number.
     worth = 1 / np.maximum(distances, 1e-12) if weighted else np.ones_like(distances)
-    np.add.at(votes, (np.arange(len(votes))[:, None], neighbour_labels), worth)
-    return np.lexsort((nearest, -votes), axis=1)
+    queries = np.arange(len(votes))[:, None]
+    np.add.at(votes, (queries, neighbour_labels), worth)
+    return np.lexsort((nearest_of_class, -votes), axis=1)
 
 
 def knn_ranking(
@@ -115,18 +159,37 @@ def knn_ranking(
     labels,
     classes: int,
     k: int = 1,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     weighted: bool = False,
 ) -> np.ndarray:
     """Classes ranked for every query by its k nearest labelled gallery clips, int `[N, classes]`.
 
     Of clips at equal distance, those of lower classes vote first.
+
+        >>> gallery = np.array([[1, 0], [0, 1], [-1, 0]], np.float32)
+        >>> queries = np.array([[0.9, 0.1], [-0.1, 0.9]], np.float32)
+        >>> knn_ranking(queries, gallery, labels=[2, 0, 1], classes=3)
+        array([[2, 0, 1],
+               [0, 1, 2]])
+
+    Args:
+        queries: `[N, D]` float32.
+        gallery: `[M, D]` float32.
+        labels: classes of the gallery's rows, int `[M]` in 0 ... classes - 1.
+        classes: how many there are.
+        k, metric: as of `neighbours`.
+        weighted: as of `rank_classes`.
+
+    Raises:
+        InputError: the arrays, k or the metric are none of these.
     """
-    distances, rows, nearest = class_neighbours(queries, gallery, labels, classes, k, metric)
-    return rank_classes(distances, np.asarray(labels)[rows], nearest, weighted)
+    distances, rows, nearest_of_class = class_neighbours(
+        queries, gallery, labels, classes, k, metric
+    )
+    return rank_classes(distances, np.asarray(labels)[rows], nearest_of_class, weighted)
 
 
-def _checked(queries, gallery, k, metric):
+def _checked(queries, gallery, k, metric) -> tuple[np.ndarray, np.ndarray]:
     if metric not in METRICS:
         raise InputError(f"metric is {metric!r}, expected one of {', '.join(METRICS)}")
     queries, gallery = np.asarray(queries, np.float32), np.asarray(gallery, np.float32)
@@ -147,18 +210,25 @@ def _checked(queries, gallery, k, metric):
     return queries, gallery
 
 
-def _search(queries, gallery, groups, k, metric, query_block, gallery_block):
+def _search(
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    groups: Sequence[np.ndarray],
+    k: int,
+    metric: Metric,
+    query_block: int,
+    gallery_block: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distances and rows of the k nearest in the order of the groups, and distance to the
     nearest of each group.
     """
-    count = len(queries)
+    count, features = queries.shape
     query_block = min(query_block, count)
-    queries = np.pad(queries, ((0, -count % query_block), (0, 0))).reshape(
-        -1, query_block, queries.shape[1]
-    )
-    queries = jnp.asarray(queries)
+    padded = np.pad(queries, ((0, -count % query_block), (0, 0)))
+    blocks = jnp.asarray(padded.reshape(-1, query_block, features))
     rows, group = _chunks(groups, gallery_block)
-    lead = queries.shape[:2]
+    lead = blocks.shape[:2]
+    # The best so far: distances and rows of the k nearest, and the distance to every group.
     best = (
         jnp.full((*lead, k), jnp.inf),
         jnp.zeros((*lead, k), jnp.int32),
@@ -167,66 +237,76 @@ def _search(queries, gallery, groups, k, metric, query_block, gallery_block):
     for row, part_group in zip(rows, group):
         part = gallery[row.ravel()]
         jax.block_until_ready(best)  # one block of the gallery at a time on the device
-        best = _search_block(best, queries, part, row, part_group, metric=metric)
-    return tuple(np.asarray(x).reshape(-1, x.shape[-1])[:count] for x in best)
+        best = _search_block(best, blocks, part, row, part_group, metric=metric)
+    distances, found, to_group = (
+        np.asarray(each).reshape(-1, each.shape[-1])[:count] for each in best
+    )
+    return distances, found, to_group
 
 
-def _chunks(groups, block):
+def _chunks(groups: Sequence[np.ndarray], block: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the groups one after the other, int32 `[blocks, chunks, CHUNK]`, and the group of
     every chunk.
 
     A chunk holds rows of one group, filled up with -1.
     """
-    rows = np.concatenate(
-        [np.pad(group, (0, -len(group) % CHUNK), constant_values=-1) for group in groups]
-    )
-    rows = rows.reshape(-1, CHUNK).astype(np.int32)
-    group = np.repeat(
-        np.arange(len(groups), dtype=np.int32), [-(-len(group) // CHUNK) for group in groups]
-    )
+    filled = [np.pad(group, (0, -len(group) % CHUNK), constant_values=-1) for group in groups]
+    rows = np.concatenate(filled).reshape(-1, CHUNK).astype(np.int32)
+    chunks = [len(each) // CHUNK for each in filled]
+    group = np.repeat(np.arange(len(groups), dtype=np.int32), chunks)
     size = min(-(-block // CHUNK), len(rows))  # chunks in a block
+    # Whole blocks only: chunks of nothing follow, which are infinitely far.
     fill = -len(rows) % size
     rows = np.pad(rows, ((0, fill), (0, 0)), constant_values=-1)
     return rows.reshape(-1, size, CHUNK), np.pad(group, (0, fill)).reshape(-1, size)
 
 
 @functools.partial(jax.jit, static_argnames="metric", donate_argnums=0)
-def _search_block(best, queries, part, rows, group, *, metric):
+def _search_block(best, queries, part, rows, group, *, metric: Metric):
     """Let every block of queries `[blocks, block, D]` look through one block of the gallery
     `[chunks * CHUNK, D]`.
+
+    Nearest is closest: what is compared is closeness q·g - h, with h = 0 for unit vectors and
+    h = |g|²/2 otherwise, since |q - g|² = |q|² - 2 (q·g - |g|²/2).
     """
     if metric == "cosine":
-        part, half = _unit(part), 0.0
+        part, half = _unit(part), jnp.zeros(())
     else:
         half = (part**2).sum(1) / 2
+    # Rows that only fill up are never close.
     half = jnp.where(rows.ravel() < 0, jnp.inf, half)
 
     def distance(query, closeness):
         if metric == "cosine":
             return 1 - closeness
-        return jnp.sqrt(jnp.maximum((query**2).sum(1).reshape(-1, 1) - 2 * closeness, 0))
+        square = (query**2).sum(1).reshape(-1, 1) - 2 * closeness
+        return jnp.sqrt(jnp.maximum(square, 0))
 
     def search(_, block):
-        query, distances, found, nearest = block
+        query, distances, found, nearest_of_group = block
         query = _unit(query) if metric == "cosine" else query
         k, n = distances.shape[1], len(query)
         # Distance falls as closeness grows, so it needs computing only of what is left after
         # comparing.
-        closeness = (jnp.matmul(query, part.T, precision="highest") - half).reshape(n, -1, CHUNK)
+        product = jnp.matmul(query, part.T, precision="highest")
+        closeness = (product - half).reshape(n, -1, CHUNK)
         chunk = distance(query, closeness.max(2))
-        nearest = jnp.minimum(
-            nearest, jax.ops.segment_min(chunk.T, group, num_segments=nearest.shape[1]).T
-        )
+        to_group = jax.ops.segment_min(chunk.T, group, num_segments=nearest_of_group.shape[1])
+        nearest_of_group = jnp.minimum(nearest_of_group, to_group.T)
         # The k nearest rows lie in the k nearest chunks; top_k takes the first of equals, and so
         # the first rows.
-        chosen = jnp.sort(jax.lax.top_k(-chunk, min(k, chunk.shape[1]))[1], axis=1)
+        _, chosen = jax.lax.top_k(-chunk, min(k, chunk.shape[1]))
+        chosen = jnp.sort(chosen, axis=1)
         candidates = jnp.take_along_axis(closeness, chosen[:, :, None], axis=1).reshape(n, -1)
+        # The best so far come first, for they are earlier rows.
         distances = jnp.concatenate([distances, distance(query, candidates)], axis=1)
         found = jnp.concatenate([found, rows[chosen].reshape(n, -1)], axis=1)
         near, place = jax.lax.top_k(-distances, k)
-        return None, (-near, jnp.take_along_axis(found, place, axis=1), nearest)
+        found = jnp.take_along_axis(found, place, axis=1)
+        return None, (-near, found, nearest_of_group)
 
-    return jax.lax.scan(search, None, (queries, *best))[1]
+    _, best = jax.lax.scan(search, None, (queries, *best))
+    return best
 
 
 def _unit(x):

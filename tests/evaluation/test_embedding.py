@@ -32,7 +32,10 @@ def frames():
 def test_order_buckets_and_batches_do_not_show(frames):
     config = USVAE.Config(units=8, decoder_units=8)
     model = USVAE(config, COCO_17, PREPARATION.channels(COCO_17), 0, rngs=nnx.Rngs(0))
-    embed = lambda clips, **how: embed_clips(model, frames, clips, PREPARATION, COCO_17, **how)
+
+    def embed(clips, **how):
+        return embed_clips(model, frames, clips, PREPARATION, COCO_17, **how)
+
     alone = np.concatenate([embed([clip], edges=(int(frames.length[clip]),)) for clip in range(8)])
     assert np.abs(alone[0] - alone[1]).max() > 1e-2
     for how in ({"edges": (12,)}, {"edges": (4, 40)}, {"batch_size": 3}, {}):

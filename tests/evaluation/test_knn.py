@@ -157,6 +157,24 @@ def test_classes_without_votes_follow_by_their_nearest_clip():
     assert ranking.tolist() == [[2, 0, 1, 3]]
 
 
+@pytest.mark.parametrize("metric", knn.METRICS)
+def test_the_clips_nearest_to_a_clip(metric):
+    vectors = np.random.default_rng(5).normal(size=(40, 6)).astype(np.float32)
+    vectors[7] = vectors[3]
+    distances, order = sorted_distances(vectors, vectors, metric)
+    found = knn.nearest(vectors, 3, 39, metric)
+    assert found[0].clip == 7 and found[0].distance == pytest.approx(0, abs=1e-3)
+    assert [each.clip for each in found] == [row for row in order[3] if row != 3]
+    np.testing.assert_allclose(
+        [each.distance for each in found[1:]],
+        [distances[3, each.clip] for each in found[1:]],
+        atol=1e-5,
+    )
+    for clip, k, words in ((40, 1, "clip is 40"), (-1, 1, "clip is -1"), (0, 40, "k is 40")):
+        with pytest.raises(InputError, match=words):
+            knn.nearest(vectors, clip, k, metric)
+
+
 def test_bad_arrays_are_refused():
     good = np.ones((3, 2), np.float32)
     infinite = good.copy()

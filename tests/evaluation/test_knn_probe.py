@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from mgjax import hdf5, skeleton, training
+from mgjax import evaluation, hdf5, skeleton, training
 from mgjax.batching import Frames
 from mgjax.errors import InputError
-from mgjax.evaluation import clip_vectors, embedding, knn_probe, video_emotion
+from mgjax.evaluation import clip_vectors, embedding, knn_probe, probe_pictures, video_emotion
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
@@ -92,12 +92,8 @@ def test_no_path_is_in_what_is_written(folder, result, tmp_path):
         )
     with h5py.File(tmp_path / "embeddings.h5") as file:
         attributes = dict(file.attrs)
-        assert file["embedding"].shape == (6, 4) and file["video"].asstr()[:].tolist() == [
-            "v0",
-            "v1",
-            "v2",
-            "v3",
-        ] + ["v0", "v1"]
+        assert file["embedding"].shape == (6, 4)
+        assert file["video"].asstr()[:].tolist() == "v0 v1 v2 v3 v0 v1".split()
     assert set(attributes) == {"model", "step", "feature", "store", "labels"}
     assert attributes["store"] == judged["store"] == result.summary["store"] == fingerprint
     assert judged["vectors"]["model"] == result.summary["model"] == "usvae"
@@ -108,6 +104,30 @@ def test_no_path_is_in_what_is_written(folder, result, tmp_path):
     for word in ("secret-place", str(folder), "store.h5", str(pathlib.Path.home())):
         assert word.encode() not in written
     assert [path.name for path in tmp_path.iterdir()] == ["embeddings.h5"]
+
+
+def test_a_run_embeds_a_store_in_one_call(folder, result):
+    with Store(folder / "store.h5") as store:
+        vectors = evaluation.embed(folder / "run", store)
+        assert vectors.shape == (6, 4) and vectors.dtype == np.float32
+        np.testing.assert_allclose(vectors[4:], result.test_embeddings, atol=1e-5)
+        some = evaluation.embed(folder / "run", store, [5, 0], feature="cell")
+        assert some.shape == (2, 4) and not np.allclose(some, vectors[[5, 0]])
+        for clips, words in (([0, 6], "has no clip 6; its 6 are"), ([], "no clips to embed")):
+            with pytest.raises(InputError, match=words):
+                evaluation.embed(folder / "run", store, clips)
+
+
+def test_tables_say_n_and_intervals(result):
+    table = knn_probe.result_table(result).splitlines()
+    assert table[0].split("  ")[-1] == "macro-F1, %" and table[1].startswith("trained ")
+    assert [line.split("  ")[0] for line in table[1:-1]] == list(result.rows)
+    assert table[-1].endswith("gallery 4 clips, n = 2 test clips, 2 classes")
+    top1 = result.summary["top1"]
+    interval = {0.0: "0.0 (0.0 – 65.8)", 0.5: "50.0 (9.5 – 90.5)", 1.0: "100.0 (34.2 – 100.0)"}
+    assert interval[top1] in table[1] and " – " in table[1]
+    classes = knn_probe.class_table(result).splitlines()
+    assert classes[0].startswith("class  n") and classes[1].startswith("one    1")
 
 
 def test_a_full_disk_leaves_no_embeddings(folder, tmp_path, monkeypatch):
@@ -130,7 +150,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out(folder, result, tmp_path):
     pytest.importorskip("sklearn", reason="pictures need the extra `plots`")
     said = []
     with Store(folder / "store.h5") as store:
-        drawn = knn_probe.draw(
+        drawn = probe_pictures.draw_probe(
             result, folder / "run", store, "mine", tmp_path / "pictures", said.append
         )
     assert [path.name for path in drawn] == ["loss.png", "confusion.png", "reconstruction.gif"]
@@ -145,7 +165,7 @@ def test_a_picture_that_cannot_be_drawn_is_left_out(folder, result, tmp_path):
     with Store(folder / "store.h5") as store:
         assert (
             len(
-                knn_probe.draw(
+                probe_pictures.draw_probe(
                     same, folder / "run", store, "mine", tmp_path / "pictures", said.append
                 )
             )
@@ -159,19 +179,21 @@ def test_frames_are_numbered_as_in_the_video_and_y_is_the_stores(
 ):
     seen = {}
     monkeypatch.setattr(
-        knn_probe.animations, "reconstruction_gif", lambda path, *a, **how: seen.update(how) or path
+        probe_pictures.animations,
+        "reconstruction_gif",
+        lambda path, *a, **how: seen.update(how) or path,
     )
     for room, name in (
-        (knn_probe.figures, "loss_curves"),
-        (knn_probe.figures, "confusion_matrix"),
-        (knn_probe.embedding_map, "embedding_map"),
+        (probe_pictures.figures, "loss_curves"),
+        (probe_pictures.figures, "confusion_matrix"),
+        (probe_pictures.embedding_map, "embedding_map"),
     ):
         monkeypatch.setattr(room, name, lambda path, *a: path)
     with Store(folder / "store.h5") as store:
-        assert len(knn_probe.draw(result, folder / "run", store, "mine", tmp_path)) == 4
+        assert len(probe_pictures.draw_probe(result, folder / "run", store, "mine", tmp_path)) == 4
         assert seen["y_points"] == "down" and list(seen["frame_numbers"]) == list(range(40, 50))
         monkeypatch.setattr(store, "y", "up", raising=False)
-        knn_probe.draw(result, folder / "run", store, "mine", tmp_path)
+        probe_pictures.draw_probe(result, folder / "run", store, "mine", tmp_path)
     assert seen["y_points"] == "up"
 
 
@@ -200,15 +222,27 @@ class Classifier(nnx.Module):
 
 
 def test_a_model_without_what_is_asked_for_is_said():
-    with pytest.raises(
-        InputError,
-        match=r"^model Classifier has no encode\(\), which is needed "
-        r"here$",
-    ):
+    words = r"^embedding clips needs encode\(batch\) -> \[B, D\], .*; Classifier has none$"
+    with pytest.raises(InputError, match=words):
         embedding.embed_clips(Classifier(1.0), frames(), [0, 1], PREPARATION, skeleton.COCO_17)
     usvae = USVAE(USVAE.Config(units=2, decoder_units=2), skeleton.COCO_17, 2, 0, rngs=nnx.Rngs(0))
-    with pytest.raises(InputError, match=r"^model USVAE has no logits\(\)"):
+    with pytest.raises(InputError, match=r"^classifying clips needs logits.*; USVAE has none$"):
         embedding.logits_of_clips(usvae, frames(), [0, 1], PREPARATION, skeleton.COCO_17)
+
+
+class OneFeature(Classifier):
+    """Encodes in one way only."""
+
+    def encode(self, batch):
+        return self.logits(batch)
+
+
+def test_a_feature_is_asked_of_a_model_that_has_one_alone():
+    embedding.embed_clips(OneFeature(1.0), frames(), [0, 1], PREPARATION, skeleton.COCO_17)
+    with pytest.raises(InputError, match="feature 'cell' .* OneFeature has one feature alone"):
+        embedding.embed_clips(
+            OneFeature(1.0), frames(), [0, 1], PREPARATION, skeleton.COCO_17, "cell"
+        )
 
 
 def test_weights_that_are_no_numbers_give_a_sentence():
