@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from data_prep import store_summary
+from data_prep import store_pictures, store_summary
 from mgjax.errors import InputError, run_script, script
 from mgjax.store import Store
 
@@ -37,7 +37,7 @@ def main(_):
     with Store(options.store) as store:
         print(store_summary.report(store))
         if options.pictures:
-            paths = store_summary.draw(store, options.pictures, options.clips)
+            paths = store_pictures.draw(store, options.pictures, options.clips)
             print("\nPictures", *(f"  {path}" for path in paths), sep="\n")
 
 
