@@ -7,10 +7,12 @@ recipes         every recipe with its first comment and its flags
 layouts         the named skeletons
 modules PATTERN what the docstrings of some modules say, as `mgjax.store*` or `mgjax.nn.*`
 file PATH       a Markdown file of the checkout, its links to pages made to fit
+python PATH     its first block of Python
 """
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import logging
 import pathlib
@@ -18,6 +20,8 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MARKER = re.compile(r"^<!-- (\w+) ?(.*?) -->$", re.MULTILINE)
+# What a package only passes on is shown where it is made.
+REEXPORTS = "    options:\n      members: false\n"
 log = logging.getLogger("mkdocs.hooks")
 
 
@@ -27,15 +31,22 @@ def on_page_markdown(markdown: str, **_) -> str:
 
 
 def modules(*patterns: str) -> str:
-    """Docstrings of all modules whose dotted names fit, in the order of the patterns."""
-    names = module_names()
-    lines = []
+    """Docstrings of all modules whose dotted names fit, each once, in the order of the patterns."""
+    names, chosen = module_names(), []
     for pattern in patterns:
         found = fnmatch.filter(names, pattern)
         if not found:
             log.warning("no module is called %s", pattern)
-        lines += [f"::: {name}\n" for name in found]
-    return "\n".join(lines)
+        chosen += [name for name in found if name not in chosen]
+    return "\n".join(f"::: {name}\n{'' if _defines(name) else REEXPORTS}" for name in chosen)
+
+
+def _defines(name: str) -> bool:
+    """Whether a module is more than names of others."""
+    path = ROOT.joinpath(*name.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return any(isinstance(each, ast.FunctionDef | ast.ClassDef) for each in body)
 
 
 def module_names() -> list[str]:
@@ -48,11 +59,9 @@ def module_names() -> list[str]:
 def option_groups() -> dict[str, type]:
     """The classes of options by what their flags begin with."""
     from mgjax import models
-    from mgjax.training import TrainOptions
-    from mgjax.transforms import Augmentation, Preparation
+    from mgjax.training.run import GROUPS
 
-    groups = {"prepare": Preparation, "augment": Augmentation, "train": TrainOptions}
-    return groups | {name: model.Config for name, model in models.MODELS.items()}
+    return GROUPS | {name: models.config_of(model) for name, model in models.MODELS.items()}
 
 
 def options() -> str:
@@ -65,7 +74,7 @@ def _table(group: str, kind: type) -> str:
 
     rows = ["| flag | default | allowed | what it is |", "|---|---|---|---|"]
     for each in options.describe(kind):
-        flag, default = f"`--{group}.{each.name}`", f"`{str(each.default)}`"
+        flag, default = f"`--{group}.{each.name}`", f"`{each.default}`"
         if each.kind is bool:
             flag, default = f"{flag}, `--no{group}.{each.name}`", "on" if each.default else "off"
         allowed = ", ".join(f"`{choice}`" for choice in each.choices) or each.allowed
@@ -77,8 +86,7 @@ def _table(group: str, kind: type) -> str:
 
 def recipes() -> str:
     """Every recipe: its command, what its comment says, and its flags, folded away."""
-    folders = ROOT / "mgjax" / "recipes", ROOT / "launch" / "recipes"
-    paths = sorted(path for folder in folders for path in folder.glob("*.flags"))
+    paths = sorted((ROOT / "mgjax" / "recipes").glob("*.flags"))
     return "\n\n".join(_recipe(path) for path in paths)
 
 
@@ -111,10 +119,16 @@ def file(path: str) -> str:
     return (ROOT / path).read_text(encoding="utf-8").replace("](docs/pages/", "](")
 
 
+def python(path: str) -> str:
+    """The first block of Python of a Markdown file at the top of the checkout."""
+    return re.search(r"^```python\n.*?^```", file(path), re.MULTILINE | re.DOTALL)[0]
+
+
 FILL = {
     "options": options,
     "recipes": recipes,
     "layouts": layouts,
     "modules": modules,
     "file": file,
+    "python": python,
 }

@@ -25,7 +25,9 @@ from mgjax.errors import InputError, short
 from mgjax.models.usvae import USVAE
 from mgjax.options import did_you_mean
 
-MODELS: dict[str, type[nnx.Module]] = {"usvae": USVAE}
+MODELS: dict[str, type[nnx.Module]] = {
+    "usvae": USVAE,
+}
 # What a model gives, in the words of the sentence that misses it.
 GIVES = {
     "loss": "loss(batch, rng) -> (loss, parts)",
