@@ -19,7 +19,7 @@ Nothing in a store says who made it, when or where. `frames_digest` is the SHA-2
 uint32 little endian: those of the keypoints and of the scores of every 1024 frames, the last ones
 of the rest. Version 1 of the format, without `y` and `frames_digest`, is still read.
 
-A column is declared here with its type, its range and its meaning. The reader reads and
+A column is declared here with its meaning, its type and its range. The reader reads and
 checks, and the writer checks and writes, what is declared. `store_checks` says how the
 parts must fit together.
 """
@@ -59,13 +59,11 @@ class Column:
 
     Attributes:
         kind: str, or a NumPy type of numbers.
-        meaning: what a value says.
         least: the smallest value, None where others than this column have a say.
         otherwise: what is wrong where a number is below it, or not finite.
     """
 
     kind: type
-    meaning: str
     least: int | None = None
     otherwise: str = ""
 
@@ -137,48 +135,53 @@ def _cell(value: str | float) -> str:
 AnyTable = typing.TypeVar("AnyTable", bound=Table)
 
 
-def _described(table: type[AnyTable]) -> type[AnyTable]:
-    """Tell `help()` what the columns mean."""
-    lines = [f"        {name}: {column.meaning}." for name, column in table.columns().items()]
-    said = (table.__doc__ or "").rstrip()
-    table.__doc__ = "\n".join([said, "", "    Attributes:", *lines, ""])
-    return table
-
-
-_SIZE = "of the picture in pixels, 0 for unknown"
 _NEGATIVE_LENGTH = "a video has a negative length"
 _NO_FPS = "a video's fps is negative or not finite"
 _NEGATIVE_SIZE = "a video's width or height is negative"
 
 
-@_described
 @dataclasses.dataclass(frozen=True, repr=False)
 class Videos(Table):
     """One row a video; every column is an array of the same length.
 
-    Videos lie end to end, so `start` is the running sum of `length`.
+    Attributes:
+        id: its name, no other video's.
+        start: its first frame among all of the store. Videos lie end to end, so this is the
+            running sum of `length`.
+        length: how many frames it has.
+        fps: frames a second, 0 for unknown.
+        width: of the picture in pixels, 0 for unknown.
+        height: of the picture in pixels, 0 for unknown.
+        subject: who is seen, "" for unknown.
+        emotion: what the person feels, "" for unknown.
     """
 
-    id: Annotated[np.ndarray, Column(str, "its name, no other video's")]
-    start: Annotated[np.ndarray, Column(np.int64, "its first frame among all of the store")]
-    length: Annotated[np.ndarray, Column(np.int64, "how many frames", 0, _NEGATIVE_LENGTH)]
-    fps: Annotated[np.ndarray, Column(np.float32, "frames a second, 0 for unknown", 0, _NO_FPS)]
-    width: Annotated[np.ndarray, Column(np.int32, _SIZE, 0, _NEGATIVE_SIZE)]
-    height: Annotated[np.ndarray, Column(np.int32, _SIZE, 0, _NEGATIVE_SIZE)]
-    subject: Annotated[np.ndarray, Column(str, 'who is seen, "" for unknown')]
-    emotion: Annotated[np.ndarray, Column(str, 'what is felt in it, "" for unknown')]
+    id: Annotated[np.ndarray, Column(str)]
+    start: Annotated[np.ndarray, Column(np.int64)]
+    length: Annotated[np.ndarray, Column(np.int64, 0, _NEGATIVE_LENGTH)]
+    fps: Annotated[np.ndarray, Column(np.float32, 0, _NO_FPS)]
+    width: Annotated[np.ndarray, Column(np.int32, 0, _NEGATIVE_SIZE)]
+    height: Annotated[np.ndarray, Column(np.int32, 0, _NEGATIVE_SIZE)]
+    subject: Annotated[np.ndarray, Column(str)]
+    emotion: Annotated[np.ndarray, Column(str)]
 
 
-@_described
 @dataclasses.dataclass(frozen=True, repr=False)
 class Clips(Table):
-    """One row a clip, a range of frames of one video; int arrays of the same length."""
+    """One row a clip, a range of frames of one video; int arrays of the same length.
 
-    # Their ranges are those of the videos and class names that are there.
-    video: Annotated[np.ndarray, Column(np.int32, "row of its video")]
-    start: Annotated[np.ndarray, Column(np.int64, "its first frame among its video's")]
-    length: Annotated[np.ndarray, Column(np.int64, "how many frames, 1 or more")]
-    label: Annotated[np.ndarray, Column(np.int32, "number of its class, -1 without one")]
+    Attributes:
+        video: row of its video.
+        start: its first frame, counted from its video's first.
+        length: how many frames it has, 1 or more.
+        label: number of its class name, -1 without one.
+    """
+
+    # Their ranges are those of the videos and class names that are there: see `store_checks`.
+    video: Annotated[np.ndarray, Column(np.int32)]
+    start: Annotated[np.ndarray, Column(np.int64)]
+    length: Annotated[np.ndarray, Column(np.int64)]
+    label: Annotated[np.ndarray, Column(np.int32)]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

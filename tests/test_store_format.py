@@ -2,6 +2,7 @@ import hashlib
 import zlib
 
 import numpy as np
+import pytest
 from small_store import clip_of, new_store
 
 from mgjax.store import Clips, Store, Videos
@@ -20,9 +21,10 @@ def test_a_long_table_is_cut():
     assert repr(none).splitlines() == ["Clips, 0 rows", "row  video  start  length  label"]
 
 
-def test_help_tells_what_columns_mean():
-    assert "fps: frames a second, 0 for unknown." in Videos.__doc__
-    assert "label: number of its class, -1 without one." in Clips.__doc__
+@pytest.mark.parametrize("table", [Videos, Clips])
+def test_the_meaning_of_every_column_is_said(table):
+    said = [line.strip().partition(": ")[0] for line in table.__doc__.splitlines()]
+    assert [name for name in said if name in table.columns()] == list(table.columns())
 
 
 def test_the_digest_does_not_depend_on_how_frames_are_cut_into_videos(tmp_path):
