@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mgjax.skeleton import Layout
-from mgjax.store_format import ALL, Clips, Column, Split, Table, Videos
+from mgjax.store_format import ALL, Clips, Column, Split, StoreTable, Videos
 
 
 def text_problem(text: object) -> str | None:
@@ -93,7 +93,7 @@ def _shapes_problem(
     return None
 
 
-def _lengths_problem(tables: Mapping[str, Table]) -> str | None:
+def _lengths_problem(tables: Mapping[str, StoreTable]) -> str | None:
     for name, table in tables.items():
         lengths = {len(values) for values in table.arrays().values()}
         if len(lengths) > 1:

@@ -82,7 +82,7 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Table:
+class StoreTable:
     """Columns of one length. It prints as its first rows."""
 
     @classmethod
@@ -132,7 +132,7 @@ def _cell(value: str | float) -> str:
     return repr(value)
 
 
-AnyTable = typing.TypeVar("AnyTable", bound=Table)
+AnyTable = typing.TypeVar("AnyTable", bound=StoreTable)
 
 
 _NEGATIVE_LENGTH = "a video has a negative length"
@@ -141,7 +141,7 @@ _NEGATIVE_SIZE = "a video's width or height is negative"
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Videos(Table):
+class Videos(StoreTable):
     """One row a video; every column is an array of the same length.
 
     Attributes:
@@ -167,7 +167,7 @@ class Videos(Table):
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
-class Clips(Table):
+class Clips(StoreTable):
     """One row a clip, a range of frames of one video; int arrays of the same length.
 
     Attributes:

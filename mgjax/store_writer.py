@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from mgjax import files, hdf5, rehearsal, store_checks, store_format
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
-from mgjax.store_format import Clips, FramesDigest, Split, Table, Unit, Videos, YDirection
+from mgjax.store_format import Clips, FramesDigest, Split, StoreTable, Unit, Videos, YDirection
 
 _VIDEO_COLUMNS = Videos.columns()
 
@@ -313,7 +313,7 @@ class StoreWriter:
             group.create_dataset("train", data=split.train)
             group.create_dataset("test", data=split.test)
 
-    def _write_table(self, name: str, table: Table) -> None:
+    def _write_table(self, name: str, table: StoreTable) -> None:
         for column, values in table.arrays().items():
             self._write_column(f"{name}/{column}", values)
 
