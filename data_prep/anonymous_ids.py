@@ -5,12 +5,11 @@ This module needs the standard library only.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
+from typing import NamedTuple
 
 
-@dataclasses.dataclass(frozen=True)
-class Numbering:
+class Numbering(NamedTuple):
     """The number that stands for each video and each subject, by name; no name stays no name.
 
     >>> numbering = Numbering.of(["anna", "ben"], ["Anna", ""])

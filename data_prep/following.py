@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -94,8 +94,7 @@ class Followed:
     damaged: tuple[tuple[str, str], ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tracked:
+class _Tracked(NamedTuple):
     """Some frames' detections and what `choose` asks of each.
 
     Attributes:

@@ -9,10 +9,9 @@ follows one person, `data_prep/openpose_jobs.py` lets several processes do so.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -127,8 +126,7 @@ def _named(
     return keyed, job.about | {"subject": numbering.subjects[subject]}
 
 
-@dataclasses.dataclass(frozen=True)
-class _Study:
+class _Study(NamedTuple):
     """What is to be packed, all of it checked before the first frame is read."""
 
     layout: skeleton.Layout

@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from data_prep import following, openpose_folders, openpose_frames, openpose_source
 from data_prep.openpose_folders import Recording
@@ -41,8 +41,7 @@ class Job:
         return math.ceil(self.recording.files / openpose_folders.CHUNK)
 
 
-@dataclasses.dataclass(frozen=True)
-class Defaults:
+class Defaults(NamedTuple):
     """What counts for a recording of which the table of videos says nothing else.
 
     Attributes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from data_prep import csv_tables
 from data_prep.openpose_folders import Recording
@@ -36,8 +36,7 @@ class VideosTable:
     absent: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True)
-class Clip:
+class Clip(NamedTuple):
     """A row of the table of clips.
 
     Attributes:

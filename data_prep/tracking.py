@@ -45,7 +45,7 @@ This module needs NumPy, and SciPy for frames with several people, and never imp
 from __future__ import annotations
 
 import bisect
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -296,8 +296,7 @@ class Tracker:
         self._known = [track for track in self._known if frame <= track.patience]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stretch:
+class _Stretch(NamedTuple):
     """Frames that are tracked together.
 
     Attributes:
