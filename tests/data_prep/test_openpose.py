@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from data_prep import anonymous_ids, openpose, openpose_folders, simulation, study_tables
+from data_prep import anonymous_ids, openpose, openpose_folders, simulation
 from mgjax import skeleton, store
 from mgjax.errors import InputError
 
@@ -190,18 +190,6 @@ def test_without_clips_whole_videos_are_clips(videos, tmp_path):
         _, score = packed.video(0)
         assert score[:, :25].all() and not score[:, 25:].any()
         assert packed.video(2)[1].all()
-
-
-@pytest.mark.parametrize(
-    "labels, expected",
-    [
-        (["b", "a", "10"], ["10", "a", "b"]),
-        (["10", "9", "-1"], ["-1", "9", "10"]),
-        ([], []),
-    ],
-)
-def test_label_order(labels, expected):
-    assert study_tables.order_labels(labels) == expected
 
 
 def test_face_is_kept_only_when_asked_for(videos, tmp_path):
