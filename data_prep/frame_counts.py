@@ -107,6 +107,7 @@ class _Counter:
         self.outside += int((known & beyond.any(-1)).sum())
 
     def _add_distances(self, keypoints: np.ndarray, seen: np.ndarray):
+        # The distance that a body is scaled by, such as from shoulder to shoulder.
         first, second = self.scale
         both = seen[:, first] & seen[:, second]
         apart = np.linalg.norm(keypoints[both, first] - keypoints[both, second], axis=-1)
@@ -116,6 +117,7 @@ class _Counter:
 
     def counts(self) -> FrameCounts:
         """What was found in all blocks together."""
+        # Nothing is lower than infinity only as long as nothing was seen.
         none = not np.isfinite(self.scores).all()
         nan = np.full_like(self.low, np.nan)
         return FrameCounts(

@@ -39,15 +39,19 @@ class _Performance:
         # least a fifth at the goal.
         inside = np.minimum(rng.uniform(0.25, 0.5, 2) / tempo, 0.4 * length / FPS) * FPS
         outside = rng.uniform(0.1, 0.24, 2) * FPS
-        self.first = max(0, int(start - np.ceil(outside[0])))
-        self.stop = int(start + length + np.ceil(outside[1]))
+        before, after = outside
+        self.first = max(0, int(start - np.ceil(before)))
+        self.stop = int(start + length + np.ceil(after))
         at = np.arange(self.first, self.stop)
-        come = (at - start + outside[0]) / (inside[0] + outside[0])
-        go = (start + length + outside[1] - 1 - at) / (inside[1] + outside[1])
+        # From 0 where the way begins to 1 at the goal, and the other way round.
+        there, back = inside + outside
+        come = (at - start + before) / there
+        go = (start + length + after - 1 - at) / back
         self.share = minimum_jerk(come) * minimum_jerk(go)
         self.seconds = (at - start) / FPS * tempo
         self.size = person.reach[row] * rng.uniform(0.75, 1.25)
         self.place = person.place[row] + rng.normal(0, 0.008, 3)
+        # Who is right-handed leads with the left hand now and then.
         lead = RIGHT if rng.random() < person.right_handed else LEFT
         self.hands = (lead, 1 - lead) if rng.random() < self.gesture.both else (lead,)
 
@@ -66,15 +70,19 @@ class _Performance:
         now, share = slice(self.first, self.stop), self.share[:, None]
         # The video may end before the body is back.
         frames = len(posture.torso[now])
+        # Of the three ways to turn some are hardly used, others each time.
         wave = self._wave(gesture.hertz, 3) * rng.choice([0.3, 1], 3)
-        torso = gesture.torso + wave * gesture.torso_swing * self.size + rng.normal(0, 2, 3)
+        torso = gesture.torso + wave * gesture.torso_swing * self.size
+        torso = torso + rng.normal(0, 2, 3)
         posture.torso[now] += (share * torso)[:frames]
         head = np.array(gesture.head) * self.size + rng.normal(0, 3, 3)
         posture.head[now] += (share * head)[:frames]
         # Both shoulders, or one after the other.
         late = rng.choice([0, 0, np.pi]) + rng.normal(0, 0.3)
-        phase = 2 * np.pi * rng.uniform(*gesture.hertz) * self.seconds[:, None] + [0, late]
-        lift = gesture.shrug + gesture.shrug_swing * (0.5 - 0.5 * np.cos(phase))
+        turning = 2 * np.pi * rng.uniform(*gesture.hertz) * self.seconds
+        # Lifted from where they are, never lowered.
+        lifted = 0.5 - 0.5 * np.cos(turning[:, None] + [0, late])
+        lift = gesture.shrug + gesture.shrug_swing * lifted
         posture.shrug[now] += (share * lift * self.size)[:frames]
 
     def move_hands(self, posture: Posture):
@@ -86,6 +94,7 @@ class _Performance:
         for order, side in enumerate(self.hands):
             swing = -wave if order and self.gesture.opposed else wave
             at = np.array(reach.at) + self.place + rng.normal(0, 0.006, 3) + swing
+            # The second hand lies over or under the first one.
             if order:
                 at = at + self.gesture.apart
             for name, goal in self._goals(reach, side, at, posture).items():
@@ -93,7 +102,9 @@ class _Performance:
                 share = as_column(self.share[: len(track)], track.ndim)
                 track[...] = (1 - share) * track + share * goal
 
-    def _goals(self, reach: Reach, side: int, at: np.ndarray, posture: Posture) -> dict:
+    def _goals(
+        self, reach: Reach, side: int, at: np.ndarray, posture: Posture
+    ) -> dict[str, np.ndarray | float]:
         """What a hand's fields of `Posture` become, by name.
 
         Args:
@@ -111,8 +122,9 @@ class _Performance:
             leaning = unit(np.array(vector)) + rng.normal(0, 0.1, 3)
             return turned(axes, mirrored(leaning, side))
 
+        place = size * mirrored(at[: len(origin)], side)
         return {
-            "goal": origin + turned(axes, size * mirrored(at[: len(origin)], side)),
+            "goal": origin + turned(axes, place),
             "fingers": direction(reach.fingers),
             "palm": direction(reach.palm),
             "grip": reach.grip,

@@ -96,8 +96,8 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
         try:
             _fill(folder, simulation, workers)
         except BaseException as error:
-            # Half of the interviews are of no use, and would be in the way of the next
-            # attempt.
+            # Whatever it is, Ctrl-C too: half of the interviews are of no use, and would
+            # be in the way of the next attempt.
             shutil.rmtree(folder / "openpose", ignore_errors=True)
             for name in TABLES:
                 (folder / name).unlink(missing_ok=True)
@@ -121,6 +121,7 @@ def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pat
     values = np.concatenate([keypoints, score[..., None]], axis=-1)
     # In float64, as a float32 of three decimals would be written with a tail of digits.
     values = values.astype(np.float64).round(3)
+    # Of each part a row a frame, of numbers x, y, score, x, y, score, ...
     flat = {
         key: values[:, part.cut(LAYOUT)].reshape(len(score), -1).tolist()
         for key, part in _PARTS.items()
@@ -160,6 +161,7 @@ def _side(id: str, train: Container[str], test: Container[str]) -> str:
 def _clip_rows(simulation: Simulation) -> list[list]:
     """Rows of the table of clips, its header first."""
     rows: list[list] = [["video", "start", "stop", "label"]]
+    # By the gesture's name, as packing gives labels their numbers anew.
     for session in simulation.sessions:
         for start, length, gesture in zip(session.start, session.length, session.gesture):
             rows.append([session.id, start, start + length, GESTURES[gesture].name])
@@ -170,6 +172,15 @@ def write_store(
     simulation: Simulation, path, workers: int = 1, layout: skeleton.Layout = LAYOUT
 ) -> None:
     """Write interviews straight to a store.
+
+        >>> import tempfile
+        >>> from mgjax.store import Store
+        >>> interviews = simulate(seed=0, videos=2, subjects=2, clips_per_video=3)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_store(interviews, f"{folder}/interviews.h5")
+        ...     with Store(f"{folder}/interviews.h5") as store:
+        ...         print(store.layout.name, len(store.videos), len(store.clips))
+        body25_hands 2 6
 
     Args:
         simulation: what to write.
@@ -182,14 +193,15 @@ def write_store(
     """
     columns = layout.cut(LAYOUT)
     count = len(simulation.sessions)
+    made = f"{simulation.scale} scale, seed {simulation.seed}"
+    effect = f"emotion effect {simulation.effect:g}"
     writer = store.StoreWriter(
         path,
         layout,
         unit="pixel",
         frames=simulation.frame_count,
         labels=simulation.labels,
-        source=f"simulated interviews, {simulation.scale} scale, seed {simulation.seed}, "
-        f"emotion effect {simulation.effect:g}",
+        source=f"simulated interviews, {made}, {effect}",
     )
     with writer, contextlib.closing(simulation.film(workers)) as film:
         for session, keypoints, score in progress.track(film, count, "simulating interviews"):
@@ -209,23 +221,24 @@ def write_store(
         row = {session.id: row for row, session in enumerate(simulation.sessions)}
         for name, (train, test) in simulation.splits.items():
             sides = [row[id] for id in train], [row[id] for id in test]
+            # Of videos, as a clip's neighbours in its video are too much like it.
             writer.add_split(name, *sides, of="videos")
 
 
 def summary(simulation: Simulation) -> str:
     """What was simulated and how well its emotions could be told, in a few lines."""
-    sessions = simulation.sessions
-    subjects = {session.subject for session in sessions}
-    won = sum(session.emotion == EMOTIONS[0] for session in sessions)
+    count = len(simulation.sessions)
+    subjects = len({session.subject for session in simulation.sessions})
+    won = sum(session.emotion == EMOTIONS[0] for session in simulation.sessions)
     lines = [
-        f"simulated: {len(sessions)} interviews ({won} positive, {len(sessions) - won} "
-        f"negative) of {len(subjects)} subjects, {simulation.frame_count} frames, "
-        f"{simulation.clip_count} clips of {len(simulation.labels)} classes"
+        f"simulated: {count} interviews ({won} positive, {count - won} negative) of {subjects} "
+        f"subjects, {simulation.frame_count} frames, {simulation.clip_count} clips of "
+        f"{len(simulation.labels)} classes"
     ]
     for name, (train, test) in simulation.splits.items():
-        expected, here, count = simulation.emotion_limit(name)
-        lines.append(
-            f"  {name}: {len(train)} videos train, {len(test)} test; the best possible accuracy "
-            f"of emotion is {100 * expected:.1f} % (expected), {100 * here:.1f} % on these {count}"
-        )
+        expected, here, tested = simulation.emotion_limit(name)
+        videos = f"{len(train)} videos train, {len(test)} test"
+        limit = f"{100 * expected:.1f} % (expected), {100 * here:.1f} % on these {tested}"
+        best = f"the best possible accuracy of emotion is {limit}"
+        lines.append(f"  {name}: {videos}; {best}")
     return "\n".join(lines)

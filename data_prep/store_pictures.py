@@ -56,6 +56,7 @@ def draw(store: Store, folder, count: int) -> list[pathlib.Path]:
         raise InputError(
             f"{folder}: cannot be made a folder for pictures ({error.strerror})"
         ) from None
+    # Of untrimmed videos without clips there is still something to see.
     samples = _clip_samples(store, count) if len(store.clips) else _video_samples(store, count)
     paths = []
     for sheet, first in enumerate(range(0, len(samples), CLIPS_ON_A_SHEET), 1):

@@ -7,6 +7,7 @@ needs NumPy and h5py only and never imports JAX.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -50,6 +51,7 @@ def _share(part: float, whole: float) -> str:
     """A share in per cent; few are told from none."""
     if not whole:
         return "-"
+    # What would be printed as 0.0 %, and is not none.
     return "< 0.1 %" if 0 < part < 0.0005 * whole else f"{100 * part / whole:.1f} %"
 
 
@@ -57,10 +59,11 @@ def _figure(value: float, unit: str = "") -> str:
     return f"{value:.5g} {unit}".strip() if np.isfinite(value) else "-"
 
 
-def _facts(*pairs: tuple[str, object]) -> list[str]:
+def _facts(facts: Mapping[str, object]) -> list[str]:
     """Lines of name and value, values below each other, long ones wrapped."""
     lines = []
-    for name, value in pairs:
+    for name, value in facts.items():
+        # Of an empty text nothing at all would be left.
         lines += textwrap.wrap(
             str(value) or "-", WIDTH, initial_indent=f"  {name:<18}", subsequent_indent=" " * 20
         )
@@ -74,26 +77,20 @@ def _table(headings: list[str], rows: list[list]) -> list[str]:
 def _about_file(store: Store) -> list[str]:
     layout = store.layout
     size = f"{len(layout)} joints, {len(layout.bones)} bones, {layout.dimensions}D"
-    return _facts(
-        ("layout", f"{layout.name}: {size}"),
-        ("unit", store.unit),
-        ("y points", store.y),
-        ("source", store.attributes["source"]),
-        ("fingerprint", store.fingerprint),
-        ("size", f"{store.path.stat().st_size / 1e6:,.1f} MB"),
-    )
+    facts = {"layout": f"{layout.name}: {size}", "unit": store.unit, "y points": store.y}
+    facts["source"] = store.attributes["source"]
+    facts["fingerprint"] = store.fingerprint
+    facts["size"] = f"{store.path.stat().st_size / 1e6:,.1f} MB"
+    return _facts(facts)
 
 
 def _about_videos(store: Store) -> list[str]:
-    videos = store.videos
-    return _facts(
-        ("videos", _count(len(videos))),
-        ("frames", _count(store.frame_count)),
-        ("time", _time(store)),
-        ("picture", _picture_sizes(store)),
-        ("subjects", _named(videos.subject)),
-        ("emotions", _named(videos.emotion)),
-    )
+    facts = {"videos": _count(len(store.videos)), "frames": _count(store.frame_count)}
+    facts["time"] = _time(store)
+    facts["picture"] = _picture_sizes(store)
+    facts["subjects"] = _named(store.videos.subject)
+    facts["emotions"] = _named(store.videos.emotion)
+    return _facts(facts)
 
 
 def _time(store: Store) -> str:
@@ -107,7 +104,8 @@ def _time(store: Store) -> str:
     time = f"{hours:,.2f} hours at {rates} fps"
     if timed.all():
         return time
-    return f"{time}; fps unknown for {int((~timed).sum()):,} of {len(videos):,} videos"
+    unknown = _count((~timed).sum())
+    return f"{time}; fps unknown for {unknown} of {_count(len(videos))} videos"
 
 
 def _picture_sizes(store: Store) -> str:
@@ -132,29 +130,38 @@ def _named(column: np.ndarray) -> str:
         each = [f"{name} {_count(count)}" for name, count in zip(names, counts)]
         text += f" ({', '.join(each)})"
     unknown = len(column) - int(counts.sum())
-    return text + (f"; unknown for {unknown:,} of {len(column):,} videos" if unknown else "")
+    if not unknown:
+        return text
+    return f"{text}; unknown for {_count(unknown)} of {_count(len(column))} videos"
 
 
 def _about_clips(store: Store) -> list[str]:
     clips = store.clips
     if not len(clips):
-        return _facts(("clips", "none"))
+        return _facts({"clips": "none"})
     once, twice = (_share(frames, store.frame_count) for frames in _covered(store))
-    facts = _facts(
-        ("clips", _count(len(clips))),
-        ("frames in clips", f"{once} of all frames, {twice} in more than one clip"),
-        ("videos without", _count(len(store.videos) - len(np.unique(clips.video)))),
-        ("clips of 1 frame", _count((clips.length == 1).sum())),
-    )
-    lengths = {"in frames": clips.length}
-    fps = store.videos.fps[clips.video]
-    if (fps > 0).any():
-        lengths["in seconds"] = clips.length[fps > 0] / fps[fps > 0]
+    clipless = len(store.videos) - len(np.unique(clips.video))
+    facts = {"clips": _count(len(clips))}
+    facts["frames in clips"] = f"{once} of all frames, {twice} in more than one clip"
+    facts["videos without"] = _count(clipless)
+    # A clip of one frame has no movement in it, and is often a mistake of counting.
+    facts["clips of 1 frame"] = _count((clips.length == 1).sum())
+    return _facts(facts) + _lengths(store)
+
+
+def _lengths(store: Store) -> list[str]:
+    """A table of clip lengths, in seconds too as far as the fps are known."""
+    length = store.clips.length
+    lengths = {"in frames": length}
+    fps = store.videos.fps[store.clips.video]
+    known = fps > 0
+    if known.any():
+        lengths["in seconds"] = length[known] / fps[known]
     rows = []
     for unit, values in lengths.items():
         figures = values.min(), np.median(values), values.mean(), values.max()
         rows.append([unit, *map(_figure, figures)])
-    return facts + _table(["length", "min", "median", "mean", "max"], rows)
+    return _table(["length", "min", "median", "mean", "max"], rows)
 
 
 def _covered(store: Store) -> tuple[int, int]:
@@ -220,23 +227,20 @@ def _about_joints(store: Store, found: FrameCounts) -> list[str]:
 def _about_frames(store: Store, found: FrameCounts) -> list[str]:
     unit = store.unit
     nobody = _share(found.nobody, store.frame_count)
+    facts: dict[str, object] = {"nobody is seen": f"{_count(found.nobody)} frames ({nobody})"}
+    for axis, low, high in zip("xyz", found.low, found.high):
+        facts[axis] = f"{_figure(low)} to {_figure(high, unit)}"
     outside = "unknown, no video has its width and height"
     if found.placed:
         outside = f"{_share(found.outside, found.placed)} of seen joints"
-    ranges = [
-        (axis, f"{_figure(low)} to {_figure(high, unit)}")
-        for axis, low, high in zip("xyz", found.low, found.high)
-    ]
+    facts["outside picture"] = outside
+    facts["score if seen"] = " to ".join(map(_figure, found.scores))
     first, second = store.layout.scale
-    return _facts(
-        ("nobody is seen", f"{found.nobody:,} frames ({nobody})"),
-        *ranges,
-        ("outside picture", outside),
-        ("score if seen", " to ".join(map(_figure, found.scores))),
-        ("body size", f"{_figure(found.size, unit)} on average, {first} to {second}"),
-        ("since written", _since_written(store, found)),
-        ("unseen, not at 0", f"{found.not_zero:,} joints (expected 0)"),
-    )
+    facts["body size"] = f"{_figure(found.size, unit)} on average, {first} to {second}"
+    facts["since written"] = _since_written(store, found)
+    # The writer puts them to zero, but a store may have been changed since.
+    facts["unseen, not at 0"] = f"{_count(found.not_zero)} joints (expected 0)"
+    return _facts(facts)
 
 
 def _since_written(store: Store, found: FrameCounts) -> str:
