@@ -26,7 +26,9 @@ from absl import flags
 
 from mgjax import files, models, recipes
 from mgjax.errors import InputError, run_script, script
-from mgjax.evaluation.study import TABLES, Study, markdown, read_table, run_rows, to_json
+from mgjax.evaluation.paper import TABLES
+from mgjax.evaluation.study import Study, run_rows
+from mgjax.evaluation.study_results import markdown, read_table, to_json
 from mgjax.store import Store
 from mgjax.training import Run
 

@@ -214,10 +214,9 @@ def mean_row(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The mean of several rows on the same videos: accuracy with the interval that one row of it
     would have, AUC, the seeds' standard deviation of the accuracy, and the sum of their
     confusion."""
-    accuracies, n = [row["accuracy"] for row in rows], rows[0]["n"]
-    mean = float(np.mean(accuracies))
-    low, high = Accuracy.from_share(mean, n).interval
-    result: dict[str, Any] = {"name": name, "accuracy": mean, "n": n, "low": low, "high": high}
+    accuracies = [row["accuracy"] for row in rows]
+    mean = Accuracy.from_share(float(np.mean(accuracies)), rows[0]["n"])
+    result: dict[str, Any] = {"name": name, **mean.to_json()}
     areas = [row["auc"] for row in rows]
     result["auc"] = None if None in areas else float(np.mean(areas))
     # Of a single seed there is none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from mgjax.errors import InputError
@@ -66,8 +67,11 @@ class Accuracy:
 
     correct: float
     n: int
+    # A share that was given as one: (share · n) / n is not always that share to the last bit, and
+    # 83.75 % would print as 83.7 or 83.8 depending on it.
+    _share: float | None = dataclasses.field(default=None, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         # never true of NaN
         if not 0 <= self.correct <= self.n:
             raise InputError(
@@ -77,8 +81,8 @@ class Accuracy:
 
     @classmethod
     def from_share(cls, share: float, n: int) -> Accuracy:
-        """An accuracy that is known as a share in [0, 1]."""
-        return cls(share * n, n)
+        """An accuracy that is known as a share in [0, 1]; its `share` is that one to the bit."""
+        return cls(share * n, n, share)
 
     @classmethod
     def mean(cls, accuracies: Sequence[Accuracy]) -> Accuracy:
@@ -95,13 +99,15 @@ class Accuracy:
         counts = sorted({accuracy.n for accuracy in accuracies})
         if len(counts) != 1:
             raise InputError(f"a mean of accuracies of n = {counts or 'none'}, expected one n")
-        shares = [accuracy.share for accuracy in accuracies]
-        return cls.from_share(math.fsum(shares) / len(shares), counts[0])
+        share = statistics.fmean(accuracy.share for accuracy in accuracies)
+        return cls.from_share(share, counts[0])
 
     @property
     def share(self) -> float:
         """Its share in [0, 1]; NaN for n = 0."""
-        return self.correct / self.n if self.n else math.nan
+        if not self.n:
+            return math.nan
+        return self.correct / self.n if self._share is None else self._share
 
     @property
     def interval(self) -> tuple[float, float]:

@@ -20,17 +20,9 @@ from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors
 from mgjax.evaluation.embedding import prepared_batch
 from mgjax.evaluation.metrics import classification
-from mgjax.evaluation.study import (
-    IMIGUE,
-    NTU_SUBJECT,
-    NTU_VIEW,
-    TABLES,
-    Study,
-    markdown,
-    read_table,
-    run_rows,
-    to_json,
-)
+from mgjax.evaluation.paper import IMIGUE, NTU_SUBJECT, NTU_VIEW, TABLES
+from mgjax.evaluation.study import Study, run_rows
+from mgjax.evaluation.study_results import markdown, read_table, to_json
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store, StoreWriter
 from mgjax.training import Run, TrainOptions, load_model
@@ -338,9 +330,9 @@ def test_published_emotions(tmp_path):
     )
     # 50 of 100: 40.4 to 59.6.
     assert "n = 100: ± 9.6 points at 95 %" in markdown(result)
-    with make_store(tmp_path / "other.h5", "iMiGUE, 359 videos", "imigue_cross_subject") as store:
-        with pytest.raises(InputError, match="no split 'imigue_emotion'"):
-            read_table(TABLES[3], Study(store, tmp_path / "runs"))
+    other = make_store(tmp_path / "other.h5", "iMiGUE, 359 videos", "imigue_cross_subject")
+    with other as store, pytest.raises(InputError, match="no split 'imigue_emotion'"):
+        read_table(TABLES[3], Study(store, tmp_path / "runs"))
 
 
 def test_rows_that_cannot_be_run(study):

@@ -15,7 +15,9 @@ from flax import nnx
 
 from hostile import damage, made, sound, stores, target
 from mgjax import training
-from mgjax.evaluation.study import TABLES, Study, markdown, read_table, to_json
+from mgjax.evaluation.paper import TABLES
+from mgjax.evaluation.study import Study
+from mgjax.evaluation.study_results import markdown, read_table, to_json
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
 from mgjax.training.folder import RunFolder

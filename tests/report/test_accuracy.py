@@ -39,12 +39,23 @@ def test_a_mean_over_seeds_has_the_interval_of_one_seed():
             Accuracy.mean(wrong)
 
 
+@pytest.mark.parametrize("n", [80, 100, 464, 4563])
+def test_a_share_is_kept_to_the_bit(n):
+    for correct in range(n + 1):
+        share = (correct / n + 0.9) / 2
+        accuracy = Accuracy.from_share(share, n)
+        assert accuracy.share == share and accuracy == Accuracy(share * n, n)
+    # Where a half is rounded, the last bit of a mean is seen.
+    assert percent(0.8374999999999999) == "83.7" and percent(0.8375) == "83.8"
+    assert Accuracy.from_share(0.8374999999999999, 80).percent == "83.7"
+
+
 def test_to_json_and_back():
     accuracy = Accuracy(399, 464)
     values = json.loads(json.dumps(accuracy.to_json()))
     assert list(values) == ["accuracy", "n", "low", "high"]
     back = Accuracy.from_json(values)
-    assert back.share == pytest.approx(accuracy.share, abs=1e-15) and back.n == 464
+    assert back.share == accuracy.share and back.n == 464
     for wrong in ({}, {"accuracy": 0.5}, {"accuracy": "0.5", "n": 4}, {"accuracy": 0.5, "n": True}):
         with pytest.raises(InputError, match="is no accuracy"):
             Accuracy.from_json(wrong)
