@@ -34,7 +34,7 @@ from mgjax.batching import Frames
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
 from mgjax.training import Run, TrainOptions
-from mgjax.training.loop import Trainer
+from mgjax.training.devices import Trainer
 from mgjax.transforms import Augmentation, Preparation
 
 SUITE = "train"
@@ -102,7 +102,7 @@ def make_trainer(keypoints: np.ndarray, lengths: np.ndarray, units: int) -> tupl
         )
         with Store(path) as store:
             trainer = Trainer(run, store, jax.devices()[:1])
-            ((_, frames),) = trainer.stream(trainer.order(0)[:1])
+            ((_, frames),) = trainer.stream(trainer.batches.of_epoch(0)[:1])
             return trainer, frames
 
 
@@ -114,7 +114,7 @@ def our_epoch(trainer: Trainer, frames: Frames, portion: int) -> list[tuple[floa
     """
     held, shapes = [trainer.initial_state()], {}
     trainer.compile(held[0])
-    for dispatch in trainer.order(0):
+    for dispatch in trainer.batches.of_epoch(0):
         shapes.setdefault(dispatch.steps, []).append(dispatch)
 
     def train(dispatches):
@@ -123,7 +123,7 @@ def our_epoch(trainer: Trainer, frames: Frames, portion: int) -> list[tuple[floa
         jax.block_until_ready(held[0])
 
     def work(dispatches):
-        return sum(trainer.lengths[d.clips[: d.count]].max(-1).sum() for d in dispatches)
+        return sum(trainer.batches.lengths[d.clips[: d.count]].max(-1).sum() for d in dispatches)
 
     taken = [dispatches[::portion] for dispatches in shapes.values()]
     return [
@@ -136,7 +136,7 @@ def our_batches(trainer: Trainer) -> list[Work]:
     """The batches of one of our epochs."""
     return [
         Work(dispatch.steps, dispatch.clips[i].ravel(), dispatch.weight[i].ravel())
-        for dispatch in trainer.order(0)
+        for dispatch in trainer.batches.of_epoch(0)
         for i in range(dispatch.count)
     ]
 

@@ -22,8 +22,10 @@ from mgjax.errors import InputError
 from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store, StoreWriter
-from mgjax.training.loop import Trainer, between, learning_rate
+from mgjax.training.devices import Trainer
 from mgjax.training.folder import RunFolder
+from mgjax.training.optimiser import learning_rate
+from mgjax.training.order import between
 from mgjax.transforms import Augmentation, Preparation
 
 
@@ -123,7 +125,7 @@ def test_a_signal_saves_and_the_next_call_goes_on(store_path, tmp_path, number):
             run, training=dataclasses.replace(run.training, checkpoint_seconds=5.0)
         )
         trainer = Trainer(shorter, store)
-        assert trainer.steps_per_epoch == 2
+        assert trainer.batches.steps_per_epoch == 2
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_clips(tmp_path):
@@ -317,12 +319,12 @@ def test_one_step_is_plain_adam_on_the_mean_loss(store_path):
     with Store(store_path) as store:
         run = make_run(store)
         trainer = Trainer(run, store)
-        batch = trainer.order(0)[0]
+        batch = trainer.batches.of_epoch(0)[0]
         ((_, frames),) = trainer.stream([batch])
     state = trainer.initial_state()
     before = jax.tree.map(np.asarray, state.model)
     key = jax.random.fold_in(jax.random.key(run.training.seed), 0)
-    loss = lambda model: trainer._loss(
+    loss = lambda model: trainer.step.loss(
         model, frames, batch.clips[0, 0], batch.weight[0, 0], key, batch.steps
     )[0]
     gradients = jax.jit(jax.grad(loss))(before)
@@ -370,7 +372,7 @@ def test_a_streamed_store_trains_and_resumes_like_any_other(store_path, tmp_path
     monkeypatch.setattr(batching, "BLOCK_BYTES", 40 * 4 * 17 * 3)
     with Store(store_path) as store:
         run = make_run(store, epochs=4, checkpoint_seconds=0.0)
-        assert len(Trainer(run, store).blocks) > 2
+        assert len(Trainer(run, store).batches.blocks) > 2
         whole = losses_of(run, store, tmp_path / "whole")
         assert len(whole) == 4 and whole[-1] < whole[0]
         lines = []

@@ -22,7 +22,7 @@ from mgjax.evaluation.video_emotion import EmotionOptions
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
 from mgjax.store import Store
-from mgjax.training.loop import _signals
+from mgjax.training import signals
 from mgjax.training.folder import RunFolder
 from mgjax.training.run import Run, TrainOptions
 from mgjax.transforms import Augmentation, Preparation
@@ -144,11 +144,11 @@ def test_a_library_call_leaves_jax_as_it_is(trained, copied, monkeypatch):
 def test_nohup_is_left_in_force():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with _signals() as stopped:
+        with signals.collected() as stopped:
             os.kill(os.getpid(), signal.SIGHUP)
             assert stopped == []
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        with _signals() as stopped:
+        with signals.collected() as stopped:
             os.kill(os.getpid(), signal.SIGHUP)
             assert stopped == [signal.SIGHUP]
     finally:
