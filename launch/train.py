@@ -26,7 +26,7 @@ from absl import flags
 
 from mgjax import training
 from mgjax.errors import InputError, run_script, script
-from mgjax.evaluation import label_free
+from mgjax.evaluation import label_free, validation
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -45,6 +45,12 @@ def define_flags():
     )
     flags.DEFINE_bool(
         "check", True, "at the end compare the run with its untrained self, without a label"
+    )
+    flags.DEFINE_string(
+        "validation_split", None, "a split whose test clips are judged during training"
+    )
+    flags.DEFINE_integer(
+        "validate_every", 1, "with --validation_split: after how many epochs", lower_bound=1
     )
     flags.DEFINE_integer("devices", 0, "how many devices to use; 0 takes all", lower_bound=0)
     flags.DEFINE_bool("distributed", False, "join other processes that run this command")
@@ -115,6 +121,13 @@ def next_command(store):
     )
 
 
+def validation_of(run, store):
+    """What judges the run during training; None without --validation_split."""
+    if FLAGS.validation_split is None:
+        return None
+    return validation.Validation(run, store, FLAGS.validation_split, FLAGS.validate_every)
+
+
 @script
 def main(argv):
     """Read the flags, make the call, say what was done."""
@@ -122,7 +135,9 @@ def main(argv):
     keep_compilations()
     with Store(FLAGS.store) as store:
         run = run_flags.run_from_flags(store, FLAGS.split)
-        stopped = training.fit(run, store, FLAGS.workdir, devices=chosen)
+        stopped = training.fit(
+            run, store, FLAGS.workdir, devices=chosen, on_epoch=validation_of(run, store)
+        )
         if stopped:
             sys.exit(128 + stopped)
         if jax.process_index() == 0:

@@ -16,7 +16,7 @@ import optax
 from flax import nnx
 
 from mgjax.models.emotion_lstm import EmotionLSTM
-from mgjax.training.loop import make_optimiser
+from mgjax.training.optimiser import make_optimiser
 from mgjax.training.run import TrainOptions
 
 WARMUP = 20  # epochs; half of a training that is shorter than twice that
