@@ -22,7 +22,7 @@ def text_problem(text: object) -> str | None:
     if "\0" in text:  # where HDF5 would end it
         return f"is {text!r}, with a NUL byte"
     try:
-        text.encode()
+        text.encode()  # fails for bytes of a file name that were no text
     except UnicodeEncodeError:
         return f"is {text!r}, which is not UTF-8"
     return None
@@ -102,6 +102,7 @@ def _lengths_problem(tables: Mapping[str, StoreTable]) -> str | None:
 
 
 def _texts_problem(what: str, texts: Iterable[str]) -> str | None:
+    # Of a file too: HDF5 stores any bytes as a text, also such as nobody can write again.
     for text in texts:
         if wrong := text_problem(text):
             return f"{what} {wrong}"
@@ -153,6 +154,7 @@ def _splits_problem(splits: Mapping[str, Split], counts: Mapping[str, int]) -> s
             return wrong
         if split.of not in counts:
             return f"split {name!r} is of {split.of!r}, expected clips or videos"
+        # Both sides at once: a row that trains and tests would be found by no other check.
         rows = np.concatenate([split.train, split.test])
         if len(rows) and (rows.min() < 0 or rows.max() >= counts[split.of]):
             return f"split {name!r} names {split.of} that are not there"

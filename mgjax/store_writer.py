@@ -131,6 +131,7 @@ class StoreWriter:
         except (OSError, RuntimeError):  # of h5py, for which the disk has the reason
             if self._disk.error is None:
                 raise
+        # The disk never fails towards HDF5 and keeps its first error for us: see `hdf5.Disk`.
         error = self._disk.error
         if isinstance(error, OSError):
             raise InputError(f"{self.path}: cannot be written ({error.strerror})") from None
@@ -189,6 +190,7 @@ class StoreWriter:
         with self._writing():
             self._keypoints[start:stop] = keypoints
             self._score[start:stop] = score
+        # As they go by: to read them back for it would take as long again.
         self._digest.update(keypoints, score)
         self._written = stop
 
@@ -238,9 +240,9 @@ class StoreWriter:
         if label is None:
             return -1
         if not isinstance(label, str):
-            return int(label)
+            return int(label)  # checked at the end, when the class names are known
         if label not in self._labels:
-            if self._fixed_labels:
+            if self._fixed_labels:  # a slip of the pen, not a new class
                 raise InputError(f"clip of video {video!r}: unknown class {label!r}")
             if wrong := store_checks.text_problem(label):
                 raise InputError(f"clip of video {video!r}: its class name {wrong}")
