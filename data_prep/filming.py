@@ -28,9 +28,9 @@ class Camera:
     """
 
     def __init__(self, frames: int, rng: np.random.Generator):
-        # Degrees: how far the camera looks down, from the side, and is tilted.
-        down, aside, tilt = rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)
-        self.turn = rotations(np.array([down, aside, tilt]))
+        # Degrees. A body that is pitched forward is one seen from above.
+        pitch, yaw, roll = rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)
+        self.turn = rotations(np.array([pitch, yaw, roll]))
         # The shoulders of an average body, 0.36 m, become 150 to 340 pixels wide.
         self.distance = FOCAL * 0.36 / rng.uniform(150, 340)
         # Pixels: the neck comes to lie above the picture's centre.
@@ -49,7 +49,7 @@ class Camera:
             Pixels `[T, V, 2]`, and how many of them a metre is.
         """
         x = turned(self.turn, body)
-        # A seated person's joints lie about 0.2 m before the hips.
+        # The distance is to 0.2 m before the hips, about where the hands are.
         depth = self.distance + 0.2 - x[..., 2:]
         # In a picture y points down.
         flat = FOCAL * x[..., :2] * [1, -1] / depth

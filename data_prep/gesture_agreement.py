@@ -35,6 +35,7 @@ def matched(first: np.ndarray, second: np.ndarray, overlap: float) -> int:
         return 0
     latest_start = np.maximum(first[:, None, 0], second[None, :, 0])
     earliest_stop = np.minimum(first[:, None, 1], second[None, :, 1])
+    # Every gesture of one with every gesture of the other, `[N, M]`.
     shared = np.maximum(earliest_stop - latest_start, 0)
     either = np.ptp(first, axis=1)[:, None] + np.ptp(second, axis=1) - shared
     fits = csr_array(shared >= overlap * either)
@@ -126,6 +127,7 @@ def agreement(
     named = first.keys() & second.keys() if only_both else first.keys() | second.keys()
     pairs = {video: (first.get(video, []), second.get(video, [])) for video in sorted(named)}
     labels = _labels_of(pairs.values(), only_both)
+    # Summed as they come: a confusion of many classes is large.
     counts = np.zeros((len(labels), 3), np.int64)
     confusion = np.zeros((len(labels) + 1, len(labels) + 1), np.int64)
     videos = {}

@@ -54,12 +54,13 @@ from mgjax.errors import run_script, script
 
 def define_flags() -> None:
     """The script's options."""
-    text = flags.DEFINE_string
-    text("input", None, "Folder of OpenPose's .json files (one video), or of such folders.")
-    text("output", None, "Store to write, such as interviews.h5.")
+    flags.DEFINE_string(
+        "input", None, "Folder of OpenPose's .json files (one video), or of such folders."
+    )
+    flags.DEFINE_string("output", None, "Store to write, such as interviews.h5.")
     # OpenPose sees a picture: layouts of three dimensions are no choice.
     flat = sorted(name for name, layout in skeleton.LAYOUTS.items() if layout.dimensions == 2)
-    text(
+    flags.DEFINE_string(
         "layout",
         None,
         f"Joints to store: {', '.join(flat)}; or the path of a layout's .json file.",
@@ -71,7 +72,7 @@ def define_flags() -> None:
         "Pose model that made the files; taken from --layout where that says it. Files of body25 "
         "and of body25b cannot be told apart.",
     )
-    text(
+    flags.DEFINE_string(
         "videos",
         None,
         "CSV table of videos: id, and any of subject, emotion, fps, width, height; person, "
@@ -79,7 +80,7 @@ def define_flags() -> None:
         "video; a column split_NAME with train, test or nothing for each video makes the split "
         "NAME.",
     )
-    text(
+    flags.DEFINE_string(
         "clips",
         None,
         "CSV table of clips: video, start, stop and perhaps label (empty: none). Numbers are those "
@@ -91,18 +92,18 @@ def define_flags() -> None:
         False,
         "Store the face landmarks of a layout that has them (openpose137). They identify a person.",
     )
-    text(
+    flags.DEFINE_string(
         "person",
         "largest",
         "Who is followed: largest (area times score, summed over the frames), leftmost, rightmost, "
         "centre (needs width in --videos), or a rank by size: 1 for the largest, 2 for the next.",
     )
-    _define_ways()
+    _define_manner()
     flags.mark_flags_as_required(["input", "output", "layout"])
 
 
-def _define_ways() -> None:
-    """The options that change nothing in whom and what is packed."""
+def _define_manner() -> None:
+    """The options of how it is done, whatever is packed."""
     flags.DEFINE_integer(
         "workers",
         os.cpu_count(),

@@ -144,16 +144,12 @@ class Tracker:
         who = np.full(len(pose), -1, np.int64)
         who[: len(done)] = done
         before, likeness = self._links(numbers, counts, pose, size)
+        linked_until = _linked_until(likeness > 0, counts)
         stops = np.cumsum(counts)
-        linked = np.add.reduceat(np.append(likeness > 0, 0), stops - counts)
-        linked = (linked == counts) & (counts > 0)
-        # The next frame that is not linked, from each on.
-        broken = np.append(np.flatnonzero(~linked), len(counts))
-        linked_until = broken[np.searchsorted(broken, np.arange(len(counts)))]
         return _Stretch(
             numbers.tolist(),
             [0, *stops.tolist()],
-            linked_until.tolist(),
+            linked_until,
             pose,
             size,
             who,
@@ -294,6 +290,20 @@ class Tracker:
 
     def _forget(self, frame: int) -> None:
         self._known = [track for track in self._known if frame <= track.patience]
+
+
+def _linked_until(linked: np.ndarray, counts: np.ndarray) -> list[int]:
+    """The first frame from each on that is not linked whole to the one before it.
+
+    Args:
+        linked: which detections are linked, bool `[people]`.
+        counts: how many each frame has, `[frames]`.
+    """
+    # One more, for `reduceat` has to begin within the array also where the last frame is empty.
+    links = np.add.reduceat(np.append(linked, 0), np.cumsum(counts) - counts)
+    whole = (links == counts) & (counts > 0)
+    broken = np.append(np.flatnonzero(~whole), len(counts))
+    return broken[np.searchsorted(broken, np.arange(len(counts)))].tolist()
 
 
 class _Stretch(NamedTuple):

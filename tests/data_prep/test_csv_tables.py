@@ -149,7 +149,8 @@ def test_a_large_table_is_not_read(tmp_path, monkeypatch):
     ],
 )
 def test_label_files_in_every_spelling(tmp_path, text):
-    assert imigue_files.read_labels(put(tmp_path, text), 40) == [(0, 25, 8), (30, 1, 31), (31, 1, None)]
+    labels = imigue_files.read_labels(put(tmp_path, text), 40)
+    assert labels == [(0, 25, 8), (30, 1, 31), (31, 1, None)]
 
 
 @pytest.mark.parametrize(
