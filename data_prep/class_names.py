@@ -18,6 +18,7 @@ def read(path) -> list[str]:
     Raises:
         InputError: the file cannot be read, or a line is empty.
     """
+    # A blank at either end is hardly meant, and nobody sees it.
     names = [line.strip() for line in files.read_text(path, "class names, one a line").splitlines()]
     if not names or "" in names:
         line = names.index("") + 1 if names else 1
@@ -27,13 +28,28 @@ def read(path) -> list[str]:
     return names
 
 
+def read_or_number(path, count: int, source) -> list[str]:
+    """Names of so many classes: those in a file, or without one (None) their numbers.
+
+    Raises:
+        InputError: as `read`, or the file has fewer names than the source, a path, has
+            classes.
+    """
+    if path is None:
+        return [str(number) for number in range(count)]
+    names = read(path)
+    if len(names) < count:
+        raise InputError(f"{path}: {len(names)} class names, but {source} has label {count - 1}")
+    return names
+
+
 def lines_of(labels: Iterable[str], path) -> str:
     """Class names, one a line, as `read` reads them.
 
     Raises:
         InputError: a name cannot be told from others in such a file.
     """
-    labels = list(labels)
+    labels = list(labels)  # of which there may be one pass only
     for label in labels:
         # `read` splits at all that Python takes for the end of a line, not only at \n.
         if label.splitlines() != [label] or label != label.strip():

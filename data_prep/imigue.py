@@ -80,14 +80,13 @@ def pack(
     mgjax.files.writable(output)
     found, empty = imigue_files.find(input, form)
     source = _source(found, layout, keep_face)
-    who = following.parse_person(str(person))
-    if who != "largest" and all(files.form != "json" for files in found):
-        raise InputError(
-            f"person {who} has nobody to choose from: only JSON files hold several people"
-        )
+    who = _who(found, person)
+    # Before anything is read, which takes minutes.
     about, splits = read_videos(videos) if videos is not None else ({}, {})
     if workers < 1:
         raise InputError(f"workers is {workers}, expected at least 1")
+    # A video is read by one process at a time, so more than there are videos have no
+    # work.
     with start_workers(min(workers, len(found))) as crew:
         lengths, clips = _count(crew, found, 2 * workers)
         tasks: list[_Task] = [
@@ -96,6 +95,7 @@ def pack(
         ]
         reports, written = _write(output, crew, tasks, sum(lengths), splits, 2 * workers)
     ids = {files.id for files in found}
+    # Without a table nobody is left out of it.
     known = set(about) if videos is not None else ids
     return ImigueReport(
         str(output),
@@ -106,6 +106,16 @@ def pack(
         unlisted=tuple(sorted(ids - known)),
         absent=tuple(sorted(known - ids)),
     )
+
+
+def _who(found: Sequence[Files], person: str | int) -> following.Choice | int:
+    """Who is followed, if some of the files hold several people."""
+    who = following.parse_person(str(person))
+    if who != "largest" and all(files.form != "json" for files in found):
+        raise InputError(
+            f"person {who} has nobody to choose from: only JSON files hold several people"
+        )
+    return who
 
 
 def _source(found: Sequence[Files], layout: str | None, keep_face: bool) -> openpose_source.Source:
@@ -168,6 +178,7 @@ def _write(
     ) as writer:
         read = crew.in_order(imigue_frames.read_video, tasks, ahead)
         read = track(read, len(tasks), "packing videos")
+        # They come in the order of the tasks, which is that of the ids.
         for (report, keypoints, score), (_, _, _, clips, _, _) in zip(read, tasks):
             _add_video(writer, report, keypoints, score, clips)
             reports.append(report)
@@ -216,6 +227,7 @@ def _splits(
     for name, sides in tabled.items():
         rows: dict[str, list[int]] = {"train": [], "test": [], "": []}
         for id, side in sides.items():
+            # The table may list videos of which there are no files.
             if id in row_of:
                 rows[side].append(row_of[id])
         splits[name] = rows["train"], rows["test"]
@@ -245,6 +257,7 @@ def read_videos(path) -> tuple[dict[str, tuple[str, str]], dict[str, dict[str, s
             raise InputError(f"{where}: video {id} is there twice")
         about[id] = _subject(where, row), _emotion(where, row)
         for name, side in csv_tables.pop_sides(where, row).items():
+            # Two splits of one name could not both be written.
             if name in official([]):
                 raise InputError(
                     f"{where}: the split {name} is made from subjects and ids; call this one "
@@ -273,6 +286,7 @@ def _emotion(where: str, row: dict) -> str:
         raise InputError(f"{where}: emotion is {emotion!r}, expected positive, negative or nothing")
     if result not in _EMOTIONS:
         raise InputError(f"{where}: result is {result!r}, expected win, lose or nothing")
+    # Both columns may be there, as long as they do not contradict each other.
     implied = _EMOTIONS[result]
     if emotion and result and emotion != implied:
         raise InputError(

@@ -38,7 +38,7 @@ FORMS: dict[Form, skeleton.Layout] = {
 }
 WIDTH, HEIGHT, FPS = 1280, 720, 25  # of all videos
 ID = re.compile(r"[0-9]{1,4}")
-_WHOLE = re.compile(r"-?[0-9]{1,15}")
+_WHOLE = re.compile(r"-?[0-9]{1,15}")  # Python reads endless ones only slowly
 _NAMES = {"csv": "<id>_light_hand.csv", "json": "<id>/*.json", "xlsx": "<id>_openpose.xlsx"}
 # What a file is, by the name of the group that matches.
 _NAME = re.compile(
@@ -85,6 +85,7 @@ def find(input, form: Form | None = None) -> tuple[list[Files], tuple[str, ...]]
     labels: dict[str, str] = {}
     named: set[str] = set()  # ids of folders
     for where, folders, names in os.walk(folder, onerror=_unreadable):
+        # So that what is there twice is reported alike on every file system.
         folders.sort()
         own = os.path.basename(os.path.abspath(where))
         if ID.fullmatch(own):
@@ -182,12 +183,14 @@ def _clip(where: str, cells: list[str], frames: int) -> tuple[int, int, int | No
         )
     label = None
     if named:
+        # In the files classes count from 1.
         label = _NO_CLASS if named == "99" else int(named) - 1
         if not 0 <= label < len(protocols.IMIGUE_CLASSES):
             raise InputError(
                 f"{where}: label is {named}, expected 1 to 32 or 99, or nothing for a clip "
                 "without one"
             )
+    # In the files the end is the last frame; a store's clip has a length.
     start, end = map(int, ends)
     if not 0 <= start <= end < frames:
         raise InputError(

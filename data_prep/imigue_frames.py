@@ -31,6 +31,7 @@ from mgjax import skeleton
 from mgjax.errors import InputError
 
 _SKIPPED = {"csv": 1, "xlsx": 0}  # columns before the joints
+_TIPS = [joint for joint in skeleton.IMIGUE_22.joints if joint[-1] == "4"]
 # What the names that go around mean, by position in the 35-joint form: see above.
 _MEANS = dict(
     zip(
@@ -43,6 +44,7 @@ _MEANS = dict(
         strict=True,
     )
 )
+# "Nose_x", "Nose x", "Nose.y": a joint and which of its numbers.
 _AXIS = re.compile(r"(.+?)[ _.:-]+(x|y)")
 
 
@@ -81,6 +83,7 @@ def _is_header(cells: Sequence, files: Files) -> bool:
     """
     filled = [cell for cell in cells if cell != ""]
     numbers = [number for cell in filled if (number := _number(cell)) is not None]
+    # Position counts, but a header that contradicts it is a sign of another file.
     if filled and not numbers:
         _check_names([str(cell) for cell in cells], files)
         return True
@@ -122,6 +125,7 @@ def count_frames(files: Files) -> int:
     """
     if files.form == "json":
         return _recording(files).length
+    # The rows are read a second time later: all videos' frames would not fit the memory.
     frames = sum(1 for _ in frame_rows(files))
     if not frames:
         raise InputError(f"{files.path}: holds no frame")
@@ -155,6 +159,7 @@ def read_points(files: Files) -> np.ndarray:
     infinite = np.isinf(points).any(axis=(1, 2))
     if infinite.any():
         raise InputError(f"{files.path}: frame {infinite.argmax()} has an infinite number")
+    # NaN stands for an empty cell: of a joint that lacks one nothing is believed.
     points[np.isnan(points).any(axis=-1)] = 0
     return points
 
@@ -170,6 +175,7 @@ def _row_numbers(where: str, cells: Sequence) -> array.array:
 
 def _recording(files: Files) -> openpose_folders.Recording:
     """A folder of frames, which begins at frame 0 even if there is no file of that number."""
+    # It has frames, as `imigue_files.find` has seen them, and is looked into alone.
     (recording,), _ = openpose_folders.find_recordings(files.path)
     return dataclasses.replace(recording, first=0)
 
@@ -198,7 +204,9 @@ def read_video(
     keypoints, score, gaps, several = _read_frames(files, source, person)
     seen = score > 0
     inside = ((keypoints >= 0) & (keypoints <= (WIDTH, HEIGHT))).all(axis=-1)
+    unseen, outside = ~seen.any(axis=1), seen & ~inside
     labels = [label for *_, label in clips if label is not None]
+    same_label = len(labels) >= MANY and len(set(labels)) == 1
     facing, own_hand = orientation(keypoints, score, source.layout)
     report = ImigueVideoReport(
         files.id,
@@ -206,12 +214,12 @@ def read_video(
         subject,
         emotion,
         frames=len(score),
-        unseen=int((~seen.any(axis=1)).sum()),
+        unseen=int(unseen.sum()),
         clips=len(clips),
         labelled=len(labels),
-        same_label=len(labels) >= MANY and len(set(labels)) == 1,
+        same_label=same_label,
         joints=int(seen.sum()),
-        outside=int((seen & ~inside).sum()),
+        outside=int(outside.sum()),
         facing=facing,
         own_hand=own_hand,
         gaps=gaps,
@@ -228,6 +236,7 @@ def _read_frames(
         points = read_points(files)[:, source.layout.cut(FORMS[files.form])]
         return points[..., :2], points[..., 2], 0, 0
     followed = following.read_recording(_recording(files), source, person, WIDTH)
+    # A benchmark that quietly lacks frames gives figures that compare with nothing.
     for path, reason in followed.damaged:
         raise InputError(
             f"{path}: {reason}; without that file the frame is one in which nobody is seen"
@@ -239,26 +248,32 @@ def _read_frames(
 def orientation(
     keypoints: np.ndarray, score: np.ndarray, layout: skeleton.Layout
 ) -> tuple[float, float]:
-    """How left and right lie in the pictures: `facing` and `own_hand` of
-    `ImigueVideoReport`.
+    """How left and right lie in the pictures.
+
+    Somebody who faces the camera has the right shoulder left in the picture, and a hand's
+    own fingers are nearest to its own wrist unless hands are crossed. Where either is so
+    in less than half of the frames, the file's left and right are probably swapped.
 
     Args:
         keypoints, score: `[T, V, 2]` and `[T, V]`.
         layout: one with shoulders, wrists and fingertips.
+
+    Returns:
+        `facing` and `own_hand` of `ImigueVideoReport`.
     """
     seen, shoulders = score > 0, layout.index("RShoulder", "LShoulder")
     both = seen[:, shoulders].all(axis=1)
+    # x of each, where both are seen.
     right, left = keypoints[both][:, shoulders, 0].T
     wrists = layout.index("RWrist", "LWrist")
     near: list[bool] = []
     for own, side in enumerate("RL"):
         # Of each finger the fourth point, which OpenPose numbers from the palm.
-        tips = layout.index(
-            *(joint for joint in skeleton.IMIGUE_22.joints if joint[0] == side and joint[-1] == "4")
-        )
+        tips = layout.index(*(joint for joint in _TIPS if joint[0] == side))
         whole = seen[:, wrists].all(axis=1) & seen[:, tips].all(axis=1)
-        middle = keypoints[whole][:, tips].mean(axis=1)
-        apart = np.linalg.norm(keypoints[whole][:, wrists] - middle[:, None], axis=-1)
+        hands = keypoints[whole]
+        middle = hands[:, tips].mean(axis=1)
+        apart = np.linalg.norm(hands[:, wrists] - middle[:, None], axis=-1)
         near += (apart[:, own] < apart[:, 1 - own]).tolist()
     facing = float((right < left).mean()) if both.any() else np.nan
     return facing, float(np.mean(near)) if near else np.nan

@@ -85,19 +85,17 @@ class ImigueReport:
 
     def __str__(self) -> str:
         frames, unseen = self.total("frames"), self.total("unseen")
-        lines = [
-            f"frames {frames}, without anybody {unseen}, layout {self.layout}",
-            *compare(self.videos, self.splits),
-            *_listed("videos with labels or a folder but no keypoints", self.without_keypoints),
-            *_listed("videos that the table of videos leaves out", self.unlisted),
-            *_listed("videos in the table of videos but not among the files", self.absent),
-            *self._odd_clips(),
-            *self._outside(),
-            *self._sides("facing", "the right shoulder lies left in the picture"),
-            *self._sides("own_hand", "five finger points lie nearest their own wrist"),
-            f"wrote {self.output}",
-        ]
-        return "\n".join(lines)
+        lines = [f"frames {frames}, without anybody {unseen}, layout {self.layout}"]
+        lines += compare(self.videos, self.splits)
+        lines += _listed("videos with labels or a folder but no keypoints", self.without_keypoints)
+        lines += _listed("videos that the table of videos leaves out", self.unlisted)
+        lines += _listed("videos in the table of videos but not among the files", self.absent)
+        lines += self._odd_clips()
+        # What the keypoints themselves make doubtful.
+        lines += self._outside()
+        lines += self._sides("facing", "the right shoulder lies left in the picture")
+        lines += self._sides("own_hand", "five finger points lie nearest their own wrist")
+        return "\n".join([*lines, f"wrote {self.output}"])
 
     def _odd_clips(self) -> list[str]:
         """Videos whose clips lack something."""
@@ -115,12 +113,12 @@ class ImigueReport:
         outside, joints = self.total("outside"), self.total("joints")
         if not outside:
             return []
-        worst = max(self.videos, key=lambda video: video.outside / max(video.joints, 1))
-        return [
-            f"joints outside the picture of {WIDTH} x {HEIGHT}: {outside} of {joints} "
-            f"({outside / joints:.2%}), most in video {worst.id} "
-            f"({worst.outside / worst.joints:.2%})"
-        ]
+        shares = [video.outside / max(video.joints, 1) for video in self.videos]
+        most = max(shares)
+        worst = self.videos[shares.index(most)]
+        where = f"most in video {worst.id} ({most:.2%})"
+        share = f"{outside} of {joints} ({outside / joints:.2%})"
+        return [f"joints outside the picture of {WIDTH} x {HEIGHT}: {share}, {where}"]
 
     def _sides(self, field: str, what: str) -> list[str]:
         """How often left and right are where they should be, and where most seldom."""
@@ -128,11 +126,9 @@ class ImigueReport:
         if np.isnan(shares).all():
             return []
         mean, least = np.nanmean(shares), int(np.nanargmin(shares))
+        worst = f"in video {self.videos[least].id} in {shares[least]:.1%}"
         doubt = "; are left and right swapped?" if mean < 0.5 else ""
-        return [
-            f"{what} in {mean:.1%} of the cases, in video {self.videos[least].id} in "
-            f"{shares[least]:.1%}{doubt}"
-        ]
+        return [f"{what} in {mean:.1%} of the cases, {worst}{doubt}"]
 
 
 def _listed(what: str, ids: Iterable) -> list[str]:
@@ -142,7 +138,12 @@ def _listed(what: str, ids: Iterable) -> list[str]:
 
 
 def ranges(numbers: Iterable) -> str:
-    """Numbers, or ids of digits, as "0003, 0007-0009": in order, neighbours joined."""
+    """Numbers, or ids of digits, in order and with neighbours joined.
+
+    >>> ranges(["0009", "0003", "0008", "0007"])
+    '0003, 0007-0009'
+    """
+    # As given, "0003" for 3: ids keep their zeros.
     spelt = {int(number): str(number) for number in numbers}
     text: list[str] = []
     last = None
@@ -170,12 +171,14 @@ def compare(videos: Sequence[ImigueVideoReport], written: Iterable[str]) -> list
         videos: what was packed.
         written: the names of the splits that the store has.
     """
+    # Of all videos, whether a split that has a side empty is written or not.
     splits = official(videos)
     lines = [*_counts(videos), *_of_subjects(videos, splits), *_of_emotions(videos, splits)]
     for name, (train, _) in splits.items():
         if name not in written:
             side = "test" if len(train) else "train"
             lines.append(f"{name}: not written, as nothing is there to {side}")
+    # The emotion protocol has the highest id of all.
     last = max(*protocols.IMIGUE_EMOTION_TRAIN, *protocols.IMIGUE_EMOTION_TEST)
     extra = [video.id for video in videos if int(video.id) > last]
     return [*lines, *_listed("videos of ids that iMiGUE does not have", extra)]
@@ -196,9 +199,9 @@ def _counts(videos: Sequence[ImigueVideoReport]) -> list[str]:
     unknown = emotions.count("")
     not_known = f", {unknown} not known" if unknown else ""
     clips = sum(video.clips for video in videos)
+    all_videos = _against(len(videos), protocols.IMIGUE_VIDEOS)
     return [
-        f"videos {_against(len(videos), protocols.IMIGUE_VIDEOS)}; won {won}, lost {lost}"
-        f"{not_known}",
+        f"videos {all_videos}; won {won}, lost {lost}{not_known}",
         f"clips {_against(clips, protocols.IMIGUE_CLIPS)}",
     ]
 
@@ -234,6 +237,7 @@ def _of_emotions(
     published = (protocols.IMIGUE_EMOTION_TRAIN, protocols.IMIGUE_EMOTION_TEST)
     for side, rows, known in zip(("train", "test"), splits[name], published):
         sides.append(f"{side} videos {_against(len(rows), len(known))}")
+        # Four digits, as ids are in the store.
         lacking = [f"{id:04}" for id in set(known) - ids]
         missing += _listed(f"  missing to {side}", lacking)
     blank = [videos[row].id for row in np.concatenate(splits[name]) if not videos[row].emotion]

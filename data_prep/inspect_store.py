@@ -30,6 +30,7 @@ def define_flags():
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
+    # An option that is accepted and ignored would mislead.
     if options["clips"].present and not options.pictures:
         raise InputError(
             "--clips says how many clips to draw and needs --pictures, the folder to draw into"

@@ -28,6 +28,8 @@ def drift(rng: np.random.Generator, frames: int, seconds: float, *shape: int) ->
     Returns:
         float64 `[frames, *shape]`.
     """
+    # Between two places the body moves as a hand does between two rests: it starts and
+    # stops without a jerk.
     at = np.arange(frames) / (seconds * FPS)
     places = rng.normal(size=(int(at[-1]) + 2, *shape))
     before = at.astype(int)
@@ -67,6 +69,7 @@ def turned(rotation: np.ndarray, vector) -> np.ndarray:
 def unit(vector: np.ndarray) -> np.ndarray:
     """Vectors `[..., 3]` of the same direction and of length 1."""
     length = np.linalg.norm(vector, axis=-1, keepdims=True)
+    # A vector of no length has no direction and stays what it is.
     return vector / np.maximum(length, 1e-9)
 
 

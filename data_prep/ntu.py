@@ -126,11 +126,12 @@ def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> N
         raise InputError(f"bodies is {bodies}, workers {workers}; expected 1 or 2, and at least 1")
     found = _find(folder)
     files.writable(output)
+    # The authors' list names samples of both parts, whichever is packed.
     listed = ntu_skeletons.read_missing(missing) if missing is not None else set()
     paths = [path for path in found if path.stem not in listed]
     samples = [ntu_skeletons.read_name(path) for path in paths]
-    # How many frames there are is known only when all are read, and a store has to know it
-    # before the first is written.
+    # How many frames there are is known only when all are read, and a store has to know
+    # it before the first is written.
     with _spool(output.parent) as spool:
         videos, empty, several = _read(paths, samples, bodies, workers, spool)
         if not videos:
@@ -155,6 +156,7 @@ def _find(folder: pathlib.Path) -> list[pathlib.Path]:
     """The .skeleton files below a folder, by name."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder of .skeleton files")
+    # By name, so that the store does not depend on how the files lie in folders.
     found = sorted(folder.rglob("*.skeleton"), key=lambda path: path.name)
     if not found:
         raise InputError(
@@ -186,11 +188,13 @@ def _read(
     empty: list[str] = []
     several = 0
     with start_workers(min(workers, len(tasks))) as crew:
-        # Few answers wait, so that a slow file does not fill the memory with those behind it.
+        # Few answers wait, so that a slow file does not fill the memory with those behind
+        # it.
         answers = crew.in_order(ntu_skeletons.read_people, tasks, 4 * workers)
         answers = progress.track(answers, len(tasks), "reading")
         for (count, people), sample in zip(answers, samples):
             several += count > 1
+            # A benchmark's file without anybody is none of ours to repair.
             if not count:
                 empty.append(sample.id)
             for suffix, frames in zip(("", _SECOND), people):
@@ -232,6 +236,7 @@ def _write(output, videos: Sequence[_Video], spool: IO[bytes]) -> dict[str, tupl
     """Write the store from the videos and their frames; clips on the sides of the splits."""
     samples = [video.sample for video in videos]
     large = _large(samples)
+    # The first 60 actions are those of NTU RGB+D.
     actions = protocols.NTU_ACTIONS
     writer = store.StoreWriter(
         output,
@@ -255,6 +260,7 @@ def _write(output, videos: Sequence[_Video], spool: IO[bytes]) -> dict[str, tupl
             [sample.camera for sample in samples],
             [sample.setup for sample in samples],
         )
+        # A part of the benchmark may have nobody on a side; the report says so.
         for name, (train, test) in splits.items():
             sizes[name] = len(train), len(test)
             if all(sizes[name]):

@@ -76,6 +76,7 @@ def _read_name(path: pathlib.Path) -> tuple[int, int, int]:
 
 def _check_content(path: pathlib.Path, content, label: int, action: int):
     """Refuse content that lacks a field, or says another name or label than its file."""
+    # JSON may be a list or a number just as well.
     fields = set(content) if isinstance(content, dict) else set()
     missing = {"file_name", "skeletons", "label"} - fields
     if missing:

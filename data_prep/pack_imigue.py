@@ -61,6 +61,7 @@ def define_flags():
         False,
         "Store the face landmarks of layout openpose137. They identify a person.",
     )
+    # A text, as a rank is a number and a place a word.
     flags.DEFINE_string(
         "person",
         "largest",
@@ -81,6 +82,7 @@ def define_flags():
 def main(_):
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
+    # Before the files are read, which takes minutes: may both be written?
     files.output(options.output)
     csv_tables.check_report(options.report, options.output)
     report = imigue.pack(

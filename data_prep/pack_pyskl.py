@@ -56,6 +56,7 @@ def _check(options):
             "give either --input, a pickle to make a store of, or --export, a store to make a "
             "pickle of"
         )
+    # Whatever is written would destroy what is read, perhaps only half of it.
     paths = [options.input, options.export, options.output, options.labels]
     given = [os.path.realpath(path) for path in paths if path is not None]
     if len(set(given)) < len(given):
@@ -63,6 +64,7 @@ def _check(options):
     files.output(options.output)
     if options.input is not None:
         return
+    # An option that is accepted and ignored would mislead.
     for name in ("layout", "person", "fps"):
         if options[name].present:
             raise InputError(

@@ -212,6 +212,8 @@ class Calls:
         """A function that makes a container of that kind from another one."""
 
         def copied(items=()):
+            # Anything else that can be iterated over may have no end, such as a long
+            # range.
             if not isinstance(items, (list, tuple, set, frozenset)):
                 raise Refused(f"it makes a {kind.__name__} of what is no container")
             self.spend(len(items))

@@ -135,23 +135,25 @@ def pack(
         notes.append(
             f"left out, without a frame or that person: {len(lost)}, the first {lost[0].id}"
         )
+    # A store holds one layout, and one unit.
     stored = layout_of(*_joints_and_dimensions(input, kept), layout)
     frames = sum(annotation.keypoints.shape[1] for annotation in kept)
+    numbers = [annotation.label for annotation in kept if annotation.label is not None]
+    classes = max(numbers, default=-1) + 1
     writer = store.StoreWriter(
         output,
         stored,
         unit="pixel" if stored.dimensions == 2 else "metre",
         frames=frames,
         source="pyskl annotations",
-        labels=_class_names(input, kept, labels),
+        labels=class_names.read_or_number(labels, classes, input),
     )
     with writer:
         for annotation in progress.track(kept, len(kept), "writing"):
             _add_video(writer, input, annotation, person, fps)
         rows = {annotation.id: row for row, annotation in enumerate(kept)}
         sizes = _add_splits(writer, input, splits, rows, notes)
-    labelled = sum(annotation.label is not None for annotation in kept)
-    return PysklReport(str(output), len(kept), labelled, frames, sizes, tuple(notes))
+    return PysklReport(str(output), len(kept), len(numbers), frames, sizes, tuple(notes))
 
 
 def _of_somebody(
@@ -162,6 +164,7 @@ def _of_somebody(
     lost: list[Annotation] = []
     for annotation in annotations:
         people, frames = annotation.keypoints.shape[:2]
+        # Somebody else would be labelled with what that person did.
         has_both = people >= (person or 1) and frames
         (kept if has_both else lost).append(annotation)
     if not kept:
@@ -184,18 +187,6 @@ def _joints_and_dimensions(path, annotations: Sequence[Annotation]) -> tuple[int
             )
     joints, dimensions = expected
     return joints, dimensions
-
-
-def _class_names(path, annotations: Sequence[Annotation], labels) -> list[str]:
-    """The names in a file, or the numbers themselves, of as many classes as there are."""
-    numbers = [annotation.label for annotation in annotations if annotation.label is not None]
-    count = max(numbers, default=-1) + 1
-    if labels is None:
-        return [str(number) for number in range(count)]
-    names = class_names.read(labels)
-    if len(names) < count:
-        raise InputError(f"{labels}: {len(names)} class names, but {path} has label {count - 1}")
-    return names
 
 
 def _add_video(
@@ -240,13 +231,16 @@ def _add_splits(
     for split, *lists in pairs:
         csv_tables.check_split(str(path), split)
         sides = [set(splits[name]) for name in lists]
+        # What is tested must not have been trained on.
         both = sides[0] & sides[1]
         if both:
             raise InputError(f"{path}: {min(both)!r} is both in {lists[0]} and in {lists[1]}")
+        # Lists name what was left out too.
         train, test = ([rows[id] for id in side if id in rows] for side in sides)
         writer.add_split(split, train, test)
         sizes[split] = len(train), len(test)
-        lost = sum(map(len, sides)) - len(train) - len(test)
+        listed = len(sides[0]) + len(sides[1])
+        lost = listed - len(train) - len(test)
         if lost:
             notes.append(f"split {split}: {lost} of the frame_dirs that it lists have no clip")
     paired = {name for _, *lists in pairs for name in lists}
@@ -297,6 +291,7 @@ def export(path, output, *, labels=None) -> PysklReport:
     Raises:
         InputError: the store has no clip, or what it holds cannot be said in a pickle.
     """
+    # Before the store is opened, whose checks take a moment.
     files.writable(output)
     with store.Store(path) as packed:
         if not len(packed.clips):
@@ -306,6 +301,7 @@ def export(path, output, *, labels=None) -> PysklReport:
         sizes = {}
         for name in packed.splits:
             train, test = packed.clip_split(name)
+            # As `pair_splits` puts them together again.
             splits[f"{name}_train"] = [ids[row] for row in train]
             splits[f"{name}_val"] = [ids[row] for row in test]
             sizes[name] = len(train), len(test)
@@ -330,10 +326,12 @@ def _annotations(packed: store.Store, ids: Iterable[str]) -> Iterator[dict[str, 
         shape = int(packed.videos.height[video]), int(packed.videos.width[video])
         # `[None]` is the axis of people, of whom there is one.
         fields = {"frame_dir": id, "total_frames": len(keypoints), "keypoint": keypoints[None]}
+        # pyskl reads scores of two dimensions only.
         if packed.layout.dimensions == 2:
             fields["keypoint_score"] = score[None]
         if label >= 0:
             fields["label"] = label
+        # pyskl scales by it, and must not by 0.
         if any(shape):
             fields |= {"img_shape": shape, "original_shape": shape}
         yield fields

@@ -80,6 +80,7 @@ def read(path) -> tuple[dict[str, list[str]], list[Annotation]]:
         InputError: as `pickles.load`, or the content is not what pyskl writes.
     """
     content, size = pickles.load(path), os.path.getsize(path)
+    # Older files are a list alone, without splits.
     splits: Any = {}
     if isinstance(content, dict) and {"split", "annotations"} <= content.keys():
         splits, content = content["split"], content["annotations"]
@@ -145,6 +146,7 @@ def _arrays(where: str, fields: dict) -> tuple[np.ndarray, np.ndarray | None]:
     if keypoints.ndim != 4:
         is_now = f"{keypoints.dtype} {keypoints.shape}"
         raise InputError(f"{where}: keypoint is {is_now}, expected numbers [M, T, V, C]")
+    # It may be left out, but not be something else.
     frames = keypoints.shape[1]
     if fields.get("total_frames", frames) != frames:
         said = shown(fields["total_frames"])
@@ -184,8 +186,10 @@ def _integers(where: str, fields: dict) -> tuple[int | None, int, int]:
             f"{where}: label is {shown(label)} and img_shape {shown(fields.get('img_shape'))}; "
             "expected a whole number, and two of them"
         ) from None
+    # Classes without a name are counted up to the largest label.
     if not 0 <= (label or 0) < MOST_CLASSES:
         raise InputError(f"{where}: label is {label}, expected 0 or more, below {MOST_CLASSES}")
+    # What a store's columns can hold.
     if not (0 <= height < 2**31 and 0 <= width < 2**31):
         raise InputError(f"{where}: img_shape is {height}, {width}; expected no number below 0")
     return label, width, height
@@ -193,6 +197,9 @@ def _integers(where: str, fields: dict) -> tuple[int | None, int, int]:
 
 def pair_splits(names: Iterable[str]) -> list[tuple[str, str, str]]:
     """The splits that lists make by their names.
+
+        >>> pair_splits(["xsub_train", "xsub_val", "train1", "test1", "alone"])
+        [('xsub', 'xsub_train', 'xsub_val'), ('split1', 'train1', 'test1')]
 
     Returns:
         (split, list that trains, list that tests) of each, in the order of the names.

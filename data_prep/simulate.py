@@ -60,6 +60,7 @@ def define_flags():
 
 def _simulated(options) -> simulation.Simulation:
     """The interviews that the flags ask for."""
+    # What is not given is left to the defaults of the functions.
     given = {name: options[name].value for name in ("videos", "subjects", "clips_per_video")}
     numbers = {name: value for name, value in given.items() if value is not None}
     effect = {} if options.emotion_effect is None else {"effect": options.emotion_effect}
@@ -82,6 +83,7 @@ def main(_):
         raise InputError("--layout is for --store; OpenPose's JSON holds all joints")
     if options.store is not None:
         files.output(options.store)
+    # Who does what is planned at once; filming, which takes minutes, is part of writing.
     simulated = _simulated(options)
     if options.store is not None:
         layout = simulation.LAYOUT if options.layout is None else skeleton.get(options.layout)
