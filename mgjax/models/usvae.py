@@ -1,22 +1,24 @@
-"""U-S-VAE: the unsupervised sequential variational auto-encoder of the iMiGUE paper (Sec. 4).
+"""U-S-VAE: the unsupervised sequential auto-encoder of the iMiGUE paper (Sec. 4).
 
-A bidirectional LSTM reads the whole sequence of keypoints X = (x1, ..., xT), whatever its length;
-the final hidden states of both directions, side by side, are Z_T. An LSTM decoder gets the latent
-vector as its input at the first step only and zeros at every later one, and re-generates the
-whole sequence, so that the latent vector alone must carry it. The loss is Eq. 2, L = L_reg + λ
-L_KL: the squared error of the re-generated sequence and the Kullback-Leibler divergence of the
-latent distribution from a standard normal prior.
+A bidirectional LSTM reads the whole sequence of keypoints X = (x1, ..., xT), whatever its
+length; the final hidden states of both directions, side by side, are Z_T. An LSTM decoder
+gets the latent vector as its input at the first step only and zeros at every later one,
+and re-generates the whole sequence, so that the latent vector alone must carry it. The
+loss is Eq. 2, L = L_reg + λ L_KL: the squared error of the re-generated sequence and the
+Kullback-Leibler divergence of the latent distribution from a standard normal prior.
 
-The variational head, which the paper leaves open: the posterior is a diagonal normal distribution
-around Z_T itself, whose log variance is linear in Z_T; or, with `latent_size` set, around a
-linear image of Z_T of that size. Training draws one sample from it by reparametrisation, evaluation
-decodes its mean. Z_T is the feature that the paper's KNN judges; the final cell state C (Table 4)
-and the mean can be asked for. With λ = 0 there is no prior to be near: the head then has no
-variance and no sample is drawn, a plain auto-encoder.
+The variational head, which the paper leaves open: the posterior is a diagonal normal
+distribution around Z_T itself, whose log variance is linear in Z_T; or, with
+`latent_size` set, around a linear image of Z_T of that size. Training draws one sample
+from it by reparametrisation, evaluation decodes its mean. Z_T is the feature that the
+paper's KNN judges; the final cell state C (Table 4) and the mean can be asked for. With
+λ = 0 there is no prior to be near: the head then has no variance and no sample is drawn,
+a plain auto-encoder.
 
-Both terms are means, so that neither the number of joints nor the length of a clip changes their
-balance: L_reg is the mean over the batch of each clip's mean over valid frames and channels, L_KL
-the mean over the batch of the divergence divided by the latent size.
+Both terms are means, so that neither the number of joints nor the length of a clip
+changes their balance: L_reg is the mean over the batch of each clip's mean over valid
+frames and channels, L_KL the mean over the batch of the divergence divided by the latent
+size.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from mgjax.transforms import Batch, mirror
 
 Feature = Literal["hidden", "cell", "mean"]
 FEATURES: tuple[Feature, ...] = typing.get_args(Feature)
-# Training starts with samples near their mean; a variance of 1 would drown the first signals.
+# Training starts with samples near their mean: a variance of 1 would drown the first ones.
 FIRST_LOG_VARIANCE = -4.0
 
 
@@ -137,8 +139,9 @@ class USVAE(nnx.Module):
         self.readout = nnx.Linear(config.decoder_units, inputs, rngs=rngs)
 
     def states(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Final hidden state Z_T and cell state C of the last layer, both directions side by
-        side, `[B, 2·units]`.
+        """Final hidden state Z_T and cell state C of the last layer, `[B, 2·units]` each.
+
+        Both directions lie side by side.
         """
         clips, steps = batch.inputs.shape[:2]
         sequences = batch.inputs.reshape(clips, steps, -1)
@@ -156,6 +159,7 @@ class USVAE(nnx.Module):
             )
         hidden, cell = self.states(batch)
         if self.config.symmetric:
+            # A gesture and its mirror image are to have one and the same feature.
             image = batch._replace(inputs=mirror(batch.inputs, self.layout))
             image_hidden, image_cell = self.states(image)
             hidden = (hidden + image_hidden) / 2
@@ -169,14 +173,21 @@ class USVAE(nnx.Module):
         return self.project(hidden) if self.config.latent_size else hidden
 
     def decode(self, latent: jax.Array, length: jax.Array, steps: int) -> jax.Array:
-        """Re-generate sequences from latent vectors `[B, latent]`: `[B, steps, V, channels]`,
-        zero past each end.
+        """Re-generate sequences from latent vectors.
+
+        Args:
+            latent: `[B, latent]`.
+            length: valid frames, int `[B]`.
+            steps: time steps of what is re-generated.
+
+        Returns:
+            frames `[B, steps, V, channels]`, zero past each end.
         """
         weights = self.decoder.direction_weights(0)
         outputs, _ = unroll_first_input(latent, length, steps, weights, kernel=self.config.kernel)
         frames = self.readout(outputs)
         frames = frames.reshape(*outputs.shape[:2], *self.shape)
-        # The readout's bias is not zero, so that past the end its frames are not either.
+        # Past the end the readout's bias would be left.
         valid = time_mask(length, steps)[..., None, None]
         return jnp.where(valid, frames, 0)
 
@@ -198,16 +209,15 @@ class USVAE(nnx.Module):
         error = self.decode(latent, batch.length, steps) - batch.target
         squared = self.config.loss == "squared"
         error = error**2 if squared else jnp.abs(error)
-        # Padding is zero in both, so the sum over all frames is that over the valid ones.
+        # Padding is zero in both: the sum over all frames is that over the valid ones.
         per_clip = error.mean((2, 3)).sum(1) / jnp.maximum(batch.length, 1)
         reconstruction = weighted_mean(per_clip, batch.weight)
         total = reconstruction + self.config.kl_weight * divergence
         return total, {"reconstruction": reconstruction, "kl": divergence}
 
     def _sample(self, hidden, mean, rng):
-        """A sample of the posterior, by reparametrisation, and its divergence from the prior for
-        each clip.
-        """
+        """A sample of the posterior, and each clip's divergence of it from the prior."""
+        # Reparametrised: the noise depends on no weight, so gradients reach the variance.
         log_variance = self.log_variance(hidden)
         deviation = jnp.exp(log_variance / 2)
         latent = mean + deviation * jax.random.normal(rng, mean.shape)

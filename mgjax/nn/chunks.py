@@ -50,6 +50,7 @@ class Chunks:
 
     def __init__(self, total: int, recurrence: Recurrence):
         self.recurrence = recurrence
+        # At least one step and one chunk, so that no array is empty.
         self.size = max(min(CHUNK, total), 1)
         self.padded = max(math.ceil(total / self.size), 1) * self.size
         self.count = (recurrence.steps + self.size - 1) // self.size
@@ -94,6 +95,7 @@ class Chunks:
 
     def empty_residuals(self, steps: int) -> Residuals:
         """Zeros in the place of what so many steps leave."""
+        # Any input does: only shapes and dtypes are asked for, and nothing is computed.
         bias = self.recurrence.weights.bias.astype(jnp.float32)
 
         def residuals_of(state):

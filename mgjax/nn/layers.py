@@ -92,6 +92,7 @@ class _Stack(nnx.Module):
         finals: list[tuple[State, ...]] = []
         for layer in range(self.layers):
             before = initial[layer] if initial else (None, None)
+            # The outputs of a layer are the next one's inputs.
             forward = self.direction_weights(layer)
             if self.bidirectional:
                 backward = self.direction_weights(layer, "backward")
@@ -123,23 +124,26 @@ class LSTM(_Stack):
     Args:
         features: inputs D of the first layer.
         units: H of every direction.
-        layers: how many layers.
-        bidirectional: whether every layer also reads its sequence backwards.
+        layers: how many layers; 1 by default.
+        bidirectional: whether every layer also reads its sequence backwards; by default
+            not.
         forget_bias: what the forget gates' biases start higher by, so that a fresh
-            layer remembers for longer.
-        dtype: of the matrix products and the outputs, float32 or bfloat16; weights and
-            states are float32.
-        kernel: what computes it: "xla", the loop of `chunked_loop`; "cudnn", NVIDIA's
-            own, on its GPUs and in float32 alone, which has so far been checked against
-            a CPU reference only and never run on a GPU (`mgjax.nn.cudnn` says more); or
-            "auto": cudnn on a machine of one NVIDIA GPU in float32, else xla, so that a
-            model of one machine runs on another.
+            layer remembers for longer; 0 by default.
+        dtype: of the matrix products and the outputs, float32 (the default) or bfloat16;
+            weights and states are float32.
+        kernel: what computes it: "xla" (the default), the loop of `chunked_loop`;
+            "cudnn", NVIDIA's own, on its GPUs and in float32 alone, which has so far
+            been checked against a CPU reference only and never run on a GPU
+            (`mgjax.nn.cudnn` says more); or "auto": cudnn on a machine of one NVIDIA
+            GPU in float32, else xla, so that a model of one machine runs on another.
         rngs: what the parameters are drawn with.
 
     Raises:
         InputError: when called, for another kernel, or "cudnn" without an NVIDIA GPU or
             with another dtype; or for shapes and lengths that do not fit, as `unroll`.
 
+    >>> import jax.numpy as jnp
+    >>> from flax import nnx
     >>> from mgjax.nn import LSTM
     >>> lstm = LSTM(features=34, units=16, bidirectional=True, rngs=nnx.Rngs(0))
     >>> x = jnp.ones((2, 50, 34))  # two clips of at most 50 frames
@@ -171,6 +175,7 @@ class LSTM(_Stack):
 
     def _parameters(self, draw, inputs):
         parameters = _Parameters(draw, inputs, self.units, gates=4)
+        # Gates lie in the order input, forget, cell, output.
         forget = slice(self.units, 2 * self.units)
         bias = parameters.bias[...].at[forget].add(self.forget_bias)
         parameters.bias = nnx.Param(bias)
@@ -198,7 +203,8 @@ class LSTM(_Stack):
         Raises:
             InputError: as `unroll`, and for a kernel that cannot compute this here.
         """
-        # cuDNN knows no sequences without a step.
+        # Asked first, so that a kernel that is not here is refused even without a step;
+        # cuDNN itself knows no sequences without one.
         if not cudnn.taken(self.kernel, self.dtype) or x.shape[1] == 0:
             return super().__call__(x, length, initial)
         layers = range(self.layers)
@@ -228,10 +234,11 @@ class GRU(_Stack):
     Args:
         features: inputs D of the first layer.
         units: H of every direction.
-        layers: how many layers.
-        bidirectional: whether every layer also reads its sequence backwards.
-        dtype: of the matrix products and the outputs, float32 or bfloat16; weights and
-            states are float32.
+        layers: how many layers; 1 by default.
+        bidirectional: whether every layer also reads its sequence backwards; by default
+            not.
+        dtype: of the matrix products and the outputs, float32 (the default) or bfloat16;
+            weights and states are float32.
         rngs: what the parameters are drawn with.
 
     Raises:

@@ -14,6 +14,8 @@ def time_mask(length: jax.Array, steps: int) -> jax.Array:
     Returns:
         bool `[batch, steps]`: frame t is valid when t < length.
 
+    >>> import jax.numpy as jnp
+    >>> from mgjax.nn import time_mask
     >>> time_mask(jnp.array([2, 0, 3]), 3).astype(int)
     Array([[1, 1, 0],
            [0, 0, 0],

@@ -93,6 +93,7 @@ def unroll(
         InputError: shapes do not fit together, lengths are not whole numbers, or a
             known one is not in 0 to `time`.
 
+    >>> import jax.numpy as jnp
     >>> from mgjax.nn import LSTMWeights, unroll
     >>> weights = LSTMWeights(jnp.ones((3, 8)), jnp.ones((2, 8)), jnp.zeros(8))  # H is 2
     >>> x = jnp.ones((4, 5, 3))  # four sequences of at most five frames
@@ -105,7 +106,7 @@ def unroll(
     check_shapes(x, 3, weights, initial)
     rows, total, _ = x.shape
     length = checked_length(length, rows, total)
-    steps = length.max(initial=0)
+    steps = length.max(initial=0)  # of the longest sequence; 0 where there is no sequence
     by_time = jnp.asarray(x).swapaxes(0, 1)
     initial = first_state(rows, weights, initial)
     if reverse:
@@ -185,11 +186,13 @@ def unroll_first_input(
     rows = len(first)
     length = checked_length(length, rows, steps)
     state = first_state(rows, weights, initial)
-    one = jnp.minimum(length, 1)  # an empty sequence makes no step at all
+    # First one step with its input, which an empty sequence idles through, ...
+    one = jnp.minimum(length, 1)
     start = jnp.zeros_like(length)
     x = jnp.asarray(first)[None]
     recurrence = Recurrence(x, jnp.ones((), jnp.int32), start, one, weights, state)
     _, state = chunked_loop.run(1, recurrence)
+    # ... then the others without inputs, from the state that it left.
     later = length - one
     if cudnn.taken(kernel, weights.recurrent.dtype) and steps > 1:
         hidden_states, final = _silent_by_cudnn(later, steps - 1, weights, state)
