@@ -5,6 +5,7 @@ This module needs the standard library only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from data_prep import csv_tables
@@ -12,7 +13,7 @@ from mgjax import files
 from mgjax.errors import InputError
 
 
-def read(path) -> list[str]:
+def read(path: str | os.PathLike) -> list[str]:
     """Class names, one a line, in label order.
 
     Raises:
@@ -28,7 +29,9 @@ def read(path) -> list[str]:
     return names
 
 
-def read_or_number(path, count: int, source) -> list[str]:
+def read_or_number(
+    path: str | os.PathLike | None, count: int, source: str | os.PathLike
+) -> list[str]:
     """Names of so many classes: those in a file, or without one (None) their numbers.
 
     Raises:
@@ -43,7 +46,7 @@ def read_or_number(path, count: int, source) -> list[str]:
     return names
 
 
-def lines_of(labels: Iterable[str], path) -> str:
+def lines_of(labels: Iterable[str], path: str | os.PathLike) -> str:
     """Class names, one a line, as `read` reads them.
 
     Raises:

@@ -80,7 +80,7 @@ class _Counter:
         self.distance, self.pairs = 0.0, 0
         self.digest = FramesDigest()
 
-    def add(self, keypoints: np.ndarray, score: np.ndarray, picture: np.ndarray):
+    def add(self, keypoints: np.ndarray, score: np.ndarray, picture: np.ndarray) -> None:
         """Take in a block: keypoints `[T, V, C]`, score `[T, V]`, pictures `[T, 2]`."""
         self.digest.update(keypoints, score)
         seen = score > 0
@@ -92,21 +92,21 @@ class _Counter:
         self._add_outside(keypoints, seen, picture)
         self._add_distances(keypoints, seen)
 
-    def _add_ranges(self, keypoints: np.ndarray, score: np.ndarray):
+    def _add_ranges(self, keypoints: np.ndarray, score: np.ndarray) -> None:
         """Of joints that were seen, `[N, C]` and `[N]`."""
         self.low = np.minimum(self.low, keypoints.min(0))
         self.high = np.maximum(self.high, keypoints.max(0))
         low, high = self.scores
         self.scores = min(low, float(score.min())), max(high, float(score.max()))
 
-    def _add_outside(self, keypoints: np.ndarray, seen: np.ndarray, picture: np.ndarray):
+    def _add_outside(self, keypoints: np.ndarray, seen: np.ndarray, picture: np.ndarray) -> None:
         # A picture's size of 0 is not known.
         known = seen & np.all(picture > 0, axis=-1, keepdims=True)
         beyond = (keypoints[..., :2] < 0) | (keypoints[..., :2] > picture[:, None])
         self.placed += int(known.sum())
         self.outside += int((known & beyond.any(-1)).sum())
 
-    def _add_distances(self, keypoints: np.ndarray, seen: np.ndarray):
+    def _add_distances(self, keypoints: np.ndarray, seen: np.ndarray) -> None:
         # The distance that a body is scaled by, such as from shoulder to shoulder.
         first, second = self.scale
         both = seen[:, first] & seen[:, second]

@@ -61,7 +61,7 @@ class Order:
     def labels(self, emotion: str, videos: int, count: int, rng: np.random.Generator) -> np.ndarray:
         """Labels of some videos of an emotion, int64 `[videos, count]`."""
 
-        def draw(distribution, columns):
+        def draw(distribution: np.ndarray, columns: int) -> np.ndarray:
             # The last edge is left out: rounding may leave it below 1, and a draw above
             # it.
             edges = np.cumsum(distribution)[:-1]
@@ -86,7 +86,7 @@ class Order:
             float64 `[..., count]`: entry i is of the first i + 1 labels.
         """
 
-        def log_likelihood(emotion):
+        def log_likelihood(emotion: str) -> np.ndarray:
             before, after = label[..., :-1], label[..., 1:]
             repeat = self.repeat[before]
             follows = (1 - repeat) * self.draws[emotion][after] + repeat * (before == after)
@@ -119,8 +119,7 @@ class Order:
 def tilted(
     shares: ArrayLike, repeat: ArrayLike, tilt: ArrayLike, effect: float, positive: float = 0.5
 ) -> Order:
-    """An order whose gestures depend on the emotion, and occur as often as given on the
-    whole.
+    """An order that depends on the emotion, with each gesture as often as given.
 
     Classes of tilt 1 are drawn `effect` times as often after a defeat, those of -1 after
     a victory.

@@ -16,7 +16,10 @@ This module needs NumPy and h5py and never imports JAX.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+
+import numpy as np
 
 import mgjax.files
 from data_prep import csv_tables, following, imigue_files, imigue_frames, openpose_source
@@ -47,11 +50,11 @@ _Task = tuple[Files, openpose_source.Source, following.Choice | int, list[_Clip]
 
 
 def pack(
-    input,
-    output,
+    input: str | os.PathLike,
+    output: str | os.PathLike,
     layout: str | None = None,
     *,
-    videos=None,
+    videos: str | os.PathLike | None = None,
     form: Form | None = None,
     keep_face: bool = False,
     person: str | int = "largest",
@@ -148,7 +151,7 @@ def _count(crew: Crew, found: Sequence[Files], ahead: int) -> tuple[list[int], l
 
 
 def _write(
-    output,
+    output: str | os.PathLike,
     crew: Crew,
     tasks: Sequence[_Task],
     frames: int,
@@ -196,8 +199,12 @@ def _described(found: Sequence[Files]) -> str:
 
 
 def _add_video(
-    writer: StoreWriter, report: ImigueVideoReport, keypoints, score, clips: Sequence[_Clip]
-):
+    writer: StoreWriter,
+    report: ImigueVideoReport,
+    keypoints: np.ndarray,
+    score: np.ndarray,
+    clips: Sequence[_Clip],
+) -> None:
     writer.add_video(
         report.id,
         keypoints,
@@ -234,7 +241,9 @@ def _splits(
     return splits
 
 
-def read_videos(path) -> tuple[dict[str, tuple[str, str]], dict[str, dict[str, str]]]:
+def read_videos(
+    path: str | os.PathLike,
+) -> tuple[dict[str, tuple[str, str]], dict[str, dict[str, str]]]:
     """The table of videos.
 
     Returns:

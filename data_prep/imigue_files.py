@@ -65,7 +65,7 @@ class Files:
     labels: str | None
 
 
-def find(input, form: Form | None = None) -> tuple[list[Files], tuple[str, ...]]:
+def find(input: str | os.PathLike, form: Form | None = None) -> tuple[list[Files], tuple[str, ...]]:
     """The videos below a folder, and what lies there without keypoints.
 
     Args:
@@ -110,7 +110,7 @@ def find(input, form: Form | None = None) -> tuple[list[Files], tuple[str, ...]]
     return found, tuple(sorted(without))
 
 
-def _check_folder(folder: pathlib.Path, form: str | None):
+def _check_folder(folder: pathlib.Path, form: str | None) -> None:
     if form is not None and form not in FORMS:
         raise InputError(f"form {form!r}: expected one of {', '.join(FORMS)}")
     if not folder.is_dir():
@@ -141,17 +141,19 @@ def _four_digits(id: str) -> str:
     return f"{int(id):04}"
 
 
-def _unreadable(error: OSError):
+def _unreadable(error: OSError) -> None:
     raise InputError(f"{error.filename}: the folder cannot be read ({error.strerror})")
 
 
-def read_labels(path, frames: int) -> list[tuple[int, int, int | None]]:
-    """The clips of a label file, in its order: start, length and label (0 to 31, or None)
-    of each.
+def read_labels(path: str | os.PathLike, frames: int) -> list[tuple[int, int, int | None]]:
+    """The clips of a label file, in its order.
 
     Args:
         path: a CSV file of label,start,end; a first row that says so is left out.
         frames: the number of frames of the video.
+
+    Returns:
+        Start, length and label (0 to 31, or None) of each.
 
     Raises:
         InputError: the file cannot be read, a value is wrong, or a clip lies outside the

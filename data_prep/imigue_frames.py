@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import array
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +68,7 @@ def frame_rows(files: Files) -> Iterator[tuple[int, Sequence]]:
             yield row, cells
 
 
-def _csv_rows(path) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(path: str | os.PathLike) -> Iterator[tuple[int, list[str]]]:
     separator, rows = csv_tables.read_rows(path)
     for row, cells in rows:
         # As where a spreadsheet writes semicolons, numbers have a decimal comma.
@@ -93,14 +95,14 @@ def _is_header(cells: Sequence, files: Files) -> bool:
         return bool((np.diff(numbers) == 1).all())
 
 
-def _number(cell) -> float | None:
+def _number(cell: Any) -> float | None:
     try:
         return float(cell)
     except (TypeError, ValueError):
         return None
 
 
-def _check_names(cells: Sequence[str], files: Files):
+def _check_names(cells: Sequence[str], files: Files) -> None:
     """Refuse a header that names a known joint, or an axis of it, in another place."""
     joints = FORMS[files.form].joints
     places = {joint.lower(): place for place, joint in enumerate(joints)}

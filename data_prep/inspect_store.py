@@ -17,7 +17,7 @@ from mgjax.errors import InputError, run_script, script
 from mgjax.store import Store
 
 
-def define_flags():
+def define_flags() -> None:
     """The script's flags."""
     flags.DEFINE_string("store", None, "The store to look into.", required=True)
     flags.DEFINE_string(
@@ -27,7 +27,7 @@ def define_flags():
 
 
 @script
-def main(_):
+def main(_) -> None:
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     # An option that is accepted and ignored would mislead.

@@ -6,11 +6,12 @@ This module needs NumPy only and never imports JAX.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FPS = 25  # frames a second of everything that is simulated
 
 
-def minimum_jerk(s) -> np.ndarray:
+def minimum_jerk(s: np.ndarray) -> np.ndarray:
     """The minimum-jerk course from 0 to 1, 10 s³ - 15 s⁴ + 6 s⁵, of s from 0 to 1."""
     s = np.clip(s, 0, 1)
     return s**3 * (10 - 15 * s + 6 * s**2)
@@ -37,7 +38,7 @@ def drift(rng: np.random.Generator, frames: int, seconds: float, *shape: int) ->
     return places[before] * (1 - share) + places[before + 1] * share
 
 
-def rotations(degrees) -> np.ndarray:
+def rotations(degrees: ArrayLike) -> np.ndarray:
     """Rotation matrices of (pitch forward, yaw to the left, roll to the right).
 
     Args:
@@ -51,7 +52,7 @@ def rotations(degrees) -> np.ndarray:
     sin_pitch, sin_yaw, sin_roll = np.moveaxis(np.sin(radians), -1, 0)
     zero, one = np.zeros_like(cos_pitch), np.ones_like(cos_pitch)
 
-    def matrix(*rows):
+    def matrix(*rows: tuple[np.ndarray, ...]) -> np.ndarray:
         return np.stack([np.stack(row, -1) for row in rows], -2)
 
     # Around x (to the left), y (up) and z (to the front).
@@ -61,7 +62,7 @@ def rotations(degrees) -> np.ndarray:
     return yaw @ pitch @ roll
 
 
-def turned(rotation: np.ndarray, vector) -> np.ndarray:
+def turned(rotation: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Vectors `[..., 3]` turned by rotation matrices `[..., 3, 3]`."""
     return np.einsum("...ij,...j->...i", rotation, vector)
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -103,7 +104,14 @@ class _Video:
     length: int
 
 
-def pack(input, output, *, missing=None, bodies: int = 1, workers: int = 1) -> NtuReport:
+def pack(
+    input: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    missing: str | os.PathLike | None = None,
+    bodies: int = 1,
+    workers: int = 1,
+) -> NtuReport:
     """Pack a folder of .skeleton files into a store; the module's docstring says how.
 
     The frames pass through a temporary file beside the store, so that memory holds a few
@@ -232,7 +240,9 @@ def _large(samples: Iterable[Sample]) -> bool:
     )
 
 
-def _write(output, videos: Sequence[_Video], spool: IO[bytes]) -> dict[str, tuple[int, int]]:
+def _write(
+    output: str | os.PathLike, videos: Sequence[_Video], spool: IO[bytes]
+) -> dict[str, tuple[int, int]]:
     """Write the store from the videos and their frames; clips on the sides of the splits."""
     samples = [video.sample for video in videos]
     large = _large(samples)

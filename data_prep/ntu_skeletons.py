@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import pathlib
 import re
 from collections.abc import Iterable
@@ -98,7 +99,7 @@ class Sample:
     action: int
 
 
-def read_name(path) -> Sample:
+def read_name(path: str | os.PathLike) -> Sample:
     """What a file's name says.
 
     Raises:
@@ -124,7 +125,7 @@ def read_name(path) -> Sample:
     return Sample(path.stem, setup, camera, subject, action)
 
 
-def read(path) -> list[Body]:
+def read(path: str | os.PathLike) -> list[Body]:
     """Read a file: the bodies in it, one a body id, in order of appearance.
 
     Raises:
@@ -151,7 +152,7 @@ def read(path) -> list[Body]:
 _Places = dict[int, tuple[list[int], list[int]]]
 
 
-def _find_joints(path, lines: list[bytes]) -> tuple[list[int], _Places]:
+def _find_joints(path: str | os.PathLike, lines: list[bytes]) -> tuple[list[int], _Places]:
     """Where each body's 25 lines of joints begin, and which of them are whose.
 
     A file is: the number of frames; then of each frame the number of bodies; then of each
@@ -185,13 +186,13 @@ def _find_joints(path, lines: list[bytes]) -> tuple[list[int], _Places]:
     return starts, places
 
 
-def _check_joint_count(path, lines: list[bytes], at: int):
+def _check_joint_count(path: str | os.PathLike, lines: list[bytes], at: int) -> None:
     if _count(path, lines, at, "the number of joints") != _JOINTS:
         said = lines[at].decode()[:20]
         raise InputError(f"{path}, line {at + 1}: {said} joints, expected {_JOINTS}")
 
 
-def _check_rest(path, lines: list[bytes], at: int):
+def _check_rest(path: str | os.PathLike, lines: list[bytes], at: int) -> None:
     """Refuse a file in which anything but blank lines is left from a line on."""
     for number, line in enumerate(lines[at:], at + 1):
         if line.strip():
@@ -200,7 +201,7 @@ def _check_rest(path, lines: list[bytes], at: int):
             )
 
 
-def _count(path, lines: list[bytes], at: int, what: str) -> int:
+def _count(path: str | os.PathLike, lines: list[bytes], at: int, what: str) -> int:
     try:
         count = int(lines[at])
     except IndexError:
@@ -212,11 +213,11 @@ def _count(path, lines: list[bytes], at: int, what: str) -> int:
     return count
 
 
-def _cut_short(path, lines: list[bytes]) -> InputError:
+def _cut_short(path: str | os.PathLike, lines: list[bytes]) -> InputError:
     return InputError(f"{path}, line {len(lines)}: the file ends here, cut short")
 
 
-def _body_id(path, lines: list[bytes], at: int) -> int:
+def _body_id(path: str | os.PathLike, lines: list[bytes], at: int) -> int:
     if at >= len(lines):
         raise _cut_short(path, lines)
     try:
@@ -228,7 +229,9 @@ def _body_id(path, lines: list[bytes], at: int) -> int:
     raise InputError(f"{path}, line {at + 1}: expected a body's id and 9 further values")
 
 
-def _joints(path, lines: list[bytes], starts: list[int], regular: bool) -> np.ndarray:
+def _joints(
+    path: str | os.PathLike, lines: list[bytes], starts: list[int], regular: bool
+) -> np.ndarray:
     """x, y, z and tracking state, float32 `[blocks, 25, 4]`.
 
     Args:
@@ -311,13 +314,13 @@ def _distance(person: Body, body: Body) -> float:
     return float(moved / (REACH + PACE * frames / FPS))
 
 
-def read_people(path, most: int) -> tuple[int, list[np.ndarray]]:
+def read_people(path: str | os.PathLike, most: int) -> tuple[int, list[np.ndarray]]:
     """How many people are in a file, and `Body.video` of the first so many of them."""
     people = find_people(read(path))
     return len(people), [person.video() for person in people[:most]]
 
 
-def read_missing(path) -> set[str]:
+def read_missing(path: str | os.PathLike) -> set[str]:
     """The samples named in the authors' list, one a line below a heading.
 
     Raises:

@@ -14,9 +14,11 @@ This module needs NumPy and h5py only and never imports JAX.
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +44,7 @@ class NuclaClip:
     keypoints: np.ndarray
 
 
-def read(path) -> NuclaClip:
+def read(path: str | os.PathLike) -> NuclaClip:
     """Read one clip's file.
 
     Raises:
@@ -74,7 +76,7 @@ def _read_name(path: pathlib.Path) -> tuple[int, int, int]:
     return action, subject, view
 
 
-def _check_content(path: pathlib.Path, content, label: int, action: int):
+def _check_content(path: pathlib.Path, content: Any, label: int, action: int) -> None:
     """Refuse content that lacks a field, or says another name or label than its file."""
     # JSON may be a list or a number just as well.
     fields = set(content) if isinstance(content, dict) else set()
@@ -91,7 +93,7 @@ def _check_content(path: pathlib.Path, content, label: int, action: int):
         )
 
 
-def _keypoints(skeletons, path: pathlib.Path) -> np.ndarray:
+def _keypoints(skeletons: Any, path: pathlib.Path) -> np.ndarray:
     joints = len(skeleton.KINECT_20)
     try:
         with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
@@ -110,7 +112,7 @@ def _keypoints(skeletons, path: pathlib.Path) -> np.ndarray:
     return keypoints
 
 
-def pack(input, output) -> None:
+def pack(input: str | os.PathLike, output: str | os.PathLike) -> None:
     """Pack a folder of clips into a store.
 
     A split of `mgjax.protocols.nucla` that has no clip on one of its sides is left out.
@@ -139,7 +141,7 @@ def pack(input, output) -> None:
     _write(output, clips)
 
 
-def _write(output, clips: Sequence[NuclaClip]):
+def _write(output: str | os.PathLike, clips: Sequence[NuclaClip]) -> None:
     writer = store.StoreWriter(
         output,
         skeleton.KINECT_20,
@@ -161,7 +163,7 @@ def _write(output, clips: Sequence[NuclaClip]):
                 writer.add_split(name, train, test)
 
 
-def summary(path) -> str:
+def summary(path: str | os.PathLike) -> str:
     """What a store written by `pack` holds, in a few lines."""
     with store.Store(path) as packed:
         count, expected = len(packed.clips), protocols.NUCLA_CLIPS

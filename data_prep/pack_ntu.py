@@ -25,7 +25,7 @@ from mgjax import files
 from mgjax.errors import run_script, script
 
 
-def define_flags():
+def define_flags() -> None:
     """The script's flags."""
     flags.DEFINE_string(
         "input",
@@ -57,7 +57,7 @@ def define_flags():
 
 
 @script
-def main(_):
+def main(_) -> None:
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     # Before the files are read, which takes minutes: may the store be written there?

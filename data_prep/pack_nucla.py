@@ -14,14 +14,14 @@ from mgjax import files
 from mgjax.errors import run_script, script
 
 
-def define_flags():
+def define_flags() -> None:
     """The script's flags."""
     flags.DEFINE_string("input", None, "Folder of aAA_sSS_eEE_vVV.json files.", required=True)
     flags.DEFINE_string("output", None, "Store to write.", required=True)
 
 
 @script
-def main(_):
+def main(_) -> None:
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     # Before the clips are read: may the store be written there?

@@ -20,7 +20,7 @@ from mgjax import files
 from mgjax.errors import InputError, run_script, script
 
 
-def define_flags():
+def define_flags() -> None:
     """The script's flags."""
     flags.DEFINE_string("input", None, "Pickle of pyskl annotations to make a store of.")
     flags.DEFINE_string("export", None, "Store to make a pickle of.")
@@ -49,7 +49,7 @@ def define_flags():
     )
 
 
-def _check(options):
+def _check(options: flags.FlagValues) -> None:
     """Refuse flags that do not go together."""
     if (options.input is None) == (options.export is None):
         raise InputError(
@@ -75,7 +75,7 @@ def _check(options):
 
 
 @script
-def main(_):
+def main(_) -> None:
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     _check(options)

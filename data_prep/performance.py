@@ -19,8 +19,7 @@ from data_prep.seated_body import LEFT, RIGHT, Person, Posture, as_column, mirro
 
 
 class _Performance:
-    """One gesture as done once: where it starts, how far it goes, how fast, with which
-    hand.
+    """One gesture as done once: from when on, how far, how fast, with which hand.
 
     Attributes:
         first, stop: frames in which the body is on its way or there; more than the
@@ -64,7 +63,7 @@ class _Performance:
         turns = often * self.seconds[:, None] + self.rng.random(columns)
         return np.sin(2 * np.pi * turns)
 
-    def move_body(self, posture: Posture):
+    def move_body(self, posture: Posture) -> None:
         """Add the gesture's angles of torso, head and shoulders to a posture."""
         gesture, rng = self.gesture, self.rng
         now, share = slice(self.first, self.stop), self.share[:, None]
@@ -85,7 +84,7 @@ class _Performance:
         lift = gesture.shrug + gesture.shrug_swing * lifted
         posture.shrug[now] += (share * lift * self.size)[:frames]
 
-    def move_hands(self, posture: Posture):
+    def move_hands(self, posture: Posture) -> None:
         """Bring the hands of a posture, whose body is placed, to the gesture's goals."""
         reach, rng = self.gesture.reach, self.rng
         if reach is None:
@@ -118,7 +117,7 @@ class _Performance:
         # Places on the head are as far apart as the head is large, others as the body is.
         size = self.person.head if reach.frame == "head" else self.person.size
 
-        def direction(vector):
+        def direction(vector: tuple[float, float, float]) -> np.ndarray:
             leaning = unit(np.array(vector)) + rng.normal(0, 0.1, 3)
             return turned(axes, mirrored(leaning, side))
 

@@ -36,10 +36,10 @@ class Array:
     def __init__(self, value: np.ndarray):
         self.value = value
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return self.value
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"an array {self.value.dtype} {self.value.shape}"
 
 
@@ -52,7 +52,7 @@ class _Type:
         self.value = value
 
 
-def checked_key(value):
+def checked_key(value: Any) -> Any:
     """A key of a dict or item of a set.
 
     Raises:
@@ -76,8 +76,7 @@ def dict_of_items(items: list) -> dict:
 
 
 class Calls:
-    """The functions that a pickle may name, which together copy a bounded number of
-    bytes.
+    """The functions that a pickle may name, of which all together copy little.
 
     Attributes:
         named: what stands for a function, by its module and name.
@@ -112,7 +111,7 @@ class Calls:
             for kind in (list, tuple, set, frozenset):
                 self.named[module, kind.__name__] = self.copier(kind)
 
-    def spend(self, count: int):
+    def spend(self, count: int) -> None:
         """Take so many bytes or items from the budget.
 
         Raises:
@@ -128,19 +127,19 @@ class Calls:
         """An array that gets its contents as a state."""
         return Array(np.empty(0))
 
-    def array(self, shape=(0,), code="f4", data=b"") -> Array:
+    def array(self, shape: Any = (0,), code: Any = "f4", data: Any = b"") -> Array:
         """`numpy.ndarray`, as `data_prep/pyskl_pickles.py` writes it."""
         return Array(self.from_bytes(data, self.type_of(code), shape, "C"))
 
-    def buffer(self, data, of_type, shape, order) -> Array:
+    def buffer(self, data: Any, of_type: Any, shape: Any, order: Any) -> Array:
         """An array as protocol 5 writes it."""
         return Array(self.from_bytes(data, of_type, shape, "F" if order == "F" else "C"))
 
-    def scalar(self, of_type, data):
+    def scalar(self, of_type: Any, data: Any) -> Any:
         """A single number or text of NumPy's."""
         return self.from_bytes(data, of_type, (), "C")[()]
 
-    def type_of(self, code, *_) -> _Type:
+    def type_of(self, code: Any, *_) -> _Type:
         """`numpy.dtype` of a code such as f4."""
         if not isinstance(code, str):
             raise Refused("it holds an array of no type of numbers")
@@ -148,7 +147,7 @@ class Calls:
             raise Refused(f"it holds an array of {code[:20]!r}")
         return _Type(np.dtype(code))
 
-    def take_state(self, target, state):
+    def take_state(self, target: Any, state: Any) -> None:
         """Give an array its contents, or a type its order of bytes.
 
         Raises:
@@ -165,7 +164,9 @@ class Calls:
         else:
             raise Refused("it sets attributes on what is no array")
 
-    def from_bytes(self, data, of_type, shape, order: Literal["C", "F"]) -> np.ndarray:
+    def from_bytes(
+        self, data: Any, of_type: Any, shape: Any, order: Literal["C", "F"]
+    ) -> np.ndarray:
         """An array that looks at bytes of the file, as many as it needs."""
         if not isinstance(data, (bytes, bytearray)) or not isinstance(of_type, _Type):
             raise Refused("it holds an array that is not made of bytes")
@@ -185,7 +186,7 @@ class Calls:
 
     # Bytes, which protocols up to 2 write as text.
 
-    def encoded(self, text, encoding) -> bytes:
+    def encoded(self, text: Any, encoding: Any) -> bytes:
         """`codecs.encode` of Latin-1, in which text and bytes are the same numbers."""
         if not isinstance(encoding, str):
             raise Refused("it names no encoding")
@@ -194,14 +195,14 @@ class Calls:
         self.spend(len(text))
         return text.encode("latin1")
 
-    def bytes_of(self, data=b"") -> bytes:
+    def bytes_of(self, data: Any = b"") -> bytes:
         """`bytes` of bytes; of a number it would be as many zeros."""
         if not isinstance(data, (bytes, bytearray)):
             raise Refused("it makes bytes of what is none")
         self.spend(len(data))
         return bytes(data)
 
-    def bytearray_of(self, data=b"", encoding="latin1") -> bytearray:
+    def bytearray_of(self, data: Any = b"", encoding: Any = "latin1") -> bytearray:
         """`bytearray` of bytes, or of a text."""
         is_text = isinstance(data, str)
         return bytearray(self.encoded(data, encoding) if is_text else self.bytes_of(data))
@@ -211,7 +212,7 @@ class Calls:
     def copier(self, kind: type) -> Callable:
         """A function that makes a container of that kind from another one."""
 
-        def copied(items=()):
+        def copied(items: Any = ()) -> Any:
             # Anything else that can be iterated over may have no end, such as a long
             # range.
             if not isinstance(items, (list, tuple, set, frozenset)):
@@ -221,7 +222,7 @@ class Calls:
 
         return copied
 
-    def dict_of_pairs(self, pairs=()) -> dict:
+    def dict_of_pairs(self, pairs: Any = ()) -> dict:
         """`dict` of a list of (key, value)."""
         if not isinstance(pairs, (list, tuple)):
             raise Refused("it makes a dict of what is no list")

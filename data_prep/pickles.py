@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import pickle
 import pickletools
 from collections.abc import Callable
@@ -68,9 +69,8 @@ class _File:
         return data
 
 
-def load(path):
-    """Read a pickle of arrays and containers; nothing in it is run. Its arrays are
-    `Array`.
+def load(path: str | os.PathLike) -> Any:
+    """Read a pickle of arrays (`Array`) and containers; nothing in it is run.
 
     Raises:
         InputError: the file cannot be read, is no whole pickle, or asks for anything but
@@ -85,7 +85,7 @@ def load(path):
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def loads(data: bytes, name: str = "a pickle"):
+def loads(data: bytes, name: str = "a pickle") -> Any:
     """As `load`, of bytes; the name is that of the errors.
 
     >>> import pickle
@@ -99,7 +99,7 @@ def loads(data: bytes, name: str = "a pickle"):
     return _built(io.BytesIO(data), len(data), name)
 
 
-def _built(file: IO[bytes], size: int, name):
+def _built(file: IO[bytes], size: int, name: Any) -> Any:
     """What a pickle of so many bytes builds."""
     try:
         return _Machine(size).run(_File(file, size))
@@ -129,7 +129,7 @@ class _Machine:
         self.calls = Calls(size)
         self.objects = MOST_OBJECTS  # that there may still be
 
-    def run(self, file: _File):
+    def run(self, file: _File) -> Any:
         """What the pickle builds."""
         # The reader asks for nothing but `read` and `readline`.
         program = pickletools.genops(cast(IO[bytes], file))
@@ -142,52 +142,52 @@ class _Machine:
             operation(self, argument)
         return self.stack.pop()
 
-    def count(self):
+    def count(self) -> None:
         """Take one from the objects that there may be."""
         self.objects -= 1
         if self.objects < 0:
             raise Refused(f"it has more than {MOST_OBJECTS} containers or places")
 
-    def new(self, value):
+    def new(self, value: Any) -> None:
         """Push a container, or what a call has built."""
         self.count()
         self.stack.append(value)
 
     # Plain values.
 
-    def push(self, value):
+    def push(self, value: Any) -> None:
         self.stack.append(value)
 
-    def old_text(self, text):
+    def old_text(self, text: Any) -> None:
         # It may be text or bytes, which in ASCII are the same.
         if not text.isascii():
             raise Refused("it holds a text of Python 2 that is not ASCII")
         self.stack.append(text)
 
-    def whole_number(self, number):
+    def whole_number(self, number: Any) -> None:
         # No array holds longer ones, and to print them takes time without end.
         if not -(2**63) <= number < 2**64:
             raise Refused("it holds a whole number of more than 64 bits")
         self.stack.append(number)
 
-    def true(self, _):
+    def true(self, _) -> None:
         self.stack.append(True)
 
-    def false(self, _):
+    def false(self, _) -> None:
         self.stack.append(False)
 
-    def nothing(self, _):
+    def nothing(self, _) -> None:
         # A frame is a hint for reading ahead; at the end `run` stops by itself.
         pass
 
-    def protocol(self, number):
+    def protocol(self, number: Any) -> None:
         # Of a newer Python, whose operations may mean something else.
         if number > pickle.HIGHEST_PROTOCOL:
             raise ValueError(f"protocol {number}")
 
     # The stack and the memory.
 
-    def mark(self, _):
+    def mark(self, _) -> None:
         # What is deeper Python itself could neither print nor compare.
         if len(self.below) == DEEPEST:
             raise Refused(f"it is nested more than {DEEPEST} deep")
@@ -198,98 +198,98 @@ class _Machine:
         items, self.stack = self.stack, self.below.pop()
         return items
 
-    def pop(self, _):
+    def pop(self, _) -> None:
         if self.stack:
             self.stack.pop()
         else:
             self.above_mark()
 
-    def duplicate(self, _):
+    def duplicate(self, _) -> None:
         self.stack.append(self.stack[-1])
 
-    def memoize(self, _):
+    def memoize(self, _) -> None:
         self.count()
         self.memory[len(self.memory)] = self.stack[-1]
 
-    def put(self, place):
+    def put(self, place: Any) -> None:
         self.count()
         self.memory[place] = self.stack[-1]
 
-    def get(self, place):
+    def get(self, place: Any) -> None:
         self.stack.append(self.memory[place])
 
     # Containers.
 
-    def last(self, kind: type):
+    def last(self, kind: type) -> Any:
         """The container that items go into."""
         if type(self.stack[-1]) is not kind:
             raise ValueError(f"items of a {kind.__name__} without one")
         return self.stack[-1]
 
-    def empty_tuple(self, _):
+    def empty_tuple(self, _) -> None:
         self.stack.append(())
 
-    def tuple_1(self, _):
+    def tuple_1(self, _) -> None:
         self.new((self.stack.pop(),))
 
-    def tuple_2(self, _):
+    def tuple_2(self, _) -> None:
         self.new(tuple(reversed([self.stack.pop(), self.stack.pop()])))
 
-    def tuple_3(self, _):
+    def tuple_3(self, _) -> None:
         self.new(tuple(reversed([self.stack.pop(), self.stack.pop(), self.stack.pop()])))
 
-    def tuple_of_mark(self, _):
+    def tuple_of_mark(self, _) -> None:
         self.new(tuple(self.above_mark()))
 
-    def empty_list(self, _):
+    def empty_list(self, _) -> None:
         self.new([])
 
-    def list_of_mark(self, _):
+    def list_of_mark(self, _) -> None:
         self.new(self.above_mark())
 
-    def append(self, _):
+    def append(self, _) -> None:
         item = self.stack.pop()
         self.last(list).append(item)
 
-    def appends(self, _):
+    def appends(self, _) -> None:
         items = self.above_mark()
         self.last(list).extend(items)
 
-    def empty_dict(self, _):
+    def empty_dict(self, _) -> None:
         self.new({})
 
-    def dict_of_mark(self, _):
+    def dict_of_mark(self, _) -> None:
         items = self.above_mark()
         self.new(dict_of_items(items))
 
-    def set_item(self, _):
+    def set_item(self, _) -> None:
         value, key = self.stack.pop(), self.stack.pop()
         self.last(dict)[checked_key(key)] = value
 
-    def set_items(self, _):
+    def set_items(self, _) -> None:
         items = self.above_mark()
         self.last(dict).update(dict_of_items(items))
 
-    def empty_set(self, _):
+    def empty_set(self, _) -> None:
         self.new(set())
 
-    def add_items(self, _):
+    def add_items(self, _) -> None:
         items = self.above_mark()
         self.last(set).update(map(checked_key, items))
 
-    def frozenset_of_mark(self, _):
+    def frozenset_of_mark(self, _) -> None:
         self.new(frozenset(map(checked_key, self.above_mark())))
 
     # Names, calls and state.
 
-    def name(self, both):
+    def name(self, both: Any) -> None:
         self.look_up(*both.split(" ", 1))
 
-    def stacked_name(self, _):
+    def stacked_name(self, _) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         self.look_up(module, name)
 
-    def look_up(self, module, name):
+    def look_up(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):
             raise Refused("it names what is no name")
         if (module, name) not in self.calls.named:
@@ -297,13 +297,13 @@ class _Machine:
         # Not the function itself, on which a later operation could set attributes.
         self.new(_Name(module, name))
 
-    def call(self, _):
+    def call(self, _) -> None:
         arguments, name = self.stack.pop(), self.stack.pop()
         if not isinstance(name, _Name) or not isinstance(arguments, tuple):
             raise Refused("it calls what is no name")
         self.new(self.calls.named[name.module, name.name](*arguments))
 
-    def take_state(self, _):
+    def take_state(self, _) -> None:
         state = self.stack.pop()
         self.calls.take_state(self.stack[-1], state)
 

@@ -26,6 +26,7 @@ h5py only and never imports JAX.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -100,12 +101,12 @@ def layout_of(joints: int, dimensions: int, name: str | None = None) -> skeleton
 
 
 def pack(
-    input,
-    output,
+    input: str | os.PathLike,
+    output: str | os.PathLike,
     *,
     layout: str | None = None,
     person: int | None = None,
-    labels=None,
+    labels: str | os.PathLike | None = None,
     fps: float = 0,
 ) -> PysklReport:
     """Pack a pickle into a store; the module's docstring says how.
@@ -157,7 +158,7 @@ def pack(
 
 
 def _of_somebody(
-    path, annotations: Sequence[Annotation], person: int | None
+    path: str | os.PathLike, annotations: Sequence[Annotation], person: int | None
 ) -> tuple[list[Annotation], list[Annotation]]:
     """The annotations that have a frame and that person, and those that have not."""
     kept: list[Annotation] = []
@@ -174,7 +175,9 @@ def _of_somebody(
     return kept, lost
 
 
-def _joints_and_dimensions(path, annotations: Sequence[Annotation]) -> tuple[int, int]:
+def _joints_and_dimensions(
+    path: str | os.PathLike, annotations: Sequence[Annotation]
+) -> tuple[int, int]:
     """The V and C of [M, T, V, C] that all annotations have."""
     first = annotations[0]
     expected = first.keypoints.shape[2:]
@@ -190,8 +193,12 @@ def _joints_and_dimensions(path, annotations: Sequence[Annotation]) -> tuple[int
 
 
 def _add_video(
-    writer: store.StoreWriter, path, annotation: Annotation, person: int | None, fps: float
-):
+    writer: store.StoreWriter,
+    path: str | os.PathLike,
+    annotation: Annotation,
+    person: int | None,
+    fps: float,
+) -> None:
     """Write an annotation as a video that is one clip."""
     keypoints, score = annotation.person(person)
     # The writer would take an infinite coordinate for a joint that was not seen.
@@ -210,7 +217,7 @@ def _add_video(
 
 def _add_splits(
     writer: store.StoreWriter,
-    path,
+    path: str | os.PathLike,
     splits: dict[str, list[str]],
     rows: dict[str, int],
     notes: list[str],
@@ -253,8 +260,7 @@ def _add_splits(
 
 
 def clip_ids(packed: store.Store) -> list[str]:
-    """The frame_dir of each clip: its video's id, and its number among several of one
-    video.
+    """The frame_dir of each clip: its video's id, and a number if there are several.
 
     Raises:
         InputError: two clips would have the same.
@@ -277,9 +283,10 @@ def clip_ids(packed: store.Store) -> list[str]:
     return list(ids)
 
 
-def export(path, output, *, labels=None) -> PysklReport:
-    """Write a store's clips as a pickle; the module's docstring says how, and what is
-    lost.
+def export(
+    path: str | os.PathLike, output: str | os.PathLike, *, labels: str | os.PathLike | None = None
+) -> PysklReport:
+    """Write a store's clips as a pickle; the module's docstring says what is lost.
 
     Memory holds one clip.
 

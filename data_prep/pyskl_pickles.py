@@ -73,7 +73,7 @@ class Annotation:
             return keypoints.astype(np.float32), score[row].astype(np.float32)
 
 
-def read(path) -> tuple[dict[str, list[str]], list[Annotation]]:
+def read(path: str | os.PathLike) -> tuple[dict[str, list[str]], list[Annotation]]:
     """Read a pickle: its lists of frame_dirs by name, and its annotations.
 
     Raises:
@@ -105,7 +105,7 @@ def read(path) -> tuple[dict[str, list[str]], list[Annotation]]:
     return splits, annotations
 
 
-def _check_splits(path, splits: dict, size: int):
+def _check_splits(path: str | os.PathLike, splits: dict, size: int) -> None:
     """Refuse what are not lists of frame_dirs by name, in a pickle of so many bytes."""
     lists = [ids for ids in splits.values() if isinstance(ids, (list, tuple, set))]
     # First of all, as every id is looked at below.
@@ -117,7 +117,7 @@ def _check_splits(path, splits: dict, size: int):
         csv_tables.check_text(str(path), "the name of a split", name)
 
 
-def _refuse_copies(path, count: int, size: int):
+def _refuse_copies(path: str | os.PathLike, count: int, size: int) -> None:
     """A few bytes can say "the same again" ever so often, and each would be packed."""
     if count > _SHARED * size + 2**20:
         raise InputError(
@@ -125,7 +125,7 @@ def _refuse_copies(path, count: int, size: int):
         )
 
 
-def _annotation(path, number: int, fields) -> Annotation:
+def _annotation(path: str | os.PathLike, number: int, fields: Any) -> Annotation:
     id = fields.get("frame_dir") if isinstance(fields, dict) else None
     if not isinstance(id, str) or not id:
         raise InputError(f"{path}: annotation {number} is not a dict with a 'frame_dir' in words")
@@ -161,7 +161,7 @@ def _arrays(where: str, fields: dict) -> tuple[np.ndarray, np.ndarray | None]:
     return keypoints, score
 
 
-def _numbers(where: str, what: str, value, expected: str) -> np.ndarray:
+def _numbers(where: str, what: str, value: Any, expected: str) -> np.ndarray:
     """The array of numbers that a field holds; pyskl takes no lists for it either."""
     if not isinstance(value, pickles.Array):
         raise InputError(
@@ -221,7 +221,9 @@ def pair_splits(names: Iterable[str]) -> list[tuple[str, str, str]]:
     return pairs
 
 
-def write(path, splits: dict[str, list[str]], annotations: Iterator[dict[str, Any]]):
+def write(
+    path: str | os.PathLike, splits: dict[str, list[str]], annotations: Iterator[dict[str, Any]]
+) -> None:
     """Write a pickle, whole or not at all.
 
     Args:
@@ -252,7 +254,7 @@ class _Pickler(pickle.Pickler):
         # Remember nothing of what was written: the arrays would all stay in memory.
         self.fast = True
 
-    def reducer_override(self, value):
+    def reducer_override(self, value: Any) -> Any:
         """How arrays and streams are written: what makes them, and of what."""
         if isinstance(value, np.ndarray):
             return np.ndarray, (value.shape, value.dtype.str, bytearray(value))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from data_prep.gestures import GESTURES, RESTS
 from data_prep.motion import FPS, across, drift, minimum_jerk, rotations, turned, unit
@@ -72,7 +73,7 @@ class Person:
     def __init__(self, rng: np.random.Generator):
         self.size = np.exp(rng.normal(0, 0.05))
 
-        def length(metres, spread=0.06):
+        def length(metres: float, spread: float = 0.06) -> float:
             return metres * self.size * np.exp(rng.normal(0, spread))
 
         # The order of these lines is the order of the draws, so it cannot be changed.
@@ -89,7 +90,7 @@ class Person:
         self.pace, self.reach = np.exp(rng.normal(0, 0.12, (2, len(GESTURES))))
 
 
-def mirrored(vector, side: int) -> np.ndarray:
+def mirrored(vector: ArrayLike, side: int) -> np.ndarray:
     """A left hand's vector `[..., 3]` for a hand of this side."""
     return np.asarray(vector, float) * [_SIDE[side], 1, 1]
 
@@ -126,7 +127,7 @@ class Posture:
         self._sit(rng)
         self._rest_hands(rng)
 
-    def _sit(self, rng: np.random.Generator):
+    def _sit(self, rng: np.random.Generator) -> None:
         """Draw how torso, head, shoulders and seat drift: quickly a little, slowly more."""
         drifting = functools.partial(drift, rng, self.frames)
         now = np.linspace(0, 1, self.frames)
@@ -140,7 +141,7 @@ class Posture:
         slow = drifting(10, 3) * [0.025, 0.006, 0.02]
         self.seat = slow + drifting(1.5, 3) * 0.003
 
-    def _rest_hands(self, rng: np.random.Generator):
+    def _rest_hands(self, rng: np.random.Generator) -> None:
         """Let each hand lie somewhere for up to half a minute, then go elsewhere."""
         drifting = functools.partial(drift, rng, self.frames)
         now = np.linspace(0, 1, self.frames)
@@ -150,7 +151,7 @@ class Posture:
         # From one place to the next within the last second of a stay.
         moved = minimum_jerk((now * (stays - 1) - stay - 1) * _STAY + 1)
 
-        def rest(field, spread=0.0):
+        def rest(field: str, spread: float = 0.0) -> np.ndarray:
             """A field of `Reach` in every frame, with some deviation in every stay."""
             rows = [[getattr(RESTS[place], field) for place in both] for both in chosen]
             values = np.array(rows, float)
@@ -168,7 +169,7 @@ class Posture:
         self.elbow = rest("elbow") + 6 * drifting(8, 2)
         self.curl = rest("curl")[..., None] + 0.1 * drifting(3, 2, 5)
 
-    def place_frames(self):
+    def place_frames(self) -> None:
         """Set `axes`, once all of the body's angles are known."""
         torso = rotations(self.torso)
         neck = self.seat + turned(torso, np.array([0, self.person.torso, 0]))
@@ -212,7 +213,9 @@ class Posture:
         joints["Elbow"], joints["Wrist"] = self._arm(side, joints["Shoulder"], torso)
         return joints
 
-    def _arm(self, side: int, shoulder: np.ndarray, torso: np.ndarray):
+    def _arm(
+        self, side: int, shoulder: np.ndarray, torso: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Elbow and wrist `[T, 3]` of an arm that brings the hand to its goal.
 
         Where the goal is further away than the arm is long, the hand comes as near as it

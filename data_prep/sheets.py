@@ -11,6 +11,7 @@ This module never imports JAX. It needs python-calamine, the extra `xlsx`.
 from __future__ import annotations
 
 import io
+import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ _PART = re.compile(r"(xl/|xl/worksheets/|xl/_rels/|_rels/|)[^/]*\.(xml|rels)", r
 _FAR = re.compile(rb"""r(?<![:\w]r)\s*=\s*["'](?:[A-Za-z]{3,}[0-9]|[A-Za-z]{0,2}[0-9]{6})""")
 
 
-def read_rows(path) -> Iterator[tuple[int, list]]:
+def read_rows(path: str | os.PathLike) -> Iterator[tuple[int, list]]:
     """Number, from 1, and cells of each row, up to the last value in both directions.
 
     A cell is a text or a number; an empty one, or an error such as #N/A, is "".
@@ -56,7 +57,7 @@ def read_rows(path) -> Iterator[tuple[int, list]]:
     return enumerate(rows, 1)
 
 
-def _unpacked(path) -> io.BytesIO:
+def _unpacked(path: str | os.PathLike) -> io.BytesIO:
     """A workbook as a zip file that is not packed, of the parts that hold cells alone.
 
     What is in there has then its true size, and no cell lies so far out that the
@@ -91,5 +92,5 @@ def _unpacked(path) -> io.BytesIO:
     return unpacked
 
 
-def _no_sheet(path, error: Exception) -> InputError:
+def _no_sheet(path: str | os.PathLike, error: Exception) -> InputError:
     return InputError(f"{path}: not a whole sheet, damaged or cut short ({str(error)[:200]})")

@@ -23,7 +23,7 @@ from mgjax import files, skeleton
 from mgjax.errors import InputError, run_script, script
 
 
-def define_flags():
+def define_flags() -> None:
     """The script's flags."""
     flags.DEFINE_string(
         "output", None, "Folder to write as OpenPose's JSON with two tables, new or empty."
@@ -58,7 +58,7 @@ def define_flags():
     )
 
 
-def _simulated(options) -> simulation.Simulation:
+def _simulated(options: flags.FlagValues) -> simulation.Simulation:
     """The interviews that the flags ask for."""
     # What is not given is left to the defaults of the functions.
     given = {name: options[name].value for name in ("videos", "subjects", "clips_per_video")}
@@ -72,7 +72,7 @@ def _simulated(options) -> simulation.Simulation:
 
 
 @script
-def main(_):
+def main(_) -> None:
     """Read the flags, make the call, say what was done."""
     options = flags.FLAGS
     if (options.output is None) == (options.store is None):

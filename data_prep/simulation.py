@@ -29,6 +29,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import pathlib
 import shutil
 from collections.abc import Container, Iterable
@@ -65,7 +66,7 @@ _PARTS = {
 }
 
 
-def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
+def write_openpose(simulation: Simulation, folder: str | os.PathLike, workers: int = 1) -> None:
     """Write interviews as OpenPose 1.3 would leave them, with two tables.
 
         folder/openpose/<video>/<video>_<frame, 12 digits>_keypoints.json    one person, BODY_25
@@ -106,7 +107,7 @@ def write_openpose(simulation: Simulation, folder, workers: int = 1) -> None:
             raise
 
 
-def _fill(folder: pathlib.Path, simulation: Simulation, workers: int):
+def _fill(folder: pathlib.Path, simulation: Simulation, workers: int) -> None:
     count = len(simulation.sessions)
     # Closing the generator ends its processes at once, whatever goes wrong here.
     with contextlib.closing(simulation.film(workers)) as film:
@@ -116,7 +117,7 @@ def _fill(folder: pathlib.Path, simulation: Simulation, workers: int):
         _write_table(folder / name, rows)
 
 
-def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pathlib.Path):
+def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pathlib.Path) -> None:
     folder.mkdir(parents=True)
     values = np.concatenate([keypoints, score[..., None]], axis=-1)
     # In float64, as a float32 of three decimals would be written with a tail of digits.
@@ -137,7 +138,7 @@ def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pat
                 rest = rest[file.write(rest) :]
 
 
-def _write_table(path: pathlib.Path, rows: Iterable[list]):
+def _write_table(path: pathlib.Path, rows: Iterable[list]) -> None:
     with files.whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
@@ -169,7 +170,10 @@ def _clip_rows(simulation: Simulation) -> list[list]:
 
 
 def write_store(
-    simulation: Simulation, path, workers: int = 1, layout: skeleton.Layout = LAYOUT
+    simulation: Simulation,
+    path: str | os.PathLike,
+    workers: int = 1,
+    layout: skeleton.Layout = LAYOUT,
 ) -> None:
     """Write interviews straight to a store.
 

@@ -212,7 +212,7 @@ def simulate(
     return Simulation("small", seed, tuple(sessions), labels, order, splits, effect)
 
 
-def _check_numbers(seed: int, videos: int, subjects: int, clips_per_video: int):
+def _check_numbers(seed: int, videos: int, subjects: int, clips_per_video: int) -> None:
     for name, value, least in (
         ("seed", seed, 0),
         ("subjects", subjects, 2),

@@ -6,6 +6,7 @@ This module needs matplotlib for the pictures and never imports JAX.
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
@@ -35,7 +36,7 @@ class _Sample:
     length: int
 
 
-def draw(store: Store, folder, count: int) -> list[pathlib.Path]:
+def draw(store: Store, folder: str | os.PathLike, count: int) -> list[pathlib.Path]:
     """Write sheets of sample clips, and the histogram of clip lengths, into a folder.
 
     Args:

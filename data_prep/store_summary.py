@@ -119,8 +119,7 @@ def _picture_sizes(store: Store) -> str:
 
 
 def _named(column: np.ndarray) -> str:
-    """How many different names a column of videos has, and how often each where they are
-    few.
+    """How many names a column of videos has, and how often each where they are few.
 
     "" is unknown.
     """
