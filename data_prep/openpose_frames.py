@@ -312,5 +312,5 @@ def _sort_people(people: np.ndarray, counts: np.ndarray) -> None:
     several = counts > 1
     for count, start in zip(counts[several].tolist(), starts[several].tolist()):
         some = people[start : start + count]
-        by_bytes = sorted(range(count), key=[person.tobytes() for person in some].__getitem__)
-        some[:] = some[by_bytes]
+        numbers = [person.tobytes() for person in some]
+        some[:] = some[sorted(range(count), key=numbers.__getitem__)]

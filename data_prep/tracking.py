@@ -252,10 +252,12 @@ class Tracker:
         self._forget(frame)
         if self._known:
             likeness, twin = self._candidates(frame, pose, size)
+            # Rule 5.
             for row, column in likest_pairs(likeness):
                 self._known[row].see([frame], pose[column : column + 1])
                 who[column] = self._known[row].id
             free &= (who < 0) & ~twin
+        # Rule 6.
         for column in np.flatnonzero(free).tolist():
             self._known.append(Track(self.people))
             self._known[-1].see([frame], pose[column : column + 1])
@@ -279,6 +281,7 @@ class Tracker:
         place = np.array([track.expected(np.array([frame])) for track in self._known])
         apart, likeness = self._comparison.compare(place, known, sizes, pose, size)
         smaller, larger = np.minimum(sizes, size), np.maximum(sizes, size)
+        # Rule 3.
         can_be = apart <= np.minimum(GATE + GROWTH * (gap - 1), WIDEST) * smaller
         can_be &= spread_alike(place, known, pose, FLOOR * smaller)
         # Rule 4 goes by the larger size: a torn part is near to the whole it belongs to.
