@@ -29,12 +29,15 @@ class Camera:
 
     def __init__(self, frames: int, rng: np.random.Generator):
         # Degrees. A body that is pitched forward is one seen from above.
-        pitch, yaw, roll = rng.uniform(-3, 12), rng.uniform(-35, 35), rng.normal(0, 1.5)
+        pitch = rng.uniform(-3, 12)
+        yaw = rng.uniform(-35, 35)
+        roll = rng.normal(0, 1.5)
         self.turn = rotations(np.array([pitch, yaw, roll]))
         # The shoulders of an average body, 0.36 m, become 150 to 340 pixels wide.
         self.distance = FOCAL * 0.36 / rng.uniform(150, 340)
         # Pixels: the neck comes to lie above the picture's centre.
-        x, y = WIDTH / 2 + rng.uniform(-240, 240), HEIGHT * 0.42 + rng.uniform(-40, 60)
+        x = WIDTH / 2 + rng.uniform(-240, 240)
+        y = HEIGHT * 0.42 + rng.uniform(-40, 60)
         self.neck = np.array([x, y])
         self.pan = drift(rng, frames, 12, 2) * [25, 12]
         self.zoom = np.exp(0.05 * drift(rng, frames, 12))
@@ -56,7 +59,8 @@ class Camera:
         # The camera is aimed at where the person sits on the whole.
         flat -= flat[:, LAYOUT.joints.index("Neck")].mean(axis=0)
         place = (self.neck + self.pan)[:, None]
-        return flat * self.zoom[:, None, None] + place, FOCAL / self.distance
+        picture = flat * self.zoom[:, None, None] + place
+        return picture, FOCAL / self.distance
 
 
 def observe(
@@ -75,9 +79,11 @@ def observe(
     score = _scores(truth, unit, rng)
     # Errors in pixels are as large as the person is: 700 pixels a metre is near.
     size = unit / 700
+    frames, joints = score.shape
     jitter = rng.normal(size=truth.shape)
-    jitter = jitter + 0.8 * drift(rng, len(truth), 0.3, truth.shape[1], 2)
-    keypoints = truth + size * (0.8 + 5 * (1 - score[..., None]) ** 2) * jitter
+    jitter += 0.8 * drift(rng, frames, 0.3, joints, 2)
+    doubt = 1 - score[..., None]
+    keypoints = truth + size * (0.8 + 5 * doubt**2) * jitter
     # Now and then a joint is found somewhere else, with little conviction.
     wrong = rng.random(score.shape) < 0.003
     keypoints[wrong] += size * rng.normal(0, 40, (wrong.sum(), 2))
@@ -94,11 +100,13 @@ def _scores(truth: np.ndarray, unit: float, rng: np.random.Generator) -> np.ndar
     hands = np.zeros(joints, bool)
     hands[LAYOUT.index(*LAYOUT.parts["left hand"], *LAYOUT.parts["right hand"])] = True
     # Some videos are clearer than others, some joints than others; hands are small.
-    score = rng.normal(0.8, 0.05) + rng.normal(0, 0.06, joints) - 0.12 * hands
-    score = score + 0.06 * drift(rng, frames, 0.7, joints)
-    score = score + 0.04 * rng.normal(size=(frames, joints))
+    clear = rng.normal(0.8, 0.05)
+    usual = clear + rng.normal(0, 0.06, joints) - 0.12 * hands
+    score = usual + 0.06 * drift(rng, frames, 0.7, joints)
+    score += 0.04 * rng.normal(size=(frames, joints))
     # What moves fast is blurred: 1 m/s costs a tenth, a hand more.
-    speed = np.linalg.norm(np.gradient(truth, axis=0), axis=-1) / unit * FPS
+    steps = np.gradient(truth, axis=0)
+    speed = np.linalg.norm(steps, axis=-1) / unit * FPS
     score -= speed * (0.1 + 0.05 * hands)
     score[:, LAYOUT.index(*LAYOUT.parts["head"])] *= _face_visibility(truth, unit)
     return np.clip(score, 0.02, 0.98)
@@ -110,10 +118,12 @@ def _lost(keypoints: np.ndarray, score: np.ndarray, rng: np.random.Generator) ->
     chance = 0.25 * np.maximum(0.45 - score, 0) + 0.004
     lost = (score < 0.08) | (rng.random(score.shape) < chance)
     for part in ("left hand", "right hand"):
-        lost[:, LAYOUT.index(*LAYOUT.parts[part])] |= _dropouts(len(score), rng)[:, None]
+        hand = LAYOUT.index(*LAYOUT.parts[part])
+        lost[:, hand] |= _dropouts(len(score), rng)[:, None]
     lost[:, _UNSEEN] = True
     # What lies outside the picture.
-    return lost | (keypoints < 0).any(-1) | (keypoints >= [WIDTH, HEIGHT]).any(-1)
+    beyond = (keypoints < 0) | (keypoints >= [WIDTH, HEIGHT])
+    return lost | beyond.any(-1)
 
 
 def _face_visibility(truth: np.ndarray, unit: float) -> np.ndarray:
@@ -124,7 +134,8 @@ def _face_visibility(truth: np.ndarray, unit: float) -> np.ndarray:
     head = LAYOUT.parts["head"]
     palms = truth[:, LAYOUT.index("LMiddle1", "RMiddle1")]
     apart = truth[:, LAYOUT.index(*head), None] - palms[:, None]  # [T, 5, 2 palms, 2]
-    near = np.linalg.norm(apart, axis=-1).min(axis=-1) < 0.08 * unit
+    nearest = np.linalg.norm(apart, axis=-1).min(axis=-1)
+    near = nearest < 0.08 * unit
     factor = np.where(near, 0.55, 1.0)
     # An ear goes out of sight when it comes to lie behind the eye of its side.
     for ear, eye, sign in (("LEar", "LEye", 1), ("REar", "REye", -1)):

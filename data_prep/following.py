@@ -144,7 +144,8 @@ def follow(
     x = np.concatenate([part.x for part in tracked])
     chosen = choose(who, weight, x, person, width, recording.id)
     shape = (recording.length, len(source.layout))
-    keypoints, score = np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32)
+    keypoints = np.zeros((*shape, 2), np.float32)
+    score = np.zeros(shape, np.float32)
     there = np.zeros(recording.length, bool)
     poses = []
     for part in tracked:
@@ -155,7 +156,8 @@ def follow(
         # The pose as it was read, whatever part of it the layout has.
         poses.append(people[::SPARED, : len(source.model)])
         points = _cut(people, source)
-        keypoints[rows], score[rows], there[rows] = points[..., :2], points[..., 2], True
+        keypoints[rows], score[rows] = points[..., :2], points[..., 2]
+        there[rows] = True
     misfitting = misfit(np.concatenate(poses), source.model)
     detections = [part.detections for part in tracked]
     root = _root_fields(recording, keypoints, score, source.layout)
@@ -177,7 +179,8 @@ def _track(
         who = tracker.track(numbers, part.counts, pose, np.hypot(across, down))
         seen = pose[..., 2] > 0
         joints_seen = seen.sum(axis=1)
-        weight = across * down * pose[..., 2].sum(axis=1) / joints_seen
+        scores = pose[..., 2].sum(axis=1)
+        weight = across * down * scores / joints_seen
         x = (pose[..., 0] * seen).sum(axis=1) / joints_seen
         tracked.append(_Tracked(part, who, weight, x))
     return tracked
@@ -313,7 +316,8 @@ def misfit(pose: np.ndarray, model: skeleton.Layout) -> str:
         # Some three bones a frame, by each model, or there is nothing to go by.
         if both.sum() < CLEARLY * len(pose):
             return ""
-        lengths[other.name] = np.hypot(*(start - end)[both][:, :2].T).mean()
+        x, y, _ = (start - end)[both].T
+        lengths[other.name] = np.hypot(x, y).mean()
     # Without another model of so many joints the given one is the best.
     best = min(lengths, key=lambda name: lengths[name])
     return best if lengths[best] < MISFIT * lengths[model.name] else ""

@@ -37,7 +37,8 @@ def matched(first: np.ndarray, second: np.ndarray, overlap: float) -> int:
     earliest_stop = np.minimum(first[:, None, 1], second[None, :, 1])
     # Every gesture of one with every gesture of the other, `[N, M]`.
     shared = np.maximum(earliest_stop - latest_start, 0)
-    either = np.ptp(first, axis=1)[:, None] + np.ptp(second, axis=1) - shared
+    one, other = np.ptp(first, axis=1), np.ptp(second, axis=1)
+    either = one[:, None] + other - shared
     fits = csr_array(shared >= overlap * either)
     # Not the best pair first, which can leave two gestures over that fit otherwise.
     return int((maximum_bipartite_matching(fits, "column") >= 0).sum())
@@ -81,7 +82,8 @@ def kappa(confusion: np.ndarray) -> float | None:
 
 def one_against_rest(confusion: np.ndarray, i: int) -> np.ndarray:
     """The `[2, 2]` confusion of one class and all the others."""
-    both, first, second = confusion[i, i], confusion[i].sum(), confusion[:, i].sum()
+    both = confusion[i, i]
+    first, second = confusion[i].sum(), confusion[:, i].sum()
     neither = confusion.sum() - first - second + both
     return np.array([[both, first - both], [second - both, neither]])
 
@@ -124,8 +126,7 @@ def agreement(
     """
     if not 0 < overlap <= 1:
         raise InputError(f"overlap is {overlap:g}, expected above 0 and at most 1")
-    named = first.keys() & second.keys() if only_both else first.keys() | second.keys()
-    pairs = {video: (first.get(video, []), second.get(video, [])) for video in sorted(named)}
+    pairs = _pairs(first, second, only_both)
     labels = _labels_of(pairs.values(), only_both)
     # Summed as they come: a confusion of many classes is large.
     counts = np.zeros((len(labels), 3), np.int64)
@@ -146,6 +147,16 @@ def agreement(
         "one_sided": sorted(first.keys() ^ second.keys()),
         "whole_videos": lengths is not None,
     }
+
+
+def _pairs(
+    first: Annotation, second: Annotation, only_both: bool
+) -> dict[str, tuple[list[Gesture], list[Gesture]]]:
+    """The gestures of each annotator by video."""
+    named = first.keys() | second.keys()
+    if only_both:
+        named = first.keys() & second.keys()
+    return {video: (first.get(video, []), second.get(video, [])) for video in sorted(named)}
 
 
 def _labels_of(pairs: Iterable[tuple[list[Gesture], list[Gesture]]], only_both: bool) -> list[str]:
@@ -204,7 +215,8 @@ def _confusion(
     for side in (first, second):
         stretches = [(place[start], place[stop], label) for start, stop, label in side]
         said.append(by_frame(stretches, numbers, len(edges) - 1))
-    confusion = np.zeros((len(numbers) + 1, len(numbers) + 1), np.int64)
+    kinds = len(labels) + 1
+    confusion = np.zeros((kinds, kinds), np.int64)
     np.add.at(confusion, tuple(said), np.diff(edges))
     return confusion
 
@@ -223,10 +235,10 @@ def _checked_length(video: str, last: int, lengths: dict[str, int]) -> int:
 def _of_classes(
     labels: Sequence[str], counts: np.ndarray, confusion: np.ndarray
 ) -> dict[str, dict[str, Any]]:
-    classes = {
-        label: _class_figures(counts[number - 1], one_against_rest(confusion, number))
-        for number, label in enumerate(labels, 1)
-    }
+    classes = {}
+    for number, label in enumerate(labels, 1):
+        frames = one_against_rest(confusion, number)
+        classes[label] = _class_figures(counts[number - 1], frames)
     # Last, and of frames alone: no gesture is of no class.
     classes[NONE] = _class_figures((0, 0, 0), one_against_rest(confusion, 0))
     return classes
@@ -248,7 +260,8 @@ def _figures(counts: Iterable[int], confusion: np.ndarray) -> dict[str, Any]:
 
 def _class_figures(counts: Iterable[int], confusion: np.ndarray) -> dict[str, Any]:
     # Frames that neither gives to the class would be nearly all.
-    return _figures(counts, confusion) | {"frames": int(confusion.sum() - confusion[1, 1])}
+    either = confusion.sum() - confusion[1, 1]
+    return _figures(counts, confusion) | {"frames": int(either)}
 
 
 def tables(result: dict[str, Any]) -> list[Table | str]:

@@ -108,9 +108,9 @@ def _clips(
 
 
 def _numbering(jobs: Sequence[Job]) -> Numbering:
-    return Numbering.of(
-        [job.recording.id for job in jobs], [job.about.get("subject", "") for job in jobs]
-    )
+    videos = [job.recording.id for job in jobs]
+    subjects = [job.about.get("subject", "") for job in jobs]
+    return Numbering.of(videos, subjects)
 
 
 def _named(
@@ -218,8 +218,10 @@ def _write(study: _Study, output: str | os.PathLike, workers: int, max_damaged: 
 def _report(
     study: _Study, found: _Found, output: str, aside: Aside, unlisted: int | None, without: int
 ) -> OpenPoseReport:
-    parts, index = study.layout.parts, study.layout.index
-    unseen = [part for part, joints in parts.items() if not found.seen[index(*joints)].any()]
+    unseen = []
+    for part, joints in study.layout.parts.items():
+        if not found.seen[study.layout.index(*joints)].any():
+            unseen.append(part)
     first_damaged = None
     if found.damaged:
         path, reason = found.damaged[0]

@@ -65,9 +65,8 @@ def find_recordings(folder: str | os.PathLike[str]) -> tuple[list[Recording], As
         problem = "is a file, expected a folder" if folder.exists() else "no such folder"
         raise InputError(f"{folder}: {problem} of OpenPose's .json files, or of such folders")
     names, others = frame_files(folder)
-    inside = sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    inside = [path for path in folders if not path.name.startswith(".")]
     if not names and not inside:
         besides = f" ({others} other files)" if others else ""
         raise InputError(
@@ -170,7 +169,9 @@ def frame_number(name: str) -> int | None:
     7
     """
     found = _LAST_NUMBER(name)
-    return int(found[1]) if found and len(found[1].lstrip("0")) <= DIGITS else None
+    if not found or len(found[1].lstrip("0")) > DIGITS:
+        return None
+    return int(found[1])
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

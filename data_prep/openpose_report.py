@@ -133,9 +133,8 @@ class OpenPoseReport:
                 "of the table of videos)"
             )
         # A video in which nobody was found is counted as missing already.
-        rootless = [
-            video.id for video in self.videos if not video.rooted and video.missing < video.frames
-        ]
+        somebody = [video for video in self.videos if video.missing < video.frames]
+        rootless = [video.id for video in somebody if not video.rooted]
         if rootless:
             lines.append(
                 f"doubtful: the root ({self.root}) of the person followed is never seen in "

@@ -132,9 +132,8 @@ def _check_layout(layout: skeleton.Layout, keep_face: bool) -> None:
 
 def _model_of(read: skeleton.Layout, further: tuple[str, ...]) -> str:
     """The pose model that a layout and the joints of further parts say."""
-    fitting = [
-        name for name, model in MODELS.items() if set(read.joints) <= {*model.joints, *further}
-    ]
+    wanted = set(read.joints) - set(further)
+    fitting = [name for name, model in MODELS.items() if wanted <= set(model.joints)]
     same = [name for name, model in MODELS.items() if model.joints == read.joints]
     # Files of either would be read without complaint, and by the wrong one as nonsense.
     if {"body25", "body25b"} <= set(fitting) and not same:

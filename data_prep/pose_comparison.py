@@ -89,14 +89,16 @@ class PoseComparison:
 
 def _distances(place: np.ndarray, both: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """How far each joint that both have is from its place, inf for the others, `[..., V]`."""
-    x, y = (place[..., i] - pose[..., i] for i in (0, 1))
+    x = place[..., 0] - pose[..., 0]
+    y = place[..., 1] - pose[..., 1]
     return np.where(both, np.sqrt(x * x + y * y), np.inf)
 
 
 def lower_median(values: np.ndarray, count: np.ndarray) -> np.ndarray:
     """The lower median of the `count` finite values along the last axis; the others are inf."""
     middle = np.maximum(count - 1, 0)[..., None] // 2
-    return np.take_along_axis(np.sort(values, axis=-1), middle, axis=-1)[..., 0]
+    rising = np.sort(values, axis=-1)
+    return np.take_along_axis(rising, middle, axis=-1)[..., 0]
 
 
 def spread_alike(
@@ -113,7 +115,8 @@ def spread_alike(
     one = _spread(place, both, np.maximum(count, 1)) + floor
     other = _spread(pose[..., :2], both, np.maximum(count, 1)) + floor
     # Too few joints say nothing about a spread; rule 2 refuses them anyway.
-    return (count < COMMON) | ((one <= GROWN * other) & (other <= GROWN * one))
+    alike = (one <= GROWN * other) & (other <= GROWN * one)
+    return (count < COMMON) | alike
 
 
 def _spread(points: np.ndarray, weight: np.ndarray, count: np.ndarray) -> np.ndarray:

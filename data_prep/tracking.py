@@ -121,12 +121,8 @@ class Tracker:
                 taken = 1
             frame += taken
         last = stretch.rows(len(stretch.numbers) - 1)
-        self._latest = (
-            stretch.numbers[-1],
-            stretch.pose[last],
-            stretch.size[last],
-            stretch.who[last],
-        )
+        latest = stretch.pose[last], stretch.size[last], stretch.who[last]
+        self._latest = (stretch.numbers[-1], *latest)
         return stretch.who[stretch.stops[first] :]
 
     def _stretch(
@@ -166,7 +162,8 @@ class Tracker:
         """
         before, likeness = np.zeros(len(pose), np.int64), np.zeros(len(pose))
         starts = np.cumsum(counts) - counts
-        alike = (counts[1:] == counts[:-1]) & (np.diff(numbers) == 1)
+        no_gap = np.diff(numbers) == 1
+        alike = (counts[1:] == counts[:-1]) & no_gap
         for people in set(counts[1:][alike].tolist()) & set(range(1, MANY)):
             # All pairs of frames with so many people at once; rows `[pairs, people]`.
             frames = 1 + np.flatnonzero(alike & (counts[1:] == people))
@@ -200,8 +197,9 @@ class Tracker:
         near = apart < TWIN * smaller
         far = apart > GATE * smaller
         people = near.shape[1]
-        clear = (near.sum(axis=1) == 1) & (near.sum(axis=2) == 1)
-        clear = (clear & (far.sum(axis=1) == people - 1)).all(axis=1)
+        one_each = (near.sum(axis=1) == 1) & (near.sum(axis=2) == 1)
+        others_far = far.sum(axis=1) == people - 1
+        clear = (one_each & others_far).all(axis=1)
         chosen = near.argmax(axis=1)
         return clear, chosen, np.take_along_axis(like, chosen[:, None], axis=1)[:, 0]
 
@@ -282,7 +280,8 @@ class Tracker:
         apart, likeness = self._comparison.compare(place, known, sizes, pose, size)
         smaller, larger = np.minimum(sizes, size), np.maximum(sizes, size)
         # Rule 3.
-        can_be = apart <= np.minimum(GATE + GROWTH * (gap - 1), WIDEST) * smaller
+        gate = np.minimum(GATE + GROWTH * (gap - 1), WIDEST)
+        can_be = apart <= gate * smaller
         can_be &= spread_alike(place, known, pose, FLOOR * smaller)
         # Rule 4 goes by the larger size: a torn part is near to the whole it belongs to.
         apart /= larger

@@ -84,15 +84,18 @@ class Track:
         place, seen = poses[..., :2], poses[..., 2] > 0
         steps = _steps(place, seen)
         # How far the person has moved since each frame; unseen joints move with the rest.
-        moved = np.append(np.cumsum(steps[::-1], axis=0)[::-1], [[0, 0]], axis=0)
+        to_last = np.cumsum(steps[::-1], axis=0)[::-1]
+        moved = np.append(to_last, [[0, 0]], axis=0)
         latest = len(seen) - 1 - seen[::-1].argmax(axis=0)
         place = place[latest, np.arange(seen.shape[1])] + moved[latest]
         known = np.asarray(seen.any(axis=0))
         # Exponential smoothing, of steps per frame.
-        weights = SMOOTHING * (1 - SMOOTHING) ** np.arange(len(steps))[::-1]
+        age = np.arange(len(steps))[::-1]
+        weights = SMOOTHING * (1 - SMOOTHING) ** age
         velocity = weights / np.diff(frames) @ steps
-        box = place[known]
-        size = max(float(np.hypot(*(box.max(axis=0) - box.min(axis=0)))), 1e-6)
+        width, height = np.ptp(place[known], axis=0)
+        # A single joint has no size to divide by.
+        size = max(float(np.hypot(width, height)), 1e-6)
         return _State(place, known, size, velocity)
 
 
@@ -103,5 +106,7 @@ def _steps(place: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """
     both = seen[1:] & seen[:-1]
     count = both.sum(axis=-1)[:, None]
-    steps = np.where(both[..., None], place[1:] - place[:-1], np.inf).swapaxes(1, 2)
+    # Of each frame x and y by joint, `[frames - 1, 2, V]`.
+    steps = (place[1:] - place[:-1]).swapaxes(1, 2)
+    steps = np.where(both[:, None], steps, np.inf)
     return np.where(count > 0, lower_median(steps, count), 0)
