@@ -212,5 +212,5 @@ def test_a_sound_sheet_is_read(tmp_path):
     )
     path.write_bytes(formats.sheet(f'<row r="1">{cells}</row>'.encode()))
     pytest.importorskip("python_calamine", reason="sheets take python-calamine")
-    ((row, found),) = imigue_frames.frame_rows(imigue_files.Files("0007", "xlsx", str(path), None))
+    ((_row, found),) = imigue_frames.frame_rows(imigue_files.Files("0007", "xlsx", str(path), None))
     assert found == [place * place + 0.5 for place in range(411)]

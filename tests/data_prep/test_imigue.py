@@ -154,9 +154,8 @@ def test_a_real_recording_in_the_three_forms(shared_data, tmp_path):
     )
     paths = sorted((shared_data / "openpose_body25_hands").iterdir())
     people = [json.loads(path.read_text())["people"][0] for path in paths]
-    points = np.array([sum((person[part] for part in parts), []) for person in people]).reshape(
-        9, 137, 3
-    )
+    numbers = [np.concatenate([person[part] for part in parts]) for person in people]
+    points = np.array(numbers).reshape(9, 137, 3)
     for form, write in WRITERS.items():
         write(tmp_path / form, "0007", points)
     for number, path in enumerate(paths):
@@ -488,7 +487,7 @@ def test_the_whole_dataset_is_called_whole():
     subjects = [*protocols.IMIGUE_TRAIN_SUBJECTS, *protocols.IMIGUE_TEST_SUBJECTS]
     clips = [0] * 359
     clips[0], clips[-1] = protocols.IMIGUE_SPLIT_CLIPS
-    subjects = (subjects * 5)[:358] + [1]
+    subjects = [*(subjects * 5)[:358], 1]
     videos = [
         imigue_report.ImigueVideoReport(
             f"{id:04}",
@@ -620,84 +619,143 @@ def empty(folder):
     (folder / "0007_light_hand.csv").unlink()
 
 
-# fmt: off
+def nothing(folder):
+    pass
+
+
+def points(content):
+    """Put this in the place of the keypoints."""
+
+    def do(folder):
+        put(folder / "0007_light_hand.csv", content)
+
+    return do
+
+
+def even_out(folder):
+    """A column more in one row, and one less in the last."""
+    line(4, lambda text: text + ",1")(folder)
+    path = folder / "0007_light_hand.csv"
+    put(path, path.read_text().rpartition(",")[0])
+
+
+def no_sheet(folder):
+    empty(folder)
+    put(folder / "0007_openpose.xlsx", "text")
+
+
+def labels_twice(folder):
+    labels("1,0,1")(folder)
+    labels("1,0,1")(folder / "b")
+
+
+def csv_of(rows):
+    return "\n".join(",".join(cells) for cells in rows)
+
+
+TABLE = {"videos": "IN/table.csv"}
+LONG_HEADER = ",".join([*HEADERS["own names"], "Nose_x"])
 WRONG = {
-    "missing folder": (lambda folder: None, {"input": "IN/none"}, "none: no such folder"),
-    "a file": (lambda folder: None, {"input": "IN/0007_light_hand.csv"}, "is a file, expected a "
-                                                                         "folder"),
+    "missing folder": (nothing, {"input": "IN/none"}, "none: no such folder"),
+    "a file": (nothing, {"input": "IN/0007_light_hand.csv"}, "is a file, expected a folder"),
     "empty folder": (empty, {}, "no keypoints of iMiGUE in it"),
-    "none of the form": (lambda folder: None, {"form": "json"}, "expected <id>/*.json"),
+    "none of the form": (nothing, {"form": "json"}, "expected <id>/*.json"),
     "twice": (twice, {}, "7_light_hand.csv: video 0007 is there already, as "),
-    "labels twice": (lambda folder: [labels("1,0,1")(folder), labels("1,0,1")(folder / "b")], {},
-                     "0007_label.csv: video 0007 is there already, as "),
-    "67 of 35": (lambda folder: None, {"layout": "body25_hands"},
-                 "0007_light_hand.csv: layout 'body25_hands' cannot be cut out of 'imigue35'"),
-    "layout": (lambda folder: None, {"layout": "kinect20"}, "layout 'kinect20': expected one of "
-                                                            "imigue22"),
-    "person": (lambda folder: None, {"person": "centre"}, "only JSON files hold several people"),
-    "output": (lambda folder: None, {"output": "IN/none/out.h5"}, "none: no such folder"),
-    "no frames": (lambda folder: put(folder / "0007_light_hand.csv", "\n"), {}, "0007_light_hand.csv: holds no frame"),
-    "header only": (lambda folder: put(folder / "0007_light_hand.csv", ",".join(HEADERS["own names"])), {},
-                    "0007_light_hand.csv: holds no frame"),
+    "labels twice": (labels_twice, {}, "0007_label.csv: video 0007 is there already, as "),
+    "67 of 35": (
+        nothing,
+        {"layout": "body25_hands"},
+        "0007_light_hand.csv: layout 'body25_hands' cannot be cut out of 'imigue35'",
+    ),
+    "layout": (nothing, {"layout": "kinect20"}, "layout 'kinect20': expected one of imigue22"),
+    "person": (nothing, {"person": "centre"}, "only JSON files hold several people"),
+    "output": (nothing, {"output": "IN/none/out.h5"}, "none: no such folder"),
+    "no frames": (points("\n"), {}, "0007_light_hand.csv: holds no frame"),
+    "header only": (
+        points(",".join(HEADERS["own names"])),
+        {},
+        "0007_light_hand.csv: holds no frame",
+    ),
     "truncated row": (line(-1, lambda text: text[:200]), {}, "row 12: "),
-    "a column less": (line(4, lambda text: text.rpartition(",")[0]), {},
-                      "0007_light_hand.csv, row 5: 105 columns, expected 106: one that is "
-                      "skipped, then 35 x (x, y, "),
+    "a column less": (
+        line(4, lambda text: text.rpartition(",")[0]),
+        {},
+        "0007_light_hand.csv, row 5: 105 columns, expected 106: one that is skipped, then "
+        "35 x (x, y, ",
+    ),
     "a column more": (line(4, lambda text: text + ",0.5"), {}, "row 5: 107 columns"),
-    "columns that even out": (lambda folder: [line(4, lambda text: text + ",1")(folder), put(
-        folder / "0007_light_hand.csv", (folder / "0007_light_hand.csv").read_text().rpartition(",")[0])], {},
-        "row 5: 107 columns"),
-    "25 joints": (lambda folder: put(folder / "0007_light_hand.csv", "\n".join(
-        ",".join(text.split(",")[:76]) for text in csv_lines(sequence()))), {}, "row 1: 76 columns, expected 106"),
+    "columns that even out": (even_out, {}, "row 5: 107 columns"),
+    "25 joints": (
+        points(csv_of(text.split(",")[:76] for text in csv_lines(sequence()))),
+        {},
+        "row 1: 76 columns, expected 106",
+    ),
     "not a number": (line(0, lambda text: text.replace(",", ",?", 1)), {}, "row 1: '?"),
-    "too large": (line(4, lambda text: "4,1e300" + text[text.index(",", 2):]), {}, "frame 4 has "
-                                                                                   "an infinite "
-                                                                                   "number"),
-    "infinite": (line(4, lambda text: "4,inf" + text[text.index(",", 2):]), {}, "frame 4 has an "
-                                                                                "infinite number"),
+    "too large": (
+        line(4, lambda text: "4,1e300" + text[text.index(",", 2) :]),
+        {},
+        "frame 4 has an infinite number",
+    ),
+    "infinite": (
+        line(4, lambda text: "4,inf" + text[text.index(",", 2) :]),
+        {},
+        "frame 4 has an infinite number",
+    ),
     "empty row": (line(4, lambda text: ""), {}, "0007_light_hand.csv, row 5: empty"),
     "empty cells": (line(4, lambda text: "," * 105), {}, "0007_light_hand.csv, row 5: empty"),
-    "bytes": (lambda folder: put(folder / "0007_light_hand.csv", b"\xff\xfe\x00,1\n2,3"), {}, "not UTF-8 text"),
-    "one long line": (lambda folder: put(folder / "0007_light_hand.csv", b"x" * 200_000), {},
-                      "0007_light_hand.csv, line 1: field larger than field limit"),
-    "a longer header": (lambda folder: put(folder / "0007_light_hand.csv", "\n".join(
-        [",".join([*HEADERS["own names"], "Nose_x"]), *(text + ",1" for text in csv_lines(sequence()))])), {},
-        "row 2: 107 columns"),
+    "bytes": (points(b"\xff\xfe\x00,1\n2,3"), {}, "not UTF-8 text"),
+    "one long line": (
+        points(b"x" * 200_000),
+        {},
+        "0007_light_hand.csv, line 1: field larger than field limit",
+    ),
+    "a longer header": (
+        points("\n".join([LONG_HEADER, *(text + ",1" for text in csv_lines(sequence()))])),
+        {},
+        "row 2: 107 columns",
+    ),
     "cut sheet": (cut_sheet, {}, "0007_openpose.xlsx: not a whole sheet, damaged or cut short"),
-    "no sheet": (lambda folder: [empty(folder), put(folder / "0007_openpose.xlsx", "text")], {}, "not a whole sheet"),
-    "damaged frame": (bad_json, {}, "0007_000000000004_keypoints.json: not whole JSON; without "
-                                    "that file"),
-    "label 0": (labels("0,1,2\n"), {}, "0007_label.csv, line 1: label is 0, expected 1 to 32 or "
-                                       "99"),
+    "no sheet": (no_sheet, {}, "not a whole sheet"),
+    "damaged frame": (
+        bad_json,
+        {},
+        "0007_000000000004_keypoints.json: not whole JSON; without that file",
+    ),
+    "label 0": (
+        labels("0,1,2\n"),
+        {},
+        "0007_label.csv, line 1: label is 0, expected 1 to 32 or 99",
+    ),
     "label 33": (labels("1,1,2\n33,1,2"), {}, "0007_label.csv, line 2: label is 33"),
     "label -1": (labels("-1,1,2\n"), {}, "label is -1"),
     "label: text": (labels("nose,1,2\n"), {}, "line 1: nose,1,2 are not whole numbers"),
     "label: part": (labels("1,1.5,2\n"), {}, "are not whole numbers"),
     "label: values": (labels("1,2\n"), {}, "line 1: 2 values, expected three: label,start,end"),
-    "clip after": (labels("1,11,11\n1,11,12\n"), {},
-                   "label.csv, line 2: frames 11 to 12 lie outside the video, whose 12 frames are "
-                   "numbered 0 to 11"),
+    "clip after": (
+        labels("1,11,11\n1,11,12\n"),
+        {},
+        "label.csv, line 2: frames 11 to 12 lie outside the video, whose 12 frames are "
+        "numbered 0 to 11",
+    ),
     "clip before": (labels("1,-1,2\n"), {}, "frames -1 to 2 lie outside"),
     "clip backwards": (labels("1,5,4\n"), {}, "or end before they start"),
-    "table: id": (table("id\nseven\n"), {"videos": "IN/table.csv"}, "table.csv, line 2: id is "
-                                                                    "'seven'"),
-    "table: twice": (table("id\n7\n0007\n"), {"videos": "IN/table.csv"}, "line 3: video 0007 is "
-                                                                         "there twice"),
-    "table: subject": (table("id,subject\n7,73\n"), {"videos": "IN/table.csv"}, "subject is '73', "
-                                                                                "expected a "
-                                                                                "number"),
-    "table: emotion": (table("id,emotion\n7,happy\n"), {"videos": "IN/table.csv"}, "emotion is "
-                                                                                   "'happy', expected pos"),
-    "table: result": (table("id,result\n7,draw\n"), {"videos": "IN/table.csv"}, "result is 'draw', expected win"),
-    "table: both": (table("id,emotion,result\n7,positive,lose\n"), {"videos": "IN/table.csv"},
-                    "result lose is emotion negative, and the row says positive"),
-    "table: side": (table("id,split_a\n7,both\n"), {"videos": "IN/table.csv"}, "split_a is "
-                                                                               "'both', expected "
-                                                                               "train"),
-    "table: official": (table("id,split_imigue_emotion\n7,train\n"), {"videos": "IN/table.csv"},
-                        "the split imigue_emotion is made from subjects and ids"),
+    "table: id": (table("id\nseven\n"), TABLE, "table.csv, line 2: id is 'seven'"),
+    "table: twice": (table("id\n7\n0007\n"), TABLE, "line 3: video 0007 is there twice"),
+    "table: subject": (table("id,subject\n7,73\n"), TABLE, "subject is '73', expected a number"),
+    "table: emotion": (table("id,emotion\n7,happy\n"), TABLE, "emotion is 'happy', expected pos"),
+    "table: result": (table("id,result\n7,draw\n"), TABLE, "result is 'draw', expected win"),
+    "table: both": (
+        table("id,emotion,result\n7,positive,lose\n"),
+        TABLE,
+        "result lose is emotion negative, and the row says positive",
+    ),
+    "table: side": (table("id,split_a\n7,both\n"), TABLE, "split_a is 'both', expected train"),
+    "table: official": (
+        table("id,split_imigue_emotion\n7,train\n"),
+        TABLE,
+        "the split imigue_emotion is made from subjects and ids",
+    ),
 }
-# fmt: on
 
 
 def wrong(case, folder):

@@ -172,7 +172,7 @@ def test_of_two_people_found_again_each_goes_on_as_the_nearer():
 def test_pack(tmp_path):
     files = tmp_path / "files"
     put(files, person(20), "S001C001P001R001A001")
-    put(files, person(2) + [{}] + person(12, x=0.1) + [{}], "S001C002P002R001A060")
+    put(files, [*person(2), {}, *person(12, x=0.1), {}], "S001C002P002R001A060")
     put(files / "more", person(13), "S001C003P003R001A002", states=[2] * 24 + [1])
     put(files, [{}] * 4, "S001C003P008R001A003")
     put(files, [{}] * 4, "S002C003P008R001A003")
@@ -254,7 +254,10 @@ def test_second_people_of_two_person_actions(tmp_path):
         ntu.pack(tmp_path / "files", tmp_path / "out.h5", bodies=3)
 
 
-HEADING = "302 of the samples have missing or incomplete skeletons.\nIgnore S001C001P001R001A001 and others.\n\n"
+HEADING = (
+    "302 of the samples have missing or incomplete skeletons.\n"
+    "Ignore S001C001P001R001A001 and others.\n\n"
+)
 
 
 def test_listed_samples_are_left_out_unread(tmp_path):

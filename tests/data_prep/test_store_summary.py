@@ -73,9 +73,9 @@ def test_what_a_writer_would_not_write_is_found(tmp_path):
     assert found.low.tolist() == [1, 1] and found.high.tolist() == [1, 1]
     with h5py.File(tmp_path / "s.h5", "r+") as file:
         file["frames/keypoints"][1, 3] = np.nan
-    with pytest.raises(InputError, match="frame 1 has a keypoint .* not finite"):
-        with Store(tmp_path / "s.h5") as store:
-            frame_counts.look_at_frames(store)
+    words = "frame 1 has a keypoint .* not finite"
+    with pytest.raises(InputError, match=words), Store(tmp_path / "s.h5") as store:
+        frame_counts.look_at_frames(store)
 
 
 def test_frames_that_were_changed_are_told(tmp_path):
