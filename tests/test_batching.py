@@ -23,7 +23,7 @@ def test_edges_waste_as_little_as_any_choice_of_edges():
         edges = batching.bucket_edges(lengths, buckets)
         assert len(edges) <= buckets and edges[-1] == lengths.max()
         best = min(
-            padded(lengths, chosen + (lengths.max(),))
+            padded(lengths, (*chosen, lengths.max()))
             for chosen in itertools.combinations(sorted(set(lengths)), buckets - 1)
         )
         assert padded(lengths, edges) == best
@@ -49,17 +49,18 @@ def test_a_plan_holds_every_clip_once_in_its_bucket():
     length_of = dict(zip(clips, lengths))
     for batch in batches:
         assert batch.clips.shape == batch.weight.shape == (16,)
-        below = max([edge for edge in edges if edge < batch.steps], default=0)
+        below = max([edge for edge in edges if edge < batch.padded_length], default=0)
         held = [length_of[clip] for clip in batch.clips]
-        assert below < held[0] <= batch.steps and held == sorted(held, reverse=True)
+        assert below < held[0] <= batch.padded_length and held == sorted(held, reverse=True)
 
 
 def test_order_depends_on_seed_and_epoch_alone():
     lengths = np.arange(1, 41)
-    make = lambda seed, epoch: [
-        batch.clips.tolist()
-        for batch in batching.plan(np.arange(40), lengths, (20, 40), 8, seed, epoch)
-    ]
+
+    def make(seed, epoch):
+        batches = batching.plan(np.arange(40), lengths, (20, 40), 8, seed, epoch)
+        return [batch.clips.tolist() for batch in batches]
+
     assert make(0, 5) == make(0, 5)
     assert make(0, 5) != make(0, 6) and make(0, 5) != make(1, 5)
     assert make(None, 0) == make(None, 9)
@@ -136,7 +137,7 @@ def store(tmp_path):
 
 def test_blocks_hold_whole_videos_and_every_clip_once(store):
     frame = 4 * 17 * 3
-    blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * frame, whole_bytes=0)
+    blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * frame, resident_bytes=0)
     assert len(blocks) > 2 and blocks.size <= 30
     # nobody asked for the last video
     assert sorted(np.concatenate(blocks.videos)) == list(range(10))
@@ -151,14 +152,14 @@ def test_blocks_hold_whole_videos_and_every_clip_once(store):
             np.testing.assert_array_equal(frames.score[own], score)
     assert len(batching.Blocks(store, np.arange(20))) == 1
     # a video is never cut
-    assert len(batching.Blocks(store, np.arange(20), block_bytes=1, whole_bytes=0)) == 10
+    assert len(batching.Blocks(store, np.arange(20), block_bytes=1, resident_bytes=0)) == 10
 
 
 def test_shares_of_a_block_are_the_block(store):
-    sizes = {"block_bytes": 30 * 4 * 17 * 3, "whole_bytes": 0, "multiple": 8}
+    sizes = {"block_bytes": 30 * 4 * 17 * 3, "resident_bytes": 0, "multiple": 8}
     whole = batching.Blocks(store, np.arange(20), **sizes)
     shares = [
-        batching.Blocks(store, np.arange(20), share=(which, 4), **sizes) for which in range(4)
+        batching.Blocks(store, np.arange(20), shard=(which, 4), **sizes) for which in range(4)
     ]
     assert whole.size % 8 == 0 and {share.size for share in shares} == {whole.size}
     for block in range(len(whole)):
@@ -171,27 +172,27 @@ def test_shares_of_a_block_are_the_block(store):
 
 
 def test_a_stream_reads_ahead_and_no_block_twice_in_a_row(store, monkeypatch):
-    blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * 4 * 17 * 3, whole_bytes=0)
+    blocks = batching.Blocks(store, np.arange(20), block_bytes=30 * 4 * 17 * 3, resident_bytes=0)
     read, real = [], blocks.read
     monkeypatch.setattr(blocks, "read", lambda block: read.append(block) or real(block))
     given = [
         float(frames.keypoints.sum())
-        for frames in blocks.stream([1, 1, 0, 0, 2], lambda frames: frames)
+        for frames in blocks.prefetch([1, 1, 0, 0, 2], lambda frames: frames)
     ]
     assert read == [1, 0, 2] and given[0] == given[1] != given[2] == given[3]
-    list(blocks.stream([2, 2], lambda frames: frames))
+    list(blocks.prefetch([2, 2], lambda frames: frames))
     assert read == [1, 0, 2]
 
 
 def test_parts_by_hand():
-    assert [batching.parts_of(steps, 64, 512) for steps in (100, 512, 513, 1024, 2000)] == [
+    assert [batching.microbatch_count(steps, 64, 512) for steps in (100, 512, 513, 1024, 2000)] == [
         1,
         1,
         2,
         2,
         4,
     ]
-    assert batching.parts_of(2000, 6, 512) == 2  # 6 rows cannot be cut in four
+    assert batching.microbatch_count(2000, 6, 512) == 2  # 6 rows cannot be cut in four
 
 
 def test_groups_hold_batches_of_one_padded_length_in_order():
@@ -199,14 +200,14 @@ def test_groups_hold_batches_of_one_padded_length_in_order():
     edges = batching.batch_edges(lengths, 2, 2)
     assert edges == (3, 9)
     batches = batching.plan(np.arange(9), lengths, edges, 2)
-    dispatches = batching.group(batches, 2, lambda steps: 2 if steps == 9 else 1)
-    assert [(d.steps, d.count) for d in dispatches] == [(9, 2), (3, 2), (3, 1)]
-    np.testing.assert_array_equal(dispatches[0].clips, [[[0], [1]], [[2], [3]]])
-    np.testing.assert_array_equal(dispatches[2].clips[0], [[8, 8]])
-    np.testing.assert_array_equal(dispatches[2].weight, [[[1, 0]], [[0, 0]]])
+    step_groups = batching.group_steps(batches, 2, lambda steps: 2 if steps == 9 else 1)
+    assert [(d.padded_length, d.step_count) for d in step_groups] == [(9, 2), (3, 2), (3, 1)]
+    np.testing.assert_array_equal(step_groups[0].clips, [[[0], [1]], [[2], [3]]])
+    np.testing.assert_array_equal(step_groups[2].clips[0], [[8, 8]])
+    np.testing.assert_array_equal(step_groups[2].weight, [[[1, 0]], [[0, 0]]])
     # Read: 9 + 9 + 8 + 8 alone in their parts, then pairs of 3 and 2, and one of 2. Held: four
     # rows of 9, five of 3.
-    read, held = batching.padding_share(dispatches, lengths)
+    read, held = batching.padding_fraction(step_groups, lengths)
     assert read == pytest.approx(1 - 46 / (34 + 6 + 4 + 2)) and held == pytest.approx(
         1 - 46 / (36 + 15)
     )
@@ -217,7 +218,8 @@ def test_few_shapes_pad_little_at_imigue_lengths():
     lengths = np.round(25 * seconds).astype(int)
     edges = batching.batch_edges(lengths, 64, 8)
     batches = batching.plan(np.arange(len(lengths)), lengths, edges, 64, seed=0)
-    read, held = batching.padding_share(
-        batching.group(batches, 8, lambda steps: batching.parts_of(steps, 64, 512)), lengths
+    read, held = batching.padding_fraction(
+        batching.group_steps(batches, 8, lambda steps: batching.microbatch_count(steps, 64, 512)),
+        lengths,
     )
     assert len(edges) <= 8 and read < 0.05 and held < 0.35

@@ -14,7 +14,14 @@ import numpy as np
 
 from benchmarks.clips import imigue_lengths
 from benchmarks.measure import Measurement, alternate, figure, row
-from mgjax.batching import Dispatch, batch_edges, group, padding_share, parts_of, plan
+from mgjax.batching import (
+    StepGroup,
+    batch_edges,
+    group_steps,
+    microbatch_count,
+    padding_fraction,
+    plan,
+)
 from mgjax.training import TrainOptions
 
 SUITE = "batching"
@@ -29,7 +36,7 @@ def run(runs: int, small: bool) -> Iterator[Measurement]:
         f"length-sorted batches of {BATCH}, each padded to its longest": sorted_batches(lengths),
     }
     for shapes in (8, 6):
-        shares = padding_share(our_epoch(lengths, shapes), lengths)
+        shares = padding_fraction(our_epoch(lengths, shapes), lengths)
         for where, share in zip(("a recurrence reads", "arrays hold"), shares):
             case = (
                 f"padding of the frames that {where}, {len(lengths):,} clips, "
@@ -46,16 +53,16 @@ def run(runs: int, small: bool) -> Iterator[Measurement]:
     )
 
 
-def our_epoch(lengths: np.ndarray, shapes: int) -> list[Dispatch]:
+def our_epoch(lengths: np.ndarray, shapes: int) -> list[StepGroup]:
     """The batches of an epoch as training draws them."""
     options = TrainOptions(batch_size=BATCH)
     batches = plan(
         np.arange(len(lengths)), lengths, batch_edges(lengths, BATCH, shapes), BATCH, seed=0
     )
-    return group(
+    return group_steps(
         batches,
         options.steps_per_call,
-        lambda steps: parts_of(steps, BATCH, options.microbatch_frames),
+        lambda steps: microbatch_count(steps, BATCH, options.microbatch_frames),
     )
 
 

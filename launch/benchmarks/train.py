@@ -114,18 +114,20 @@ def our_epoch(trainer: Trainer, frames: Frames, portion: int) -> list[tuple[floa
     """
     held, shapes = [trainer.initial_state()], {}
     trainer.compile(held[0])
-    for dispatch in trainer.batches.of_epoch(0):
-        shapes.setdefault(dispatch.steps, []).append(dispatch)
+    for step_group in trainer.batches.of_epoch(0):
+        shapes.setdefault(step_group.padded_length, []).append(step_group)
 
-    def train(dispatches):
-        for dispatch in dispatches:
-            held[0], _ = trainer.advance(held[0], frames, dispatch)
+    def train(step_groups):
+        for step_group in step_groups:
+            held[0], _ = trainer.advance(held[0], frames, step_group)
         jax.block_until_ready(held[0])
 
-    def work(dispatches):
-        return sum(trainer.batches.lengths[d.clips[: d.count]].max(-1).sum() for d in dispatches)
+    def work(step_groups):
+        return sum(
+            trainer.batches.lengths[d.clips[: d.step_count]].max(-1).sum() for d in step_groups
+        )
 
-    taken = [dispatches[::portion] for dispatches in shapes.values()]
+    taken = [step_groups[::portion] for step_groups in shapes.values()]
     return [
         (float(work(all_of) / work(some)), functools.partial(train, some))
         for all_of, some in zip(shapes.values(), taken)
@@ -135,9 +137,9 @@ def our_epoch(trainer: Trainer, frames: Frames, portion: int) -> list[tuple[floa
 def our_batches(trainer: Trainer) -> list[Work]:
     """The batches of one of our epochs."""
     return [
-        Work(dispatch.steps, dispatch.clips[i].ravel(), dispatch.weight[i].ravel())
-        for dispatch in trainer.batches.of_epoch(0)
-        for i in range(dispatch.count)
+        Work(step_group.padded_length, step_group.clips[i].ravel(), step_group.weight[i].ravel())
+        for step_group in trainer.batches.of_epoch(0)
+        for i in range(step_group.step_count)
     ]
 
 

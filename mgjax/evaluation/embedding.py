@@ -112,7 +112,7 @@ def map_clips(
         # belong.
         for batch in plan(members, lengths[members], edges, batch_size):
             rows = clips[batch.clips].astype(np.int32)
-            values = np.asarray(step(frames, rows, steps=batch.steps))
+            values = np.asarray(step(frames, rows, steps=batch.padded_length))
             if not len(results):
                 results = np.empty((len(clips), *values.shape[1:]), values.dtype)
             # What fills up the last batch comes last in it.
@@ -135,7 +135,7 @@ def _frames_of(source: Blocks | Frames, clips: np.ndarray) -> Iterable[tuple[np.
     block_of_clip = source.block_of(clips)
     blocks = np.unique(block_of_clip)
     members = (np.flatnonzero(block_of_clip == block) for block in blocks)
-    return zip(members, source.stream(blocks, _on_device))
+    return zip(members, source.prefetch(blocks, _on_device))
 
 
 def _on_device(frames: Frames) -> Frames:

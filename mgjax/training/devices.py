@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from mgjax.batching import Dispatch, Frames
+from mgjax.batching import Frames, StepGroup
 from mgjax.errors import InputError
 from mgjax.store import Store
 from mgjax.training.optimiser import make_optimiser
@@ -100,7 +100,7 @@ class Trainer:
         self.batches = BatchOrder(
             run,
             store,
-            share=(jax.process_index(), jax.process_count()),
+            shard=(jax.process_index(), jax.process_count()),
             multiple=self.placement.count,
         )
         self._check_rows()
@@ -155,29 +155,29 @@ class Trainer:
         return self.placement.place(np.asarray(count, np.int32))
 
     def advance(
-        self, state: TrainState, frames: Frames, dispatch: Dispatch
+        self, state: TrainState, frames: Frames, step_group: StepGroup
     ) -> tuple[TrainState, jax.Array]:
-        """Take the optimiser steps of a dispatch.
+        """Take the optimiser steps of a step group.
 
         Args:
             state: the state before them, which is used up.
             frames: the frames of its block, on the devices.
-            dispatch: the batches.
+            step_group: the batches.
 
         Returns:
             the new state, and the loss of every step, float32 `[steps_per_call]`.
         """
-        call = self._compiled.get(dispatch.steps)
+        call = self._compiled.get(step_group.padded_length)
         if call is None:
-            call = functools.partial(self._jitted, steps=dispatch.steps)
+            call = functools.partial(self._jitted, steps=step_group.padded_length)
         clips, weight = self.placement.place(
-            (dispatch.clips, dispatch.weight), self.placement.by_row
+            (step_group.clips, step_group.weight), self.placement.by_row
         )
-        return call(state, frames, clips, weight, self._count(dispatch.count))
+        return call(state, frames, clips, weight, self._count(step_group.step_count))
 
-    def stream(self, dispatches: Iterable[Dispatch]) -> Iterator[tuple[Dispatch, Frames]]:
-        """Dispatches, each with the frames of its block on the devices."""
-        dispatches = list(dispatches)
-        blocks = [dispatch.block for dispatch in dispatches]
-        frames = self.batches.blocks.stream(blocks, self.placement.place_frames)
-        yield from zip(dispatches, frames)
+    def stream(self, step_groups: Iterable[StepGroup]) -> Iterator[tuple[StepGroup, Frames]]:
+        """Step groups, each with the frames of its block on the devices."""
+        step_groups = list(step_groups)
+        blocks = [step_group.block for step_group in step_groups]
+        frames = self.batches.blocks.prefetch(blocks, self.placement.place_frames)
+        yield from zip(step_groups, frames)

@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from mgjax import files, models, progress
-from mgjax.batching import Dispatch, Frames, padding_share
+from mgjax.batching import Frames, StepGroup, padding_fraction
 from mgjax.errors import InputError
 from mgjax.store import Store
 from mgjax.training import checkpoints, signals
@@ -144,7 +144,7 @@ def _kept_metrics(folder: RunFolder, trainer: Trainer, step: int, length: int) -
 def _summary(trainer: Trainer, step: int, length: int) -> str:
     """What is trained, in a line."""
     batches = trainer.batches
-    recurrences, elsewhere = padding_share(batches.of_epoch(0), batches.lengths)
+    recurrences, elsewhere = padding_fraction(batches.of_epoch(0), batches.lengths)
     filling = batches.steps_per_epoch * batches.options.batch_size - len(batches.clips)
     parts = [
         f"{len(batches.clips)} clips"
@@ -182,7 +182,7 @@ class _Epochs:
         self.rate = learning_rate(self.options, self.per_epoch)
         self.saved_at = self.epoch_began = time.monotonic()
         # Calls whose losses nobody has looked at yet, each with its first step.
-        self.unchecked: list[tuple[int, Dispatch, jax.Array]] = []
+        self.unchecked: list[tuple[int, StepGroup, jax.Array]] = []
         self.frames_seen = 0
 
     def go(self, state: TrainState) -> int:
@@ -215,13 +215,13 @@ class _Epochs:
         self.epoch_began, self.frames_seen = time.monotonic(), 0
         last = min(self.per_epoch, self.length - epoch * self.per_epoch)
         left = between(self.trainer.batches.of_epoch(epoch), first, last)
-        for dispatch, frames in self.trainer.stream(left):
-            state = self._advance(state, step, dispatch, frames)
-            step += dispatch.count
+        for step_group, frames in self.trainer.stream(left):
+            state = self._advance(state, step, step_group, frames)
+            step += step_group.step_count
             if step % self.per_epoch == 0:
                 state = self._end_epoch(state, epoch, step)
             loss = f"loss {self.history[-1]['loss']:.5f}" if self.history else ""
-            advance(loss, dispatch.count)
+            advance(loss, step_group.step_count)
             if self._asked_to_stop():
                 self._save(state)
                 name = signal.Signals(self.stopped[0]).name
@@ -249,12 +249,12 @@ class _Epochs:
         return due
 
     def _advance(
-        self, state: TrainState, step: int, dispatch: Dispatch, frames: Frames
+        self, state: TrainState, step: int, step_group: StepGroup, frames: Frames
     ) -> TrainState:
-        state, losses = self.trainer.advance(state, frames, dispatch)
-        lengths = self.trainer.batches.lengths[dispatch.clips]
-        self.frames_seen += int((lengths * dispatch.weight).sum())
-        self.unchecked.append((step, dispatch, losses))
+        state, losses = self.trainer.advance(state, frames, step_group)
+        lengths = self.trainer.batches.lengths[step_group.clips]
+        self.frames_seen += int((lengths * step_group.weight).sum())
+        self.unchecked.append((step, step_group, losses))
         # The next call is under way while the losses of the one before are looked at; no more
         # than that, so that whoever stops a run does not wait for long.
         self._check(ahead=1)
@@ -263,13 +263,13 @@ class _Epochs:
     def _check(self, ahead: int = 0) -> None:
         """Raise Diverged where a loss is not finite, in all calls but the last so many."""
         while len(self.unchecked) > ahead:
-            first, dispatch, on_device = self.unchecked.pop(0)
-            losses = np.asarray(on_device)[: dispatch.count]
+            first, step_group, on_device = self.unchecked.pop(0)
+            losses = np.asarray(on_device)[: step_group.step_count]
             wrong = np.flatnonzero(~np.isfinite(losses))
             if not len(wrong):
                 continue
             i = int(wrong[0])
-            rows = sorted(set(dispatch.clips[i][dispatch.weight[i] > 0].tolist()))
+            rows = sorted(set(step_group.clips[i][step_group.weight[i] > 0].tolist()))
             number = first + i
             raise Diverged(
                 f"the loss is {losses[i]} at step {number} (epoch {number // self.per_epoch}); "

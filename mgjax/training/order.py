@@ -8,11 +8,11 @@ import numpy as np
 
 from mgjax.batching import (
     Blocks,
-    Dispatch,
+    StepGroup,
     bucket_edges,
-    group,
+    group_steps,
     longest_of_batches,
-    parts_of,
+    microbatch_count,
     plan,
 )
 from mgjax.errors import InputError
@@ -26,7 +26,7 @@ class BatchOrder:
     Args:
         run: the run.
         store: the opened store; the run's split names the training clips.
-        share: (which, of how many): this process reads one of so many equal shares of a block.
+        shard: (which, of how many): this process reads one of so many equal shards of a block.
         multiple: a block's number of frames is rounded up to a multiple of this.
 
     Attributes:
@@ -41,13 +41,13 @@ class BatchOrder:
         InputError: the split has no training clips.
     """
 
-    def __init__(self, run: Run, store: Store, share: tuple[int, int] = (0, 1), multiple: int = 1):
+    def __init__(self, run: Run, store: Store, shard: tuple[int, int] = (0, 1), multiple: int = 1):
         self.options: TrainOptions = run.training
         self.clips, _ = store.clip_split(run.split)
         if not len(self.clips):
             raise InputError(f"{store.path}: split {run.split!r} has no training clips")
         self.lengths = run.preparation.lengths(store.clips.length)
-        self.blocks = Blocks(store, self.clips, share=share, multiple=multiple)
+        self.blocks = Blocks(store, self.clips, shard=shard, multiple=multiple)
         block = self.blocks.block_of(self.clips)
         self._clips_of_block = [self.clips[block == number] for number in range(len(self.blocks))]
         longest = [
@@ -60,12 +60,12 @@ class BatchOrder:
     def microbatches(self, padded_length: int) -> int:
         """In how many parts a batch of a padded length is computed."""
         options = self.options
-        return parts_of(padded_length, options.batch_size, options.microbatch_frames)
+        return microbatch_count(padded_length, options.batch_size, options.microbatch_frames)
 
-    def of_epoch(self, epoch: int) -> list[Dispatch]:
+    def of_epoch(self, epoch: int) -> list[StepGroup]:
         """The batches of an epoch."""
         options = self.options
-        dispatches: list[Dispatch] = []
+        step_groups: list[StepGroup] = []
         # Blocks in another order every epoch, and clips within each.
         numbers = np.random.default_rng([options.seed, epoch]).permutation(len(self.blocks))
         for number in numbers:
@@ -73,21 +73,23 @@ class BatchOrder:
             batches = plan(
                 clips, self.lengths[clips], self.edges, options.batch_size, options.seed, epoch
             )
-            dispatches += group(batches, options.steps_per_call, self.microbatches, int(number))
-        return dispatches
+            step_groups += group_steps(
+                batches, options.steps_per_call, self.microbatches, int(number)
+            )
+        return step_groups
 
 
-def between(dispatches: Iterable[Dispatch], first: int, last: int) -> Iterator[Dispatch]:
-    """The steps `first` to `last` - 1 of some dispatches, those that reach beyond being cut."""
+def between(step_groups: Iterable[StepGroup], first: int, last: int) -> Iterator[StepGroup]:
+    """The steps `first` to `last` - 1 of some step groups, those that reach beyond being cut."""
     end = 0
-    for dispatch in dispatches:
-        begin, end = end, end + dispatch.count
+    for step_group in step_groups:
+        begin, end = end, end + step_group.step_count
         start, stop = max(first, begin) - begin, min(last, end) - begin
-        if stop - start == dispatch.count:
-            yield dispatch
+        if stop - start == step_group.step_count:
+            yield step_group
         elif start < stop:
             # What is compiled takes arrays of one shape: what is cut away becomes zero.
-            clips, weight = np.zeros_like(dispatch.clips), np.zeros_like(dispatch.weight)
-            clips[: stop - start] = dispatch.clips[start:stop]
-            weight[: stop - start] = dispatch.weight[start:stop]
-            yield dispatch._replace(count=stop - start, clips=clips, weight=weight)
+            clips, weight = np.zeros_like(step_group.clips), np.zeros_like(step_group.weight)
+            clips[: stop - start] = step_group.clips[start:stop]
+            weight[: stop - start] = step_group.weight[start:stop]
+            yield step_group._replace(step_count=stop - start, clips=clips, weight=weight)

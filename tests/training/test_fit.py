@@ -17,7 +17,7 @@ import optax
 import pytest
 from flax import nnx
 
-from mgjax import batching, training
+from mgjax import batching, blocks, training
 from mgjax.errors import InputError
 from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17
@@ -269,24 +269,27 @@ def test_training_may_end_in_the_middle_of_an_epoch_and_go_on_from_there(tmp_pat
         assert {path: path.read_bytes() for path in (tmp_path / "9").glob("*.*")} == before
 
 
-def test_dispatches_are_cut_where_asked():
+def test_step_groups_are_cut_where_asked():
     rng = np.random.default_rng(0)
-    dispatches = [
-        batching.Dispatch(
+    step_groups = [
+        batching.StepGroup(
             0, 8, count, rng.integers(1, 9, (4, 1, 2)), np.ones((4, 1, 2), np.float32)
         )
         for count in (4, 1, 3)
     ]
     rows = lambda cut: [
-        dispatch.clips[i].tolist() for dispatch in cut for i in range(dispatch.count)
+        step_group.clips[i].tolist() for step_group in cut for i in range(step_group.step_count)
     ]
     for first in range(9):
         for last in range(first, 9):
-            cut = list(between(dispatches, first, last))
-            assert rows(cut) == rows(dispatches)[first:last]
-            for dispatch in cut:
-                assert dispatch.clips.shape == (4, 1, 2) and dispatch.count
-                assert not dispatch.weight[dispatch.count :].any() or dispatch in dispatches
+            cut = list(between(step_groups, first, last))
+            assert rows(cut) == rows(step_groups)[first:last]
+            for step_group in cut:
+                assert step_group.clips.shape == (4, 1, 2) and step_group.step_count
+                assert (
+                    not step_group.weight[step_group.step_count :].any()
+                    or step_group in step_groups
+                )
 
 
 def test_what_says_how_long_to_train_must_not_contradict_itself():
@@ -325,13 +328,13 @@ def test_one_step_is_plain_adam_on_the_mean_loss(store_path):
     before = jax.tree.map(np.asarray, state.model)
     key = jax.random.fold_in(jax.random.key(run.training.seed), 0)
     loss = lambda model: trainer.step.loss(
-        model, frames, batch.clips[0, 0], batch.weight[0, 0], key, batch.steps
+        model, frames, batch.clips[0, 0], batch.weight[0, 0], key, batch.padded_length
     )[0]
     gradients = jax.jit(jax.grad(loss))(before)
     adam = optax.adam(1e-2)
     updates, _ = adam.update(gradients, adam.init(before))
     expected = optax.apply_updates(before, updates)
-    after, losses = trainer.advance(state, frames, batch._replace(count=1))
+    after, losses = trainer.advance(state, frames, batch._replace(step_count=1))
     assert losses[0] == pytest.approx(float(loss(before)), rel=1e-5)
     # Adam's first step is lr · sign(gradient), so entries whose gradient is rounding noise may
     # differ in sign.
@@ -368,8 +371,8 @@ def test_how_steps_are_computed_does_not_change_them(store_path, tmp_path):
 
 
 def test_a_streamed_store_trains_and_resumes_like_any_other(store_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(batching, "WHOLE_BYTES", 0)
-    monkeypatch.setattr(batching, "BLOCK_BYTES", 40 * 4 * 17 * 3)
+    monkeypatch.setattr(blocks, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 40 * 4 * 17 * 3)
     with Store(store_path) as store:
         run = make_run(store, epochs=4, checkpoint_seconds=0.0)
         assert len(Trainer(run, store).batches.blocks) > 2
