@@ -123,6 +123,7 @@ def _who(found: Sequence[Files], person: str | int) -> following.Choice | int:
 
 def _source(found: Sequence[Files], layout: str | None, keep_face: bool) -> openpose_source.Source:
     """What to store of some files, each of which has the joints for it."""
+    # 35 joints of csv files, and of the others all without the face.
     if layout is None:
         has_csv = any(files.form == "csv" for files in found)
         layout = "imigue35" if has_csv else "body25_hands"
@@ -143,6 +144,7 @@ def _count(crew: Crew, found: Sequence[Files], ahead: int) -> tuple[list[int], l
     tasks = ((files,) for files in found)
     counted = crew.in_order(imigue_frames.count_frames, tasks, ahead)
     lengths = list(track(counted, len(found), "counting frames"))
+    # Only with the number of frames can a clip that lies outside be told.
     clips = [
         imigue_files.read_labels(files.labels, frames) if files.labels else []
         for files, frames in zip(found, lengths)

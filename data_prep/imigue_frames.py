@@ -157,7 +157,8 @@ def read_points(files: Files) -> np.ndarray:
             )
         numbers.append(_row_numbers(where, cells[skipped:]))
     with np.errstate(over="ignore"):  # a number that float32 cannot hold becomes infinite
-        points = np.array(numbers, np.float32).reshape(len(numbers), joints, 3)
+        points = np.array(numbers, np.float32)
+    points = points.reshape(len(numbers), joints, 3)
     infinite = np.isinf(points).any(axis=(1, 2))
     if infinite.any():
         raise InputError(f"{files.path}: frame {infinite.argmax()} has an infinite number")
@@ -205,8 +206,8 @@ def read_video(
     """
     keypoints, score, gaps, several = _read_frames(files, source, person)
     seen = score > 0
-    inside = ((keypoints >= 0) & (keypoints <= (WIDTH, HEIGHT))).all(axis=-1)
-    unseen, outside = ~seen.any(axis=1), seen & ~inside
+    beyond = (keypoints < 0) | (keypoints > (WIDTH, HEIGHT))
+    unseen, outside = ~seen.any(axis=1), seen & beyond.any(axis=-1)
     labels = [label for *_, label in clips if label is not None]
     same_label = len(labels) >= MANY and len(set(labels)) == 1
     facing, own_hand = orientation(keypoints, score, source.layout)

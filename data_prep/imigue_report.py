@@ -84,6 +84,7 @@ class ImigueReport:
         return sum(getattr(video, field) for video in self.videos)
 
     def __str__(self) -> str:
+        # A line each, of what is there alone: a sound dataset is reported in a few.
         frames, unseen = self.total("frames"), self.total("unseen")
         lines = [f"frames {frames}, without anybody {unseen}, layout {self.layout}"]
         lines += compare(self.videos, self.splits)
@@ -113,6 +114,7 @@ class ImigueReport:
         outside, joints = self.total("outside"), self.total("joints")
         if not outside:
             return []
+        # A video may have no joint at all.
         shares = [video.outside / max(video.joints, 1) for video in self.videos]
         most = max(shares)
         worst = self.videos[shares.index(most)]

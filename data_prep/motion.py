@@ -34,7 +34,8 @@ def drift(rng: np.random.Generator, frames: int, seconds: float, *shape: int) ->
     at = np.arange(frames) / (seconds * FPS)
     places = rng.normal(size=(int(at[-1]) + 2, *shape))
     before = at.astype(int)
-    share = minimum_jerk(at - before).reshape(-1, *[1] * len(shape))
+    share = minimum_jerk(at - before)
+    share = share.reshape(-1, *[1] * len(shape))
     return places[before] * (1 - share) + places[before + 1] * share
 
 

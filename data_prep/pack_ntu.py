@@ -40,6 +40,7 @@ def define_flags() -> None:
         "The authors' list of samples with missing or incomplete skeletons, a text file: they are "
         "left out. Lines above its first name are a heading.",
     )
+    # Two is another dataset than the one that published figures are of.
     flags.DEFINE_integer(
         "bodies",
         1,

@@ -36,7 +36,8 @@ class _Performance:
         tempo = person.tempo * person.pace[row] * np.exp(rng.normal(0, 0.1))
         # An annotator's clip holds most of the way there and back, of a short clip at
         # least a fifth at the goal.
-        inside = np.minimum(rng.uniform(0.25, 0.5, 2) / tempo, 0.4 * length / FPS) * FPS
+        way = rng.uniform(0.25, 0.5, 2) / tempo
+        inside = np.minimum(way, 0.4 * length / FPS) * FPS
         outside = rng.uniform(0.1, 0.24, 2) * FPS
         before, after = outside
         self.first = max(0, int(start - np.ceil(before)))

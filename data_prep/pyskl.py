@@ -222,16 +222,10 @@ def _add_splits(
     rows: dict[str, int],
     notes: list[str],
 ) -> dict[str, tuple[int, int]]:
-    """Write the splits of a pickle's lists, and note what of them is left out.
+    """Write the splits of a pickle's lists; clips that train and that test, by split.
 
-    Args:
-        writer, path: where to, and the pickle.
-        splits: lists of frame_dirs by name.
-        rows: the clip of each frame_dir.
-        notes: lines are added to these.
-
-    Returns:
-        Clips that train and that test, by split.
+    `rows` are the clips of the frame_dirs. What is left out of a list is added to
+    `notes`.
     """
     pairs = pyskl_pickles.pair_splits(splits)
     sizes = {}

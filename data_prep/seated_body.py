@@ -208,7 +208,8 @@ class Posture:
         for name, place in _LEGS.items():
             joints[name] = self.seat + person.size * mirrored(place, side)
         lift = np.radians(self.shrug[:, side])
-        out = np.stack([_SIDE[side] * np.cos(lift), np.sin(lift), 0 * lift], -1)
+        outwards = _SIDE[side] * np.cos(lift)
+        out = np.stack([outwards, np.sin(lift), 0 * lift], -1)
         joints["Shoulder"] = neck + turned(torso, person.shoulder * out)
         joints["Elbow"], joints["Wrist"] = self._arm(side, joints["Shoulder"], torso)
         return joints
@@ -231,8 +232,8 @@ class Posture:
         distance = np.clip(np.linalg.norm(way, axis=-1), nearest, farthest)[:, None]
         way = unit(way)
         angle = np.radians(self.elbow[:, side])
-        behind = np.full_like(angle, -0.15)
-        out = np.stack([_SIDE[side] * np.sin(angle), -np.cos(angle), behind], -1)
+        outwards, behind = _SIDE[side] * np.sin(angle), np.full_like(angle, -0.15)
+        out = np.stack([outwards, -np.cos(angle), behind], -1)
         out = across(turned(torso, out), way)
         # The law of cosines: the circle's distance from the shoulder, and its radius.
         along = (upper**2 - fore**2 + distance**2) / (2 * distance)
@@ -249,9 +250,10 @@ class Posture:
         knuckle = _KNUCKLES[:, :1] * ahead + _KNUCKLES[:, 1:] * aside
         finger = np.cos(_SPREAD)[:, None] * ahead + np.sin(_SPREAD)[:, None] * aside
         # [T, finger, bone, xyz]: each bone is bent against the one before it.
-        bend = np.clip(self.curl[:, side], 0, 1)[..., None] * np.cumsum(_BEND, axis=1)
-        inward = palm[:, None, None]
-        bones = np.cos(bend)[..., None] * finger[:, :, None] + np.sin(bend)[..., None] * inward
+        curl = np.clip(self.curl[:, side], 0, 1)
+        bend = curl[..., None] * np.cumsum(_BEND, axis=1)
+        straight, inward = finger[:, :, None], palm[:, None, None]
+        bones = np.cos(bend)[..., None] * straight + np.sin(bend)[..., None] * inward
         tips = knuckle[:, :, None] + np.cumsum(bones * _PHALANGES[..., None], axis=2)
         points = np.concatenate([knuckle[:, :, None], tips], axis=2)
         points = points.reshape(self.frames, 20, 3)

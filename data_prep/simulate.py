@@ -35,6 +35,7 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "scale", "small", ["small", "imigue"], "A few interviews, or as many as iMiGUE has."
     )
+    # Without defaults here, so that one that is given with --scale imigue can be refused.
     flags.DEFINE_integer("videos", None, "With --scale small: number of interviews; 12 by default.")
     flags.DEFINE_integer(
         "subjects", None, "With --scale small: number of people in them; 10 by default."
@@ -79,6 +80,7 @@ def main(_) -> None:
         raise InputError(
             "give either --output, a folder for OpenPose's JSON, or --store, a store to write"
         )
+    # An option that is accepted and ignored would mislead.
     if options.layout is not None and options.store is None:
         raise InputError("--layout is for --store; OpenPose's JSON holds all joints")
     if options.store is not None:

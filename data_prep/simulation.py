@@ -197,6 +197,7 @@ def write_store(
     """
     columns = layout.cut(LAYOUT)
     count = len(simulation.sessions)
+    # With this the very same interviews can be made again.
     made = f"{simulation.scale} scale, seed {simulation.seed}"
     effect = f"emotion effect {simulation.effect:g}"
     writer = store.StoreWriter(

@@ -111,6 +111,7 @@ def _clip_samples(store: Store, count: int) -> list[_Sample]:
 def _video_samples(store: Store, count: int) -> list[_Sample]:
     """The beginnings of videos from all over the store."""
     videos = store.videos
+    # A video without a frame has nothing to show.
     filled = np.flatnonzero(videos.length > 0)
     if not len(filled):
         raise InputError(f"{store.path}: has no frames to draw")

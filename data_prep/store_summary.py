@@ -96,7 +96,7 @@ def _about_videos(store: Store) -> list[str]:
 def _time(store: Store) -> str:
     """How long the videos last together, as far as it is known."""
     videos = store.videos
-    timed = videos.fps > 0
+    timed = videos.fps > 0  # 0 is for unknown
     if not timed.any():
         return "unknown, no video has its fps"
     hours = float((videos.length[timed] / videos.fps[timed]).sum() / 3600)
@@ -110,10 +110,9 @@ def _time(store: Store) -> str:
 
 def _picture_sizes(store: Store) -> str:
     widths, heights = store.videos.width.tolist(), store.videos.height.tolist()
-    sizes = [
-        f"{width} x {height}" if width and height else "unknown"
-        for width, height in sorted(set(zip(widths, heights)))
-    ]
+    sizes = []
+    for width, height in sorted(set(zip(widths, heights))):
+        sizes.append(f"{width} x {height}" if width and height else "unknown")
     further = f" and {len(sizes) - FEW} more sizes" if len(sizes) > FEW else ""
     return ", ".join(sizes[:FEW]) + further
 
@@ -136,6 +135,7 @@ def _named(column: np.ndarray) -> str:
 
 def _about_clips(store: Store) -> list[str]:
     clips = store.clips
+    # An untrimmed video may have none, and of nothing there is no median.
     if not len(clips):
         return _facts({"clips": "none"})
     once, twice = (_share(frames, store.frame_count) for frames in _covered(store))
@@ -207,6 +207,7 @@ def _in_both(store: Store, split: Split) -> tuple[str, str]:
         train, test = store.clips.video[train], store.clips.video[test]
     videos = len(np.intersect1d(train, test))
     subjects = store.videos.subject
+    # Who is not known may be anybody, and is in both halves or in none.
     people = len((set(subjects[train]) & set(subjects[test])) - {""})
     named = (subjects[np.concatenate([train, test])] != "").all()
     return _count(videos), _count(people) if named else f"{_count(people)} known"
