@@ -95,24 +95,25 @@ def probe_run(
     """
     model, run, step = load_model(folder, step)
     run.check_store(store)
-    train, test = labelled_split(store, split)
-    if k > len(train):
-        raise InputError(
-            f"k is {k}, but split {split!r} has only {len(train)} labelled training clips"
-        )
-    rows = np.concatenate([train, test])
+    vote = _Vote.of_split(store, split, k, metric, weighted)
+    rows = np.concatenate([vote.train, vote.test])
     blocks, lengths = Blocks(store, rows), store.clips.length[rows]
     # Both sides are padded to the same lengths, so that each is compiled once.
     edges, raw_edges = bucket_edges(run.preparation.lengths(lengths)), bucket_edges(lengths)
-    vote = _Vote(store.clips.label, len(store.labels), train, test, k, metric, weighted)
 
     def by_model(model) -> tuple[Classification, np.ndarray]:
-        how = {"preparation": run.preparation, "layout": run.layout, "feature": feature}
-        return vote.judge(functools.partial(embed_clips, model, blocks, edges=edges, **how))
+        def embed(clips):
+            return embed_clips(
+                model, blocks, clips, run.preparation, run.layout, feature, edges=edges
+            )
 
-    def by_keypoints(preparation: Preparation, edges: tuple[int, ...]) -> Classification:
-        how = {"preparation": preparation, "layout": run.layout, "edges": edges}
-        return vote.judge(functools.partial(resampled_keypoints, blocks, **how))[0]
+        return vote.judge(embed)
+
+    def by_keypoints(how: Preparation, edges: tuple[int, ...]) -> Classification:
+        embed = functools.partial(
+            resampled_keypoints, blocks, preparation=how, layout=run.layout, edges=edges
+        )
+        return vote.judge(embed)[0]
 
     trained, embeddings = by_model(model)
     judged = {
@@ -120,12 +121,12 @@ def probe_run(
         "untrained": by_model(build_model(run))[0],
         "prepared keypoints": by_keypoints(run.preparation, edges),
         "raw keypoints": by_keypoints(RAW, raw_edges),
-        "majority class": majority(vote.labels[train], vote.labels[test], vote.classes),
+        "majority class": vote.by_majority(),
     }
     origin = {"feature": feature or getattr(run.options, "feature", None), "step": step}
     origin |= {"split": split, "model": run.model, "store": store.fingerprint}
     summary = _summary(judged, vote, origin)
-    return ProbeResult(judged, summary, embeddings, vote.labels[test], store.labels)
+    return ProbeResult(judged, summary, embeddings, vote.labels[vote.test], store.labels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +140,21 @@ class _Vote:
     k: int
     metric: Metric
     weighted: bool
+
+    @classmethod
+    def of_split(cls, store: Store, split: str, k: int, metric: Metric, weighted: bool) -> _Vote:
+        """The labelled test clips of a split against its labelled training clips."""
+        train, test = labelled_split(store, split)
+        if k > len(train):
+            raise InputError(
+                f"k is {k}, but split {split!r} has only {len(train)} labelled training clips"
+            )
+        classes = len(store.labels)
+        return cls(store.clips.label, classes, train, test, k, metric, weighted)
+
+    def by_majority(self) -> Classification:
+        """What training's most frequent class has."""
+        return majority(self.labels[self.train], self.labels[self.test], self.classes)
 
     def judge(self, embed: Callable[[np.ndarray], np.ndarray]) -> tuple[Classification, np.ndarray]:
         """Metrics of the test clips, and their vectors."""

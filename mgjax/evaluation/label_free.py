@@ -3,10 +3,9 @@
 Some training clips are changed at random twice, first a little and then a lot, and embedded. A
 clip is found again when, of all second views, its own is the one nearest to its first (cosine).
 The share of clips found says how well an encoder tells clips apart whatever is done to them. It
-is no accuracy of classes, but an encoder that finds fewer than before it
-was trained has unlearnt something: it was trained too briefly, or on too little. A little alone
-would not show it, for an untrained encoder keeps everything; a lot alone would not either, for it
-finds next to nothing then.
+is no accuracy of classes, but an encoder that finds fewer than before it was trained has unlearnt
+something: it was trained too briefly, or on too little. A little alone would not show it, for an
+untrained encoder keeps everything; a lot alone would not either, for it finds next to nothing then.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,12 +23,13 @@ from flax import nnx
 
 from mgjax.batching import Blocks, gather
 from mgjax.evaluation.embedding import at_even_times, map_clips
-from mgjax.report.accuracy import wilson_interval
+from mgjax.report.accuracy import Accuracy
 from mgjax.store import Store
-from mgjax.training import build_model, load_model
+from mgjax.training import Run, build_model, load_model
 from mgjax.transforms import Augmentation, Batch
 
 MOST = 500  # clips: enough for an interval of ± 4 %, few enough for seconds
+BATCH_SIZE = 64
 # The same changes for every run, so that runs can be compared.
 CHANGES = {
     "a little": Augmentation(rotation=0.2, crop=0.2),
@@ -58,8 +60,10 @@ class LabelFreeCheck:
     def worse(self) -> list[str]:
         """By what the run is worse than its untrained self, in words; empty where it is not."""
         found = []
+        # Not `>`: a loss of NaN is worse.
         if not self.loss <= self.first_loss:
             found.append("its training loss")
+        # Both strengths of change are counted together.
         if sum(self.trained) < sum(self.untrained):
             found.append("the clips it finds again")
         return found
@@ -68,22 +72,17 @@ class LabelFreeCheck:
         lines = [
             f"loss of {self.n} training clips: {self.loss:.4f}, untrained {self.first_loss:.4f}"
         ]
+        names = "trained", "untrained", "prepared keypoints"
         for change, *counts in zip(CHANGES, self.trained, self.untrained, self.prepared):
-            names = "trained", "untrained", "prepared keypoints"
-            shares = (f"{name} {_share(count, self.n)}" for name, count in zip(names, counts))
+            found = [Accuracy(count, self.n) for count in counts]
+            shares = (f"{name} {each.percent} % ({each.range})" for name, each in zip(names, found))
             lines.append(f"found again, changed {change}: {', '.join(shares)}")
         if self.worse:
             lines.append(
-                f"WORSE THAN UNTRAINED by {' and by '.join(self.worse)}: train for more "
-                "steps "
+                f"WORSE THAN UNTRAINED by {' and by '.join(self.worse)}: train for more steps "
                 "(--train.steps), or take the untrained encoder or prepared keypoints"
             )
         return "\n".join(lines)
-
-
-def _share(count: int, n: int) -> str:
-    low, high = wilson_interval(count, n)
-    return f"{count / n:.1%} ({low:.1%} – {high:.1%})"
 
 
 def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> LabelFreeCheck:
@@ -101,46 +100,62 @@ def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> Lab
     run.check_store(store)
     train, _ = store.clip_split(run.split)
     chosen = np.sort(np.random.default_rng(0).permutation(train)[:clips])
-    blocks = Blocks(store, chosen)
-
-    # One padded length: compiling several would take longer than the padding does.
-    longest = int(run.preparation.lengths(store.clips.length[chosen]).max())
-
-    def over_clips(describe, augmentation, view):
-        def step(frames, rows, *, steps):
-            batch = _changed(frames, rows, view, steps=steps, run=run, augmentation=augmentation)
-            return describe(batch)
-
-        return map_clips(step, blocks, chosen, run.preparation, batch_size=64, edges=(longest,))
-
-    def again(describe):
-        return tuple(
-            found_again(*(over_clips(describe, change, view) for view in (1, 2)))
-            for change in CHANGES.values()
-        )
-
+    views = _Views(run, store, chosen)
     judged = []
     for which in (model, build_model(run)):
         graph, state = nnx.split(which)
-        loss = over_clips(functools.partial(_loss, graph, state), run.augmentation, 0).mean()
+        losses = views.of(functools.partial(_loss, graph, state), run.augmentation, 0)
         encode = functools.partial(_encode, graph, state)
-        judged.append((again(encode) if hasattr(which, "encode") else (), float(loss)))
+        found = views.found_again(encode) if hasattr(which, "encode") else ()
+        judged.append((found, float(losses.mean())))
     (trained, loss), (untrained, first_loss) = judged
-    prepared = again(functools.partial(_positions, run.layout.dimensions)) if trained else ()
+    positions = functools.partial(_positions, run.layout.dimensions)
+    prepared = views.found_again(positions) if trained else ()
     return LabelFreeCheck(len(chosen), trained, untrained, prepared, loss, first_loss)
+
+
+class _Views:
+    """Some clips of a run, changed at random and described."""
+
+    def __init__(self, run: Run, store: Store, clips: np.ndarray):
+        self.run, self.clips, self.blocks = run, clips, Blocks(store, clips)
+        # One padded length: compiling several would take longer than the padding does.
+        self.edges = (int(run.preparation.lengths(store.clips.length[clips]).max()),)
+
+    def of(self, describe: Callable[[Batch], Any], changes: Augmentation, view: int) -> np.ndarray:
+        """What `describe` gives of every clip, `[N, ...]`, changed in the way of this view."""
+
+        def step(frames, rows, *, steps):
+            batch = _changed(frames, rows, view, steps=steps, run=self.run, augmentation=changes)
+            return describe(batch)
+
+        preparation = self.run.preparation
+        return map_clips(step, self.blocks, self.clips, preparation, BATCH_SIZE, self.edges)
+
+    def found_again(self, describe: Callable[[Batch], Any]) -> tuple[int, ...]:
+        """How many clips are found again after each of `CHANGES`."""
+        counts = []
+        for changes in CHANGES.values():
+            first, second = (self.of(describe, changes, view) for view in (1, 2))
+            counts.append(found_again(first, second))
+        return tuple(counts)
 
 
 def found_again(first: np.ndarray, second: np.ndarray) -> int:
     """How many rows of `first [N, D]` have their own row of `second [N, D]` nearest, by cosine;
     a tie is a miss.
+
+    >>> found_again(np.eye(3), np.array([[1, 0.1, 0], [1, 0, 0], [0, 0, 1]]))
+    1
     """
-    units = (
-        views / np.maximum(np.linalg.norm(views, axis=1, keepdims=True), 1e-12)
-        for views in (first, second)
-    )
-    closeness = np.matmul(*(unit if i == 0 else unit.T for i, unit in enumerate(units)))
+    closeness = _units(first) @ _units(second).T
     own = np.diag(closeness)[:, None]
+    # Of the rows at least as close as the own one, that one is the only one.
     return int(((closeness >= own).sum(1) == 1).sum())
+
+
+def _units(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "run", "augmentation"))

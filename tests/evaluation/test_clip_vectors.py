@@ -1,223 +1,132 @@
-"""Vectors out of files that were made elsewhere: whatever the file holds, arrays or one
-sentence.
-"""
+"""Vectors of clips by a run, by labels and out of files of every form."""
 
-import os
-import pathlib
-import random
-import resource
-import tempfile
-import zipfile
+import csv
+import hashlib
 
 import h5py
 import numpy as np
 import pytest
-from hostile import vectors
-from hypothesis import given, seed, settings
-from hypothesis import strategies as st
+from emotion_stores import interviews, write
 
+from mgjax import training
 from mgjax.errors import InputError
-from mgjax.evaluation.clip_vectors import read_vectors
-
-IDS, CLIPS = ["0001", "0001"], np.array([0, 1])
-VECTORS = np.array([[0.5, 1.0, 2.0], [3.0, 4.0, 5.0]], np.float32)
-ARRAYS = {"video": np.array(IDS), "clip": CLIPS, "vector": VECTORS}
-
-
-def refused(path, *words):
-    """Reading it ends in one sentence that names the file and has these words."""
-    with pytest.raises(InputError) as error:
-        read_vectors(path)
-    sentence = str(error.value)
-    assert str(path) in sentence and "\n" not in sentence and len(sentence) < 1000, sentence
-    for word in words:
-        assert word in sentence, sentence
+from mgjax.evaluation import clip_vectors
+from mgjax.models.usvae import USVAE
+from mgjax.store import Store
+from mgjax.transforms import Augmentation, Preparation
 
 
-def put_npz(path, **parts):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, array in ARRAYS.items():
-            archive.writestr(f"{name}.npy", parts.get(name, vectors.npy(array)))
-    return path
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    with Store(write(tmp_path_factory.mktemp("vectors") / "store.h5", interviews())) as opened:
+        yield opened
 
 
-def test_an_npz_as_numpy_writes_it_in_every_way(tmp_path):
-    path = tmp_path / "a.npz"
-    for save in (np.savez, np.savez_compressed):
-        for array in (
-            VECTORS,
-            np.asfortranarray(VECTORS),
-            VECTORS.astype(">f8"),
-            VECTORS.astype(np.int16),
-        ):
-            save(
-                path,
-                video=np.array(IDS),
-                clip=CLIPS.astype(np.uint8),
-                vector=array,
-                more=np.ones(3),
+def test_clips_come_in_the_order_of_time(store):
+    """They were added last first."""
+    clips = clip_vectors.clips_in_time(store)
+    assert [store.clips.start[rows].tolist() for rows in clips[:2]] == [[0, 2, 4, 6]] * 2
+    np.testing.assert_array_equal(store.clips.label[clips[0]], [1, 2, 1, 2])
+
+
+def columns(store):
+    video = [str(store.videos.id[row]) for row in range(len(store.videos)) for _ in range(4)]
+    clip = [number for _ in range(len(store.videos)) for number in range(4)]
+    vector = np.random.default_rng(4).random((len(clip), 3)).astype(np.float32)
+    return video, clip, vector
+
+
+def put(path, video, clip, vector):
+    if path.suffix == ".csv":
+        with open(path, "w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["video", "clip", "a", "b", "c"])
+            rows.writerows(
+                [id, number, *map(float, numbers)]
+                for id, number, numbers in zip(video, clip, vector)
             )
-            ids, clip, vector = read_vectors(path)
-            assert ids == IDS and clip.tolist() == [0, 1] and vector.dtype == np.float32
-            np.testing.assert_array_equal(vector, array.astype(np.float32))
-    # by the tests' own writer too
-    assert read_vectors(put_npz(path))[2].tolist() == VECTORS.tolist()
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        vectors.npy(VECTORS, shape="(1152921504606846976, 4)"),
-        vectors.npy(VECTORS, shape="(2**60,)"),
-        vectors.npy(VECTORS, shape="(3, 3)"),
-        vectors.npy(VECTORS, shape="(-2, -3)"),
-        vectors.npy(VECTORS, shape="(2"),
-        vectors.npy(VECTORS, descr="'|O'"),
-        vectors.npy(VECTORS, descr="[('a', '<f4')]"),
-        b"",
-        b"\x93NUMPY\x03\0",
-        b"\x93NUMPY\x02\0\xff\xff\xff\xff{",
-        vectors.npy(VECTORS, descr="'" + "[" * 5000 + "'"),
-    ],
-    ids=range(11),
-)
-def test_an_npz_that_declares_what_it_does_not_have(data, tmp_path):
-    refused(put_npz(tmp_path / "a.npz", vector=data), "cannot be read as .npz")
-
-
-def test_an_npz_that_is_damaged_or_encrypted(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez_compressed(path, **ARRAYS)
-    whole = path.read_bytes()
-    path.write_bytes(vectors.encrypted(whole))
-    refused(path, "is encrypted")
-    # behind the sizes that NumPy repeats there
-    start = whole.find(b"vector.npy") + len("vector.npy") + 20
-    for place in range(start, start + 60, 7):
-        data = bytearray(whole)
-        data[place] ^= 16
-        path.write_bytes(data)
-        refused(path, "cannot be read as .npz")
-    np.savez(path, **(ARRAYS | {"vector": np.array([{}, {}], object)}))
-    refused(path, "object")
-    path.write_bytes(b"no zip")
-    refused(path, "not a zip file")
-
-
-def test_a_bomb_is_not_unpacked(tmp_path):
-    path = tmp_path / "a.npz"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr("video.npy", vectors.npy(ARRAYS["video"]))
-        archive.writestr("clip.npy", vectors.npy(CLIPS))
-        with archive.open("vector.npy", "w", force_zip64=True) as member:
-            member.write(vectors.npy(VECTORS))
-    data = bytearray(path.read_bytes())
-    with zipfile.ZipFile(path) as archive:
-        place = data.find(b"PK\x01\x02", archive.start_dir + 100)
-    assert data[place : place + 4] == b"PK\x01\x02"
-    last = data.rfind(b"PK\x01\x02")
-    data[last + 24 : last + 28] = (2**31).to_bytes(4, "little")  # the size that its entry says
-    path.write_bytes(data)
-    refused(path, "vector.npy has 2147483648 bytes, expected at most")
-
-
-def put_hdf5(path, put, without="vector"):
-    with h5py.File(path, "w") as file:
-        for name, array in ARRAYS.items():
-            if name != without:
-                file[name] = array.tolist() if name == "video" else array
-        put(file)
+    elif path.suffix == ".npz":
+        np.savez(path, video=np.array(video), clip=np.array(clip), vector=vector)
+    else:
+        with h5py.File(path, "w") as file:
+            file["video"], file["clip"], file["vector"] = video, clip, vector
     return path
 
 
-def virtual(file):
-    layout = h5py.VirtualLayout((2, 3), np.float32)
-    layout[:] = h5py.VirtualSource("nowhere.h5", "x", (2, 3))
-    file.create_virtual_dataset("vector", layout)
-
-
-@pytest.mark.parametrize(
-    "put, word",
-    [
-        (lambda file: file.__setitem__("vector", h5py.ExternalLink("other.h5", "x")), "is a link"),
-        (lambda file: file.__setitem__("vector", h5py.SoftLink("/vector")), "is a link"),
-        (lambda file: file.__setitem__("vector", h5py.SoftLink("/clip")), "is a link"),
-        (
-            lambda file: file.create_dataset(
-                "vector", (2, 3), np.float32, external=[("/etc/passwd", 0, 24)]
-            ),
-            "keeps its data in another file",
-        ),
-        (virtual, "is a virtual dataset"),
-        (lambda file: file.create_dataset("vector", (2**40, 3), np.float32), "more than"),
-        (
-            lambda file: file.create_dataset("vector", (2, 3), np.float32),
-            "nothing was ever written",
-        ),
-        (lambda file: file.create_group("vector"), "is not a dataset"),
-        (lambda file: None, "has no 'vector'"),
-        (lambda file: file.__setitem__("vector", "text"), "expected [N], [N] and [N, D]"),
-        (
-            lambda file: file.__setitem__("vector", np.array([[b"a"], [b"b"]])),
-            "expected whole numbers and numbers",
-        ),
-    ],
-)
-def test_an_hdf5_file_that_leads_elsewhere_or_has_nothing(put, word, tmp_path):
-    refused(put_hdf5(tmp_path / "a.h5", put), word)
-
-
-def test_an_hdf5_file_may_be_chunked_and_compressed(tmp_path):
-    path = put_hdf5(
-        tmp_path / "a.h5",
-        lambda file: file.create_dataset("vector", data=VECTORS, chunks=(1, 3), compression="gzip"),
+@pytest.mark.parametrize("ending", [".csv", ".npz", ".h5", ".hdf5"])
+def test_vectors_from_a_file_come_to_their_clips(ending, store, tmp_path):
+    video, clip, vector = columns(store)
+    order = np.random.default_rng(5).permutation(len(clip))
+    path = put(
+        tmp_path / f"other{ending}",
+        [video[i] for i in order],
+        [clip[i] for i in order],
+        vector[order],
     )
-    assert read_vectors(path)[2].tolist() == VECTORS.tolist()
+    clips = np.concatenate(clip_vectors.clips_in_time(store)[2:4])
+    found, what = clip_vectors.file_vectors(path, store, clips)
+    np.testing.assert_array_equal(found, vector[8:16])
+    # What identifies them and does not say where they lie: the same however the file is called
+    # and made.
+    assert what == {
+        "probabilities": hashlib.blake2b(vector[8:16].tobytes(), digest_size=16).hexdigest()
+    }
 
 
 @pytest.mark.parametrize(
-    "line, word",
+    "spoil, message",
     [
-        ("1,%s,1" % ("9" * 5000), "line 2 holds something that is not a number"),
-        ("1,%s,1" % (10**30), "line 2 holds something that is not a number"),
-        ("1,0,%s" % ("9" * 310), "is not finite"),
-        ("1,0,%s" % ("x" * 200_000), "cannot be read as .csv after line 1"),
-        ("1,\0,1", "line 2"),
-        ("1,0,", "line 2 holds something that is not a number"),
+        (
+            lambda v, c, x: (v[:-1], c[:-1], x[:-1]),
+            "clip 3 of video '0009' is missing; 40 clips are needed, 1 of them",
+        ),
+        (
+            lambda v, c, x: ([*v, v[0]], [*c, 0], np.vstack([x, x[:1]])),
+            "clip 0 of video '0000' is there twice",
+        ),
+        (lambda v, c, x: (["7", *v[1:]], c, x), "names video '7', which .* does not have"),
+        (
+            lambda v, c, x: (v, [4, *c[1:]], x),
+            "names clip 4 of video '0000', which has 4, counted from 0",
+        ),
+        (
+            lambda v, c, x: (v, c, np.where(np.arange(3) == 1, np.nan, x)),
+            "clip 0 of video '0000' is not finite",
+        ),
+        (lambda v, c, x: (v, c, x[:, :0]), "expected|first line"),
     ],
 )
-def test_a_table_with_strange_cells(line, word, tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text(f"video,clip,p0\n{line}\n")
-    refused(path, word)
+@pytest.mark.parametrize("ending", [".csv", ".npz"])
+def test_a_wrong_file_is_said(spoil, message, ending, store, tmp_path):
+    path = put(tmp_path / f"wrong{ending}", *spoil(*columns(store)))
+    if ending == ".csv" and "expected" in message:
+        path.write_text("video,clip\n")
+    with pytest.raises(InputError, match=message):
+        clip_vectors.file_vectors(path, store, np.arange(40))
 
 
-def test_a_table_with_semicolons_is_recognised_as_one(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("video;clip;p0\n1;0;0,5\n")
-    refused(path, "its columns are separated by semicolons")
+def test_clips_without_a_label_have_no_true_vector(tmp_path):
+    path = write(tmp_path / "labels.h5", [("s0", "positive", [0, None])], ((0,), ()))
+    with (
+        Store(path) as opened,
+        pytest.raises(InputError, match="a clip of video '0000' has no label"),
+    ):
+        clip_vectors.label_vectors(opened, np.arange(2))
 
 
-@pytest.mark.parametrize("ending", [".csv", ".npz", ".h5"])
-def test_a_pipe_is_not_waited_for(ending, tmp_path):
-    os.mkfifo(tmp_path / f"a{ending}")
-    refused(tmp_path / f"a{ending}", "is not a plain file")
-
-
-@seed(0)
-@settings(max_examples=60, deadline=None, database=None)
-@given(st.integers(0, 2**63))
-def test_any_file_is_arrays_or_a_sentence(number):
-    with tempfile.TemporaryDirectory() as folder:
-        path = vectors.write(random.Random(number), pathlib.Path(folder))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        try:
-            ids, clip, vector = read_vectors(path)
-        except InputError as error:
-            assert str(path) in str(error) and "\n" not in str(error)
-        else:
-            assert len(ids) == len(clip) == len(vector) and all(isinstance(id, str) for id in ids)
-            assert (
-                clip.dtype == np.int64 and vector.dtype == np.float32 and np.isfinite(vector).all()
-            )
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KB
+def test_vectors_of_a_run(store, tmp_path):
+    run = training.Run(
+        model="usvae",
+        options=USVAE.Config(units=4, decoder_units=4),
+        preparation=Preparation(),
+        augmentation=Augmentation(),
+        training=training.TrainOptions(epochs=1, batch_size=8),
+        layout=store.layout,
+        split="mine",
+        classes=store.labels,
+    )
+    training.fit(run, store, tmp_path / "run", log=lambda line: None)
+    vectors, what = clip_vectors.run_vectors(tmp_path / "run", store, np.arange(5))
+    assert vectors.shape == (5, 8) and what["model"] == "usvae" and what["feature"] == "hidden"
+    cell, _ = clip_vectors.run_vectors(tmp_path / "run", store, np.arange(5), feature="cell")
+    assert cell.shape == (5, 8) and not np.allclose(cell, vectors)

@@ -44,7 +44,7 @@ def check(trained, untrained=(98, 30), loss=0.2):
 def test_what_is_said():
     better = check((96, 45))
     assert better.worse == [] and "WORSE" not in str(better)
-    assert "changed a lot: trained 45.0% (35.6% – 54.8%), untrained 30.0%" in str(better)
+    assert "changed a lot: trained 45.0 % (35.6 – 54.8), untrained 30.0 %" in str(better)
     assert check((95, 32)).worse == ["the clips it finds again"]
     assert check((96, 45), loss=float("nan")).worse == ["its training loss"]
     said = str(check((95, 32), loss=0.6))

@@ -15,7 +15,7 @@ import numpy as np
 from data_prep import pyskl, store_summary
 from hostile import damage, layouts, made, sound, target
 from mgjax import skeleton
-from mgjax.evaluation import clip_vectors
+from mgjax.evaluation import clip_vectors, vector_files
 from mgjax.store import Store, StoreWriter
 
 SECRET = b"nobody may read this " * 200
@@ -506,7 +506,7 @@ def _hostile_zip(chance) -> bytes:
     member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 100
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as file:
-        for name in clip_vectors.COLUMNS:
+        for name in vector_files.COLUMNS:
             file.writestr(f"{name}.npy", chance.choice((member, b"", b"\0" * 10**6, member[:20])))
     return written.getvalue()
 
