@@ -59,7 +59,7 @@ def module_names() -> list[str]:
 def option_groups() -> dict[str, type]:
     """The classes of options by what their flags begin with."""
     from mgjax import models
-    from mgjax.training.run import GROUPS
+    from mgjax.training.groups import GROUPS
 
     return GROUPS | {name: models.config_of(model) for name, model in models.MODELS.items()}
 

@@ -9,7 +9,7 @@ from absl import flags
 from mgjax import models, options, recipes
 from mgjax.errors import InputError
 from mgjax.training import Run
-from mgjax.training.run import GROUPS
+from mgjax.training.groups import GROUPS
 
 FLAGS = flags.FLAGS
 

@@ -231,7 +231,8 @@ def check(options: Any, group: str) -> None:
     Raises:
         InputError: one does not; a number that is not finite or has no 32 bits is none either.
     """
-    for each in describe(type(options)):
+    kind: Any = type(options)
+    for each in describe(kind):
         each.check(getattr(options, each.name), group)
 
 

@@ -14,7 +14,7 @@ from mgjax.errors import InputError
 from mgjax.evaluation.video_emotion import EmotionOptions
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.options import option
-from mgjax.training.run import GROUPS
+from mgjax.training.groups import GROUPS
 
 EVERY_KIND = [
     *GROUPS.values(),

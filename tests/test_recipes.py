@@ -8,7 +8,8 @@ from mgjax.errors import InputError
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store
 from mgjax.store_writer import StoreWriter
-from mgjax.training.run import GROUPS, Run
+from mgjax.training.groups import GROUPS
+from mgjax.training.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from flax import nnx
 
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.training.optimiser import make_optimiser
-from mgjax.training.run import TrainOptions
+from mgjax.training.train_options import TrainOptions
 
 WARMUP = 20  # epochs; half of a training that is shorter than twice that
 CLIP_NORM = 1.0

@@ -14,7 +14,6 @@ named by where it is: "package.module:Class".
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 from typing import Any, TypeVar
 
@@ -160,8 +159,8 @@ def _check_model(model: object, name: str) -> None:
         raise InputError(f"model {short(name)} is {short(model)}, expected a class of nnx.Module")
     config: Any = config_of(model)
     # Whatever is compiled for a run is kept by its options, which must not change meanwhile.
-    frozen = dataclasses.is_dataclass(config) and config.__dataclass_params__.frozen
-    if not frozen:
+    params = getattr(config, "__dataclass_params__", None)
+    if params is None or not params.frozen:
         raise InputError(f"model {short(name)}: its Config is not a frozen dataclass")
     lacking = [each.name for each in options.describe(config) if each.default is options.REQUIRED]
     if lacking:

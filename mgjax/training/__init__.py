@@ -2,6 +2,7 @@
 
 from mgjax.training.folder import RunFolder, load_model
 from mgjax.training.loop import Diverged, fit
-from mgjax.training.run import Run, TrainOptions, build_model
+from mgjax.training.run import Run, build_model
+from mgjax.training.train_options import TrainOptions
 
 __all__ = ["Diverged", "Run", "RunFolder", "TrainOptions", "build_model", "fit", "load_model"]

@@ -7,19 +7,20 @@ checkpoints/     Orbax checkpoints by step
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import sys
+from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
-from mgjax import __version__, files, options
+from mgjax import __version__, files
 from mgjax.errors import InputError, short
 from mgjax.training import checkpoints
+from mgjax.training.records import Records
 from mgjax.training.run import Run, build_model
 
 # How often to save does not change what is computed, so a resumed run may change it.
@@ -29,11 +30,17 @@ _LENGTH = {"training.epochs", "training.steps"}
 
 
 class RunFolder:
-    """A run's working folder."""
+    """A run's working folder.
+
+    Args:
+        path: the folder, which need not be there yet.
+    """
 
     def __init__(self, path: str | os.PathLike):
+        # Whoever changes the working directory later still has this folder.
         self.path = pathlib.Path(path).absolute()
         self._described = self.path / "run.json"
+        self._records = Records(self.path)
 
     def claim(self, run: Run, store: dict | None = None, any_length: bool = False) -> Run:
         """Write the run's options into the folder, or check that they are the ones already there.
@@ -52,28 +59,20 @@ class RunFolder:
         """
         if self._described.exists():
             values, found = self._read()
-            flat, wanted = _flat(found.to_dict()), _flat(run.to_dict())
-            for name in wanted:
-                if flat.get(name) != wanted[name] and name not in (
-                    _FREE | _LENGTH if any_length else _FREE
-                ):
-                    raise InputError(
-                        f"{self._described}: this folder holds a run with "
-                        f"{name}={flat.get(name)}, not {wanted[name]}; "
-                        "resume with the same options or choose another folder"
-                    )
+            self._check_options(found, run, _FREE | _LENGTH if any_length else _FREE)
             if store is not None:
                 self._check_store(values.get("store"), store)
                 if "store" not in values:
                     self.write(found, store)
             return found
         self.make()
-        if any(p.suffix != ".partial" for p in self.path.iterdir()):
+        # What a killed process was about to write is nobody's.
+        if any(path.suffix != ".partial" for path in self.path.iterdir()):
             raise InputError(f"{self.path}: is not empty and holds no run; choose a new folder")
         self.write(run, store)
         return run
 
-    def make(self):
+    def make(self) -> None:
         """Make the folder where there is none.
 
         Raises:
@@ -86,14 +85,23 @@ class RunFolder:
                 f"{self.path}: cannot be made a folder for the run ({error.strerror})"
             ) from None
 
-    def _check_store(self, noted: dict | None, store: dict):
+    def _check_options(self, found: Run, run: Run, free: set[str]) -> None:
+        """Raise InputError where options differ that are not free to."""
+        there, wanted = _flat(found.to_dict()), _flat(run.to_dict())
+        for name, value in wanted.items():
+            if there.get(name) != value and name not in free:
+                raise InputError(
+                    f"{self._described}: this folder holds a run with {name}={there.get(name)}, "
+                    f"not {value}; resume with the same options or choose another folder"
+                )
+
+    def _check_store(self, noted: dict | None, store: dict) -> None:
         """Raise InputError where the store is not the one that the run was begun on."""
         if noted is None:
             if (self.path / "checkpoints").exists():
                 print(
                     f"note: {self._described} does not say which store the run was begun on; "
-                    "from now on it is this "
-                    "one",
+                    "from now on it is this one",
                     file=sys.stderr,
                     flush=True,
                 )
@@ -101,25 +109,22 @@ class RunFolder:
         if noted.get("fingerprint") == store["fingerprint"]:
             return
         differing = [
-            f"{noted.get(name)} {name} there, {store[name]} here"
-            if name != "layout"
-            else f"layout {noted.get(name)!r} there, {store[name]!r} here"
-            for name in store
-            if name != "fingerprint" and noted.get(name) != store[name]
+            _difference(name, noted.get(name), here)
+            for name, here in store.items()
+            if name != "fingerprint" and noted.get(name) != here
         ]
         raise InputError(
-            f"{self.path}: the run there was begun on another store ("
-            f"{'; '.join(differing) or 'the same numbers, other contents'}); choose another "
-            "folder, or delete this one "
-            "to begin anew"
+            f"{self.path}: the run there was begun on another store "
+            f"({'; '.join(differing) or 'the same numbers, other contents'}); choose another "
+            "folder, or delete this one to begin anew"
         )
 
-    def write(self, run: Run, store: dict | None):
+    def write(self, run: Run, store: dict | None) -> None:
         """Write run.json."""
-        files.write_json(
-            self._described,
-            {"mgjax": __version__, **run.to_dict()} | ({"store": store} if store else {}),
-        )
+        values = {"mgjax": __version__, **run.to_dict()}
+        if store:
+            values["store"] = store
+        files.write_json(self._described, values)
 
     def load(self) -> Run:
         """The run whose folder this is.
@@ -135,7 +140,7 @@ class RunFolder:
 
     def _read(self) -> tuple[dict, Run]:
         """run.json: its values, and the run that they describe."""
-        values = files.read_json(self._described, "what training wrote; it is damaged")
+        values: Any = files.read_json(self._described, "what training wrote; it is damaged")
         try:
             run = Run.from_dict(values)
             noted = values.get("store", {"fingerprint": ""})
@@ -154,6 +159,9 @@ class RunFolder:
     def checkpoints(self, writing: bool = False) -> ocp.CheckpointManager:
         """The folder's checkpoints, to read or, by the one process that trains, to write; the
         two newest are kept.
+
+        Raises:
+            InputError: there are none to read.
         """
         if not writing and not (self.path / "checkpoints").is_dir():
             raise InputError(f"{self.path}: the run there has no checkpoint yet")
@@ -165,100 +173,31 @@ class RunFolder:
         Raises:
             InputError: another line is no record.
         """
-        return _records(self._metrics_lines(), self.path)
-
-    def _metrics_lines(self) -> list[tuple[dict, str]]:
-        path = self.path / "metrics.jsonl"
-        lines = (
-            files.read_bytes(path, "records of training, one a line").splitlines()
-            if path.exists()
-            else []
-        )
-        return [_parsed(line) for line in lines]
+        return self._records.read()
 
     def keep_metrics(self, step: int, ended: bool = True) -> list[dict]:
-        """Drop records past a step, which the run is about to repeat; returns the ones kept.
+        """Drop records past a step, which the run is about to repeat; as of `Records.keep`."""
+        return self._records.keep(step, ended)
 
-        Args:
-            ended: whether an epoch or the run ended with that step; else a record of it is
-                dropped too, being of an epoch that the run, given more steps, goes on with.
-
-        Raises:
-            InputError: a line before the last one kept is no record.
-        """
-        lines = self._metrics_lines()
-        keep = [not problem and record["step"] < step + ended for record, problem in lines]
-        lines = lines[: max(np.flatnonzero(keep), default=-1) + 1]
-        kept = [record for record in _records(lines, self.path) if record["step"] < step + ended]
-        files.write_text(
-            self.path / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept)
-        )
-        return kept
-
-    def add_metrics(self, record: dict):
+    def add_metrics(self, record: dict) -> None:
         """Append a record to metrics.jsonl.
 
         Raises:
             InputError: it cannot be written.
         """
-        path = self.path / "metrics.jsonl"
-        try:
-            with open(path, "a") as file:
-                file.write(json.dumps(record) + "\n")
-        except OSError as error:
-            raise InputError(
-                f"{path}: cannot be written ({error.strerror}); the run goes on from "
-                "its last "
-                "checkpoint"
-            ) from None
+        self._records.add(record)
 
 
-def _records(lines: list[tuple[dict, str]], folder: pathlib.Path) -> list[dict]:
-    """Records of training out of lines as `_parsed` gives them, the last one of every step; a
-    last line that is none is left out."""
-    records = {}
-    for number, (record, problem) in enumerate(lines, 1):
-        if not problem:
-            records[record["step"]] = record
-        elif number < len(lines):
-            raise InputError(
-                f"{folder / 'metrics.jsonl'}: line {number} {problem}; expected a "
-                "record of an epoch, "
-                "finite numbers with epoch, step and loss among them; delete that "
-                "line"
-            )
-    return [records[step] for step in sorted(records)]
+def _difference(name: str, there: Any, here: Any) -> str:
+    """How two stores differ in one thing, in words."""
+    if name == "layout":
+        return f"layout {there!r} there, {here!r} here"
+    return f"{there} {name} there, {here} here"
 
 
-def _parsed(line: bytes) -> tuple[dict, str]:
-    """The record that a line of metrics.jsonl holds, and "", or what keeps it from being one, in
-    words.
-    """
-    try:
-        record = json.loads(line)
-    except RecursionError:
-        return {}, "is nested too deeply"
-    except ValueError:  # not UTF-8 either
-        return {}, "is not JSON"
-    return record, _problem(record)
-
-
-def _problem(record) -> str:
-    """What keeps a value from being a record of training, in words; "" where it is one."""
-    if not isinstance(record, dict):
-        return f"is {short(record)}"
-    for name in ("epoch", "step", "loss", *record):
-        value = record.get(name)
-        if type(value) not in (int, float) or not abs(value) <= options.LARGEST[float]:
-            return f"has {name} {short(value)}" if name in record else f"has no {name}"
-    for name in ("epoch", "step"):
-        if type(record[name]) is not int or record[name] < 0:
-            return f"has {name} {record[name]}"
-    return ""
-
-
-def _flat(values: dict, prefix: str = "") -> dict:
-    flat = {}
+def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted names."""
+    flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{name}.")
@@ -280,18 +219,18 @@ def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.
     Raises:
         InputError: the folder holds no run or no such checkpoint, or the checkpoint is damaged.
     """
-    folder = RunFolder(folder)
-    run = folder.load()
-    model = build_model(run)
-    graph, state = nnx.split(model)
+    place = RunFolder(folder)
+    run = place.load()
+    graph, state = nnx.split(build_model(run))
+    # The untrained weights say which shapes and dtypes to expect.
     trees = {"model": jax.tree.map(np.asarray, nnx.to_pure_dict(state))}
-    with folder.checkpoints() as manager:
+    with place.checkpoints() as manager:
         if step is not None and step in manager.all_steps():
             read = checkpoints.restore(manager, step, **trees)
         elif step is None and (found := checkpoints.newest(manager, **trees)):
             step, read, _ = found
         else:
             have = ", ".join(map(str, manager.all_steps())) or "none"
-            raise InputError(f"{folder.path}: no checkpoint of step {step}; there are: {have}")
+            raise InputError(f"{place.path}: no checkpoint of step {step}; there are: {have}")
     nnx.replace_by_pure_dict(state, read["model"])
     return nnx.merge(graph, state), run, step

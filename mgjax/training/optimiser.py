@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import optax
 
-from mgjax.training.run import TrainOptions
+from mgjax.training.train_options import TrainOptions
 
 
 def learning_rate(options: TrainOptions, steps_per_epoch: int) -> Callable:

@@ -17,7 +17,8 @@ from mgjax.batching import (
 )
 from mgjax.errors import InputError
 from mgjax.store import Store
-from mgjax.training.run import Run, TrainOptions
+from mgjax.training.run import Run
+from mgjax.training.train_options import TrainOptions
 
 
 class BatchOrder:

@@ -5,116 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from flax import nnx
 
 from mgjax import models, options, recipes
 from mgjax.errors import InputError, short
-from mgjax.options import option
 from mgjax.skeleton import Layout
 from mgjax.store import Store
+from mgjax.training.groups import by_group, kinds_of, parsed
+from mgjax.training.train_options import TrainOptions
 from mgjax.transforms import Augmentation, Preparation
-
-
-@options.group("training")
-class TrainOptions:
-    """How a model is trained."""
-
-    epochs: int = option(100, "passes over the training clips", least=0)
-    steps: int = option(
-        0, "optimiser steps, whatever the number of clips; 0 trains for `epochs`", least=0
-    )
-    batch_size: int = option(64, "clips of a step", least=1)
-    learning_rate: float = option(2e-4, "Adam's step size, at its highest", above=0)
-    schedule: Literal["constant", "cosine", "staircase"] = option(
-        "staircase",
-        "learning rate over time: 'constant', 'cosine' to zero, or 'staircase': times "
-        "decay_factor every decay_epochs",
-        values_formerly={"steps": "staircase"},
-    )
-    decay_factor: float = option(0.999, "factor of the 'staircase' schedule")
-    decay_epochs: int = option(5, "epochs between two steps of the 'staircase' schedule", least=1)
-    warmup_epochs: float = option(
-        0.0, "epochs over which the learning rate rises linearly from zero", least=0
-    )
-    warmup_steps: int = option(0, "the same in optimiser steps; 0 takes `warmup_epochs`", least=0)
-    weight_decay: float = option(0.0, "decoupled weight decay (AdamW)", least=0)
-    gradient_clip_norm: float = option(
-        0.0,
-        "scale gradients down to at most this global norm; 0 leaves them",
-        least=0,
-        formerly="clip_norm",
-    )
-    patience_epochs: int = option(
-        0,
-        "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
-        "0 never stops",
-        least=0,
-        formerly="plateau",
-    )
-    patience_steps: int = option(
-        0,
-        "with patience_epochs: and in no fewer optimiser steps, of which few clips have few an "
-        "epoch",
-        least=0,
-        formerly="plateau_steps",
-    )
-    length_buckets: int = option(
-        6, "padded lengths at most; each is compiled once", least=1, formerly="buckets"
-    )
-    microbatch_frames: int = option(
-        512,
-        "a batch of longer clips is computed in parts, whose gradients are added, so that "
-        "it needs no more memory than one of this padded length",
-        least=1,
-        formerly="longest_whole",
-    )
-    steps_per_call: int = option(
-        8,
-        "optimiser steps of one padded length that are computed in one call",
-        least=1,
-        formerly="together",
-    )
-    seed: int = option(0, "seed of the weights, the order and all randomness", least=0)
-    checkpoint_seconds: float = option(
-        60.0, "least time between two checkpoints; the last step is always saved", least=0
-    )
-
-    def validate(self) -> None:
-        """Check what options say together; raises InputError where two contradict."""
-        if not self.steps and not self.epochs:
-            raise InputError(
-                "training: epochs is 0 and steps is 0; one of them must say how long to train"
-            )
-        if self.steps and self.epochs not in (0, type(self).epochs):
-            raise InputError(
-                f"training: steps={self.steps} and epochs={self.epochs} both say how long to "
-                "train; leave one of them out, or give epochs=0 with steps"
-            )
-        if self.warmup_steps and self.warmup_epochs:
-            raise InputError(
-                f"training: warmup_steps={self.warmup_steps} and "
-                f"warmup_epochs={self.warmup_epochs} both say how long the learning rate rises; "
-                "give one of them"
-            )
-
-    def length(self, steps_per_epoch: int) -> int:
-        """Optimiser steps of the whole run."""
-        return self.steps or self.epochs * steps_per_epoch
-
-    def warmup(self, steps_per_epoch: int) -> int:
-        """Optimiser steps over which the learning rate rises."""
-        return self.warmup_steps or round(self.warmup_epochs * steps_per_epoch)
-
-
-# By the name that their flags begin with; a model's begin with the model's name.
-GROUPS: dict[str, type] = {
-    "prepare": Preparation,
-    "augment": Augmentation,
-    "train": TrainOptions,
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,7 +99,7 @@ class Run:
         read = recipes.read(recipe)
         try:
             chosen = model or read.model or "usvae"
-            given = _parsed(chosen, read.options)
+            given = parsed(chosen, read.options)
         except InputError as error:
             raise InputError(f"{read.path}: {error}") from None
         return cls._made(chosen, store, split, seed, given, changes)
@@ -230,13 +132,15 @@ class Run:
         given: dict[str, dict[str, Any]],
         changes: Mapping[str, Any],
     ) -> Run:
-        kinds = _kinds(model)
+        kinds = kinds_of(model)
         values = {group: dict(given.get(group, {})) for group in kinds}
-        for group, changed in _by_group(model, changes).items():
+        for group, changed in by_group(model, changes).items():
             values[group] |= changed
         if seed is not None:
             values["train"]["seed"] = seed
-        read = {group: options.read(kind, values[group], group) for group, kind in kinds.items()}
+        read: dict[str, Any] = {}
+        for group, kind in kinds.items():
+            read[group] = options.read(kind, values[group], group)
         return cls(
             model=model,
             options=read[models.group_of(model)],
@@ -293,47 +197,6 @@ class Run:
             split=found["split"],
             classes=tuple(classes),
         )
-
-
-def _kinds(model: str) -> dict[str, type]:
-    """The classes of a run's options, by group."""
-    return GROUPS | {models.group_of(model): models.config_of(models.get(model))}
-
-
-def _parsed(model: str, texts: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
-    """The values of options that a recipe gives as text."""
-    kinds = _kinds(model)
-    values = {}
-    for group, given in texts.items():
-        _check_group(group, group, model, kinds)
-        known = options.named(kinds[group], given, group)
-        values[group] = {name: known[name].parse(text) for name, text in given.items()}
-        for name, value in values[group].items():
-            known[name].check(value, group)
-    return values
-
-
-def _by_group(model: str, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Changes of options, which are given by group or one by one, all by group."""
-    kinds = _kinds(model)
-    values: dict[str, dict[str, Any]] = {}
-    for name, change in changes.items():
-        group, dot, option = name.partition(".")
-        _check_group(group, name, model, kinds)
-        if not dot and not isinstance(change, Mapping):
-            raise InputError(f"{name} is {short(change)}, expected a dict of its options")
-        values.setdefault(group, {}).update({option: change} if dot else change)
-    return values
-
-
-def _check_group(group: str, name: str, model: str, known: Iterable[str]) -> None:
-    """Raise InputError where there is no group of a name."""
-    if group in known:
-        return
-    if group in models.MODELS:
-        raise InputError(f"{name} is given, but the model is {model}")
-    hint = options.did_you_mean(group, known) or f", expected one of {', '.join(known)}"
-    raise InputError(f"{name}: there are no options {short(group)}{hint}")
 
 
 def build_model(run: Run) -> nnx.Module:
