@@ -86,7 +86,8 @@ class _Counter:
         seen = score > 0
         self.missing += (~seen).sum(0)
         self.nobody += int((~seen.any(1)).sum())
-        self.not_zero += int((keypoints[~seen] != 0).any(-1).sum())
+        unseen = keypoints[~seen]
+        self.not_zero += int((unseen != 0).any(-1).sum())
         if seen.any():
             self._add_ranges(keypoints[seen], score[seen])
         self._add_outside(keypoints, seen, picture)
@@ -102,7 +103,8 @@ class _Counter:
     def _add_outside(self, keypoints: np.ndarray, seen: np.ndarray, picture: np.ndarray) -> None:
         # A picture's size of 0 is not known.
         known = seen & np.all(picture > 0, axis=-1, keepdims=True)
-        beyond = (keypoints[..., :2] < 0) | (keypoints[..., :2] > picture[:, None])
+        flat = keypoints[..., :2]
+        beyond = (flat < 0) | (flat > picture[:, None])
         self.placed += int(known.sum())
         self.outside += int((known & beyond.any(-1)).sum())
 
@@ -110,7 +112,8 @@ class _Counter:
         # The distance that a body is scaled by, such as from shoulder to shoulder.
         first, second = self.scale
         both = seen[:, first] & seen[:, second]
-        apart = np.linalg.norm(keypoints[both, first] - keypoints[both, second], axis=-1)
+        way = keypoints[both, first] - keypoints[both, second]
+        apart = np.linalg.norm(way, axis=-1)
         # In float64, as a store may have millions of frames.
         self.distance += float(apart.sum(dtype=np.float64))
         self.pairs += int(both.sum())

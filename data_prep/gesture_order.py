@@ -73,7 +73,8 @@ class Order:
         again = rng.random((videos, count))
         for i in range(1, count):
             before = label[:, i - 1]
-            label[:, i] = np.where(again[:, i] < self.repeat[before], before, label[:, i])
+            repeats = again[:, i] < self.repeat[before]
+            label[:, i] = np.where(repeats, before, label[:, i])
         return label
 
     def evidence(self, label: np.ndarray) -> np.ndarray:
@@ -89,9 +90,11 @@ class Order:
         def log_likelihood(emotion: str) -> np.ndarray:
             before, after = label[..., :-1], label[..., 1:]
             repeat = self.repeat[before]
-            follows = (1 - repeat) * self.draws[emotion][after] + repeat * (before == after)
+            drawn = self.draws[emotion][after]
+            follows = (1 - repeat) * drawn + repeat * (before == after)
             first = self.shares(emotion)[label[..., :1]]
-            return np.log(np.concatenate([first, follows], axis=-1)).cumsum(axis=-1)
+            probability = np.concatenate([first, follows], axis=-1)
+            return np.log(probability).cumsum(axis=-1)
 
         return log_likelihood(POSITIVE) - log_likelihood(NEGATIVE)
 
@@ -139,7 +142,8 @@ def tilted(
     weight = {POSITIVE: positive, NEGATIVE: 1 - positive}
     for _ in range(_ROUNDS):
         draws = {POSITIVE: base * effect**-half, NEGATIVE: base * effect**half}
-        order = Order(again, {emotion: draw / draw.sum() for emotion, draw in draws.items()})
+        shares_of_one = {emotion: draw / draw.sum() for emotion, draw in draws.items()}
+        order = Order(again, shares_of_one)
         # Tilting changes how often each class occurs in all: put that right.
         occurs = sum(weight[emotion] * order.shares(emotion) for emotion in EMOTIONS)
         base = base * target / occurs

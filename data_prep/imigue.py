@@ -92,10 +92,10 @@ def pack(
     # work.
     with start_workers(min(workers, len(found))) as crew:
         lengths, clips = _count(crew, found, 2 * workers)
-        tasks: list[_Task] = [
-            (files, source, who, rows, *about.get(files.id, ("", "")))
-            for files, rows in zip(found, clips)
-        ]
+        tasks: list[_Task] = []
+        for files, rows in zip(found, clips):
+            subject, emotion = about.get(files.id, ("", ""))
+            tasks.append((files, source, who, rows, subject, emotion))
         reports, written = _write(output, crew, tasks, sum(lengths), splits, 2 * workers)
     ids = {files.id for files in found}
     # Without a table nobody is left out of it.
@@ -145,10 +145,9 @@ def _count(crew: Crew, found: Sequence[Files], ahead: int) -> tuple[list[int], l
     counted = crew.in_order(imigue_frames.count_frames, tasks, ahead)
     lengths = list(track(counted, len(found), "counting frames"))
     # Only with the number of frames can a clip that lies outside be told.
-    clips = [
-        imigue_files.read_labels(files.labels, frames) if files.labels else []
-        for files, frames in zip(found, lengths)
-    ]
+    clips: list[list[_Clip]] = []
+    for files, frames in zip(found, lengths):
+        clips.append(imigue_files.read_labels(files.labels, frames) if files.labels else [])
     return lengths, clips
 
 
@@ -196,7 +195,8 @@ def _write(
 def _described(found: Sequence[Files]) -> str:
     """The store's source: "iMiGUE, 3 videos (1 csv, 2 json)"."""
     forms = [files.form for files in found]
-    counts = [f"{forms.count(form)} {form}" for form in imigue_files.FORMS if form in forms]
+    present = [form for form in imigue_files.FORMS if form in forms]
+    counts = [f"{forms.count(form)} {form}" for form in present]
     return f"iMiGUE, {len(found)} videos ({', '.join(counts)})"
 
 

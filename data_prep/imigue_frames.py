@@ -207,7 +207,8 @@ def read_video(
     keypoints, score, gaps, several = _read_frames(files, source, person)
     seen = score > 0
     beyond = (keypoints < 0) | (keypoints > (WIDTH, HEIGHT))
-    unseen, outside = ~seen.any(axis=1), seen & beyond.any(axis=-1)
+    unseen = ~seen.any(axis=1)
+    outside = seen & beyond.any(axis=-1)
     labels = [label for *_, label in clips if label is not None]
     same_label = len(labels) >= MANY and len(set(labels)) == 1
     facing, own_hand = orientation(keypoints, score, source.layout)
@@ -273,10 +274,12 @@ def orientation(
     for own, side in enumerate("RL"):
         # Of each finger the fourth point, which OpenPose numbers from the palm.
         tips = layout.index(*(joint for joint in _TIPS if joint[0] == side))
-        whole = seen[:, wrists].all(axis=1) & seen[:, tips].all(axis=1)
+        whole = seen[:, [*wrists, *tips]].all(axis=1)
         hands = keypoints[whole]
         middle = hands[:, tips].mean(axis=1)
-        apart = np.linalg.norm(hands[:, wrists] - middle[:, None], axis=-1)
-        near += (apart[:, own] < apart[:, 1 - own]).tolist()
+        ways = hands[:, wrists] - middle[:, None]
+        apart = np.linalg.norm(ways, axis=-1)
+        is_near = apart[:, own] < apart[:, 1 - own]
+        near += is_near.tolist()
     facing = float((right < left).mean()) if both.any() else np.nan
     return facing, float(np.mean(near)) if near else np.nan

@@ -146,14 +146,17 @@ def pack(
             raise InputError(f"{folder}: none of its {len(found)} .skeleton files is left to pack")
         spool.seek(0)
         splits = _write(output, videos, spool)
+    listed_files = len(found) - len(paths)
+    second = sum(video.id != video.sample.id for video in videos)
+    frames = sum(video.length for video in videos)
     return NtuReport(
         str(output),
         files=len(found),
-        listed=len(found) - len(paths),
+        listed=listed_files,
         empty=tuple(empty),
         several=several,
-        second=sum(video.id != video.sample.id for video in videos),
-        frames=sum(video.length for video in videos),
+        second=second,
+        frames=frames,
         clips=len(videos),
         splits=splits,
         large=_large(samples),
@@ -247,20 +250,23 @@ def _write(
     samples = [video.sample for video in videos]
     large = _large(samples)
     # The first 60 actions are those of NTU RGB+D.
-    actions = protocols.NTU_ACTIONS
+    actions: tuple[str, ...] = protocols.NTU_ACTIONS
+    if not large:
+        actions = actions[: protocols.NTU_60_ACTIONS]
+    frames = sum(video.length for video in videos)
     writer = store.StoreWriter(
         output,
         skeleton.NTU_25,
         unit="metre",
-        frames=sum(video.length for video in videos),
+        frames=frames,
         source=f"NTU RGB+D{' 120' if large else ''}, Kinect v2 skeletons",
-        labels=actions if large else actions[: protocols.NTU_60_ACTIONS],
+        labels=actions,
     )
     sizes = {}
     with writer:
         for video in progress.track(videos, len(videos), "writing"):
-            frames = _next_frames(spool, video.length)
-            keypoints, score = frames[..., :3], frames[..., 3]
+            joints = _next_frames(spool, video.length)
+            keypoints, score = joints[..., :3], joints[..., 3]
             subject = f"P{video.sample.subject:03}"
             writer.add_video(video.id, keypoints, score, fps=FPS, subject=subject)
             # Actions count from 1, labels from 0.

@@ -75,12 +75,14 @@ class Body:
         Frames that are too wide are left out, unless all are.
         """
         joints = self.joints if self.wide.all() else self.joints[~self.wide]
-        return float(joints[..., :3].reshape(-1, 3).var(axis=0).sum())
+        places = joints[..., :3].reshape(-1, 3)
+        return float(places.var(axis=0).sum())
 
     def video(self) -> np.ndarray:
         """x, y, z and score from the first frame to the last, float32 `[T, 25, 4]`."""
         rows = self.frames - self.frames[0]
-        places, state = self.joints[..., :3], self.joints[..., 3].astype(int)
+        places = self.joints[..., :3]
+        state = self.joints[..., 3].astype(int)
         # Frames in which the person was lost stay unseen.
         video = np.zeros((rows[-1] + 1, _JOINTS, 4), np.float32)
         video[rows, :, :3] = places
@@ -119,9 +121,8 @@ def read_name(path: str | os.PathLike) -> Sample:
         ("action", action, range(1, len(protocols.NTU_ACTIONS) + 1)),
     ):
         if value not in known:
-            raise InputError(
-                f"{path}: {what} {value} is not among the benchmark's {known[0]} to {known[-1]}"
-            )
+            numbers = f"{known[0]} to {known[-1]}"
+            raise InputError(f"{path}: {what} {value} is not among the benchmark's {numbers}")
     return Sample(path.stem, setup, camera, subject, action)
 
 
@@ -142,7 +143,8 @@ def read(path: str | os.PathLike) -> list[Body]:
     starts, places = _find_joints(path, lines)
     # Counting blanks is quick; only where they are not those of a sound file is each line
     # looked at.
-    blanks = len(starts) * (_JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1)
+    blanks_of_body = _JOINTS * (_COLUMNS - 1) + _BODY_COLUMNS - 1
+    blanks = len(starts) * blanks_of_body
     values = _joints(path, lines, starts, regular=data.count(b" ") == blanks)
     return [Body(np.array(frames), values[rows]) for frames, rows in places.values()]
 
@@ -248,7 +250,8 @@ def _joints(
         values = _numbers(line for block in blocks for line in block)
         values = values.reshape(len(starts), _JOINTS, 4)
         # NaN is not below anything.
-        sound = (np.abs(values) < FAR).all() and np.isin(values[..., 3], (0, 1, 2)).all()
+        near, states = np.abs(values) < FAR, np.isin(values[..., 3], (0, 1, 2))
+        sound = near.all() and states.all()
         if not regular:
             counts = {len(line.split()) for block in blocks for line in block}
             sound = sound and counts == {_COLUMNS}
@@ -309,8 +312,9 @@ def _distance(person: Body, body: Body) -> float:
     frames = body.frames[0] - person.frames[-1]
     if frames <= 0:
         return np.inf
-    begins, ended = body.joints[0, :, :3], person.joints[-1, :, :3]
-    moved = np.linalg.norm(begins.mean(axis=0) - ended.mean(axis=0))
+    begins = body.joints[0, :, :3].mean(axis=0)
+    ended = person.joints[-1, :, :3].mean(axis=0)
+    moved = np.linalg.norm(begins - ended)
     return float(moved / (REACH + PACE * frames / FPS))
 
 

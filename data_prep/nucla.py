@@ -142,11 +142,12 @@ def pack(input: str | os.PathLike, output: str | os.PathLike) -> None:
 
 
 def _write(output: str | os.PathLike, clips: Sequence[NuclaClip]) -> None:
+    frames = sum(len(clip.keypoints) for clip in clips)
     writer = store.StoreWriter(
         output,
         skeleton.KINECT_20,
         unit="metre",
-        frames=sum(len(clip.keypoints) for clip in clips),
+        frames=frames,
         source="Northwestern-UCLA Multiview Action 3D, Kinect v1 skeletons",
         labels=list(protocols.NUCLA_ACTIONS.values()),
     )

@@ -33,7 +33,8 @@ class _Performance:
 
     def __init__(self, row: int, start: int, length: int, person: Person, rng: np.random.Generator):
         self.gesture, self.person, self.rng = GESTURES[row], person, rng
-        tempo = person.tempo * person.pace[row] * np.exp(rng.normal(0, 0.1))
+        mood = np.exp(rng.normal(0, 0.1))
+        tempo = person.tempo * person.pace[row] * mood
         # An annotator's clip holds most of the way there and back, of a short clip at
         # least a fifth at the goal.
         way = rng.uniform(0.25, 0.5, 2) / tempo
@@ -53,7 +54,8 @@ class _Performance:
         self.place = person.place[row] + rng.normal(0, 0.008, 3)
         # Who is right-handed leads with the left hand now and then.
         lead = RIGHT if rng.random() < person.right_handed else LEFT
-        self.hands = (lead, 1 - lead) if rng.random() < self.gesture.both else (lead,)
+        both = rng.random() < self.gesture.both
+        self.hands = (lead, 1 - lead) if both else (lead,)
 
     def _wave(self, hertz: tuple[float, float], columns: int) -> np.ndarray:
         """To and fro in each of some columns, `[frames, columns]`.

@@ -266,7 +266,9 @@ def clip_ids(packed: store.Store) -> list[str]:
     ids: dict[str, int] = {}
     for video in packed.clips.video:
         number[video] += 1
-        id = packed.videos.id[video] + (f"_{number[video]}" if of_video[video] > 1 else "")
+        id = packed.videos.id[video]
+        if of_video[video] > 1:
+            id += f"_{number[video]}"
         if id in ids:
             first, second = packed.videos.id[ids[id]], packed.videos.id[video]
             raise InputError(
@@ -292,7 +294,6 @@ def export(
     Raises:
         InputError: the store has no clip, or what it holds cannot be said in a pickle.
     """
-    # Before the store is opened, whose checks take a moment.
     files.writable(output)
     with store.Store(path) as packed:
         if not len(packed.clips):

@@ -39,7 +39,7 @@ _PHALANGES = np.array([
 # fmt: on
 _WRIST_TO_HAND = 0.03  # where the hand's own first point lies, from the wrist
 _SPREAD = np.radians([42, 7, 0, -6, -13])  # of the fingers, towards the thumb
-_BEND = np.radians(np.array([(25, 35, 40)] + [(70, 95, 55)] * 4))  # of each joint in a fist
+_BEND = np.radians([(25, 35, 40), *[(70, 95, 55)] * 4])  # of each joint in a fist
 
 # Eyes and ears from the nose, left side, metres on an average head.
 _EYE, _EAR = (0.032, 0.035, -0.025), (0.075, 0.005, -0.10)
@@ -134,7 +134,8 @@ class Posture:
         quick = drifting(2.5, 3) * [1.5, 2.5, 1.5]
         self.torso = quick + drifting(15, 3) * [3, 5, 3]
         # People sink in their seats.
-        self.torso[:, 0] += self.person.slouch + now * rng.uniform(-2, 8)
+        sinking = now * rng.uniform(-2, 8)
+        self.torso[:, 0] += self.person.slouch + sinking
         quick = drifting(0.8, 3) * [3, 3, 2]
         self.head = quick + drifting(5, 3) * [4, 12, 4]
         self.shrug = 3 * drifting(3, 2) + 4 * drifting(20, 2)
@@ -149,7 +150,8 @@ class Posture:
         chosen = rng.integers(len(RESTS), size=(stays, 2))
         stay = np.minimum((now * (stays - 1)).astype(int), stays - 2)
         # From one place to the next within the last second of a stay.
-        moved = minimum_jerk((now * (stays - 1) - stay - 1) * _STAY + 1)
+        left = now * (stays - 1) - stay - 1  # of the stay, negative
+        moved = minimum_jerk(left * _STAY + 1)
 
         def rest(field: str, spread: float = 0.0) -> np.ndarray:
             """A field of `Reach` in every frame, with some deviation in every stay."""
@@ -193,7 +195,8 @@ class Posture:
     def _middle(self) -> dict[str, np.ndarray]:
         """The joints that are on neither side, by name, `[T, 3]`."""
         neck, head = self.axes["head"]
-        nose = neck + turned(head, self.person.head * np.array([0, 0.165, 0.09]))
+        from_neck = self.person.head * np.array([0, 0.165, 0.09])
+        nose = neck + turned(head, from_neck)
         return {"Neck": neck, "MidHip": self.seat, "Nose": nose}
 
     def _side(self, side: int, nose: np.ndarray) -> dict[str, np.ndarray]:
@@ -201,10 +204,10 @@ class Posture:
         person = self.person
         _, head = self.axes["head"]
         neck, torso = self.axes["torso"]
-        joints = {
-            name: nose + turned(head, person.head * mirrored(place, side))
-            for name, place in (("Eye", _EYE), ("Ear", _EAR))
-        }
+        joints = {}
+        for name, place in (("Eye", _EYE), ("Ear", _EAR)):
+            from_nose = person.head * mirrored(place, side)
+            joints[name] = nose + turned(head, from_nose)
         for name, place in _LEGS.items():
             joints[name] = self.seat + person.size * mirrored(place, side)
         lift = np.radians(self.shrug[:, side])
@@ -229,7 +232,8 @@ class Posture:
         way = wrist - shoulder
         # Never quite stretched or folded, where the circle would be a point.
         nearest, farthest = abs(upper - fore) + 0.02, 0.995 * (upper + fore)
-        distance = np.clip(np.linalg.norm(way, axis=-1), nearest, farthest)[:, None]
+        distance = np.clip(np.linalg.norm(way, axis=-1), nearest, farthest)
+        distance = distance[:, None]
         way = unit(way)
         angle = np.radians(self.elbow[:, side])
         outwards, behind = _SIDE[side] * np.sin(angle), np.full_like(angle, -0.15)
@@ -238,7 +242,8 @@ class Posture:
         # The law of cosines: the circle's distance from the shoulder, and its radius.
         along = (upper**2 - fore**2 + distance**2) / (2 * distance)
         aside = np.sqrt(np.maximum(upper**2 - along**2, 0))
-        return shoulder + along * way + aside * out, shoulder + distance * way
+        elbow = shoulder + along * way + aside * out
+        return elbow, shoulder + distance * way
 
     def _hand(self, side: int, wrist: np.ndarray) -> np.ndarray:
         """The 21 points of a hand `[T, 21, 3]`: one at the wrist, then four of each finger."""
@@ -254,8 +259,10 @@ class Posture:
         bend = curl[..., None] * np.cumsum(_BEND, axis=1)
         straight, inward = finger[:, :, None], palm[:, None, None]
         bones = np.cos(bend)[..., None] * straight + np.sin(bend)[..., None] * inward
-        tips = knuckle[:, :, None] + np.cumsum(bones * _PHALANGES[..., None], axis=2)
-        points = np.concatenate([knuckle[:, :, None], tips], axis=2)
+        bones = bones * _PHALANGES[..., None]
+        knuckle = knuckle[:, :, None]
+        tips = knuckle + np.cumsum(bones, axis=2)
+        points = np.concatenate([knuckle, tips], axis=2)
         points = points.reshape(self.frames, 20, 3)
         points = np.concatenate([_WRIST_TO_HAND * ahead, points], axis=1)
         return wrist[:, None] + self.person.hand * points

@@ -123,10 +123,10 @@ def _write_frames(id: str, keypoints: np.ndarray, score: np.ndarray, folder: pat
     # In float64, as a float32 of three decimals would be written with a tail of digits.
     values = values.astype(np.float64).round(3)
     # Of each part a row a frame, of numbers x, y, score, x, y, score, ...
-    flat = {
-        key: values[:, part.cut(LAYOUT)].reshape(len(score), -1).tolist()
-        for key, part in _PARTS.items()
-    }
+    flat = {}
+    for key, part in _PARTS.items():
+        columns = values[:, part.cut(LAYOUT)]
+        flat[key] = columns.reshape(len(score), -1).tolist()
     for frame in range(len(score)):
         person: dict[str, list] = {"person_id": [-1], "face_keypoints_2d": []}
         person |= {key: rows[frame] for key, rows in flat.items()}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pyskl_annotations import Run, named, program, put
 
-from data_prep import pickles
+from data_prep import pickle_machine, pickles
 from mgjax import skeleton
 from mgjax.errors import InputError
 
@@ -96,17 +96,17 @@ def test_a_pickle_sets_no_attribute_of_the_reader(tmp_path, module, name, state)
 
 def test_limits(tmp_path, monkeypatch):
     path = put(tmp_path, [[], [], []])
-    monkeypatch.setattr(pickles, "DEEPEST", 0)
+    monkeypatch.setattr(pickle_machine, "DEEPEST", 0)
     with pytest.raises(InputError, match="nested more than 0 deep"):
         pickles.load(path)
-    monkeypatch.setattr(pickles, "DEEPEST", 1)
+    monkeypatch.setattr(pickle_machine, "DEEPEST", 1)
     for most in (3, 7):  # three of the four lists, or all of them and three of their places
-        monkeypatch.setattr(pickles, "MOST_OBJECTS", most)
+        monkeypatch.setattr(pickle_machine, "MOST_OBJECTS", most)
         with pytest.raises(InputError, match=f"more than {most} containers or places"):
             pickles.load(path)
-    monkeypatch.setattr(pickles, "MOST_OBJECTS", 8)
+    monkeypatch.setattr(pickle_machine, "MOST_OBJECTS", 8)
     assert pickles.load(path) == [[], [], []]
-    monkeypatch.setattr(pickles, "MOST_STEPS", 5)
+    monkeypatch.setattr(pickle_machine, "MOST_STEPS", 5)
     with pytest.raises(InputError, match="more than 5 operations"):
         pickles.load(path)
     monkeypatch.setattr(pickles, "LARGEST", 5)
