@@ -1,15 +1,12 @@
-"""Pickles of numbers, text, arrays and containers, read by a machine that can build
-nothing else.
+"""Pickles of numbers, text, arrays and containers, read without running them.
 
-A pickle is a program for whoever reads it. Python's own reader with a list of allowed
-names is not
-enough: it takes memory for a length before it looks whether the file has so many bytes,
-    sets
-attributes on the functions that are allowed, hashes a small pile of nested tuples for
-years, and copies one long list as often as it is told to. So here `pickletools.genops`
-takes the program apart without running it, and `data_prep/pickle_machine.py` carries out
-the operations that arrays and containers need; the names of a pickle are only ever looked
-up in its table. The rules that bound it:
+A pickle is a program for whoever reads it. Python's own reader with a list of allowed names is
+not enough: it takes memory for a length before it looks whether the file has so many bytes,
+sets attributes on the functions that are allowed, hashes a small pile of nested tuples for
+years, and copies one long list as often as it is told to. So here `pickletools.genops` takes
+the program apart without running it, and `data_prep/pickle_machine.py` carries out the
+operations that arrays and containers need; the names of a pickle are only ever looked up in the
+table of `data_prep/pickle_calls.py`. The rules that bound it:
 
 - No length counts beyond the file's end, and no array that is not as long as its bytes.
 - A call copies, or looks at, four times the file's bytes at most, all calls together.
@@ -17,7 +14,7 @@ up in its table. The rules that bound it:
 - State is taken by arrays and their types, and by nothing else.
 
 So time and memory are in proportion to the file's size, up to limits that no data set
-comes near.
+comes near. This module never imports JAX.
 """
 
 from __future__ import annotations

@@ -69,12 +69,12 @@ _PARTS = {
 def write_openpose(simulation: Simulation, folder: str | os.PathLike, workers: int = 1) -> None:
     """Write interviews as OpenPose 1.3 would leave them, with two tables.
 
-        folder/openpose/<video>/<video>_<frame, 12 digits>_keypoints.json    one person, BODY_25
-                                                                             and 2 x 21
-        folder/videos.csv    id, subject, emotion, fps, width, height, and a column split_NAME a
-                             split
-        folder/clips.csv     video, start, stop, label; frame numbers of the file names, stop not
-                             included
+        folder/openpose/<video>/<video>_<frame, 12 digits>_keypoints.json
+            one person, BODY_25 and 2 x 21
+        folder/videos.csv
+            id, subject, emotion, fps, width, height, and a column split_NAME a split
+        folder/clips.csv
+            video, start, stop, label; frame numbers of the file names, stop not included
 
     Args:
         simulation: what to write.
