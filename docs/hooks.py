@@ -5,6 +5,7 @@ A page says `<!-- NAME ARGUMENTS -->`, and gets instead:
 options         tables of all options of a run, out of their dataclasses
 recipes         every recipe with its first comment and its flags
 layouts         the named skeletons
+files FOLDER    a table of the Python files of some folders, with what is in them
 modules PATTERN what the docstrings of some modules say, as `mgjax.store*` or `mgjax.nn.*`
 file PATH       a Markdown file of the checkout, its links to pages made to fit
 python PATH     its first block of Python
@@ -41,12 +42,27 @@ def modules(*patterns: str) -> str:
     return "\n".join(f"::: {name}\n{'' if _defines(name) else REEXPORTS}" for name in chosen)
 
 
+def files_of(*folders: str) -> str:
+    """A table of the files of some folders, what is in them in a sentence, linked to their API."""
+    rows = ["| file | what is in it |", "|---|---|"]
+    for folder in folders:
+        for path in sorted((ROOT / folder).glob("*.py")):
+            text = " ".join((ast.get_docstring(_parsed(path)) or "").split("\n\n")[0].split())
+            place = path.relative_to(ROOT)
+            name = ".".join(place.with_suffix("").parts).removesuffix(".__init__")
+            rows.append(f"| [`{place.as_posix()}`][{name}] | {text} |")
+    return "\n".join(rows)
+
+
+def _parsed(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _defines(name: str) -> bool:
     """Whether a module is more than names of others."""
     path = ROOT.joinpath(*name.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    return any(isinstance(each, ast.FunctionDef | ast.ClassDef) for each in body)
+    return any(isinstance(each, ast.FunctionDef | ast.ClassDef) for each in _parsed(path).body)
 
 
 def module_names() -> list[str]:
@@ -125,6 +141,7 @@ def python(path: str) -> str:
 
 
 FILL = {
+    "files": files_of,
     "options": options,
     "recipes": recipes,
     "layouts": layouts,
