@@ -1,5 +1,4 @@
-"""Which gesture follows which in a simulated video, and how much that says about its
-emotion.
+"""Which gesture follows which in a simulated video, and what that says of its emotion.
 
 With the probability `repeat` of its class a gesture comes again at once; otherwise the
 next one is drawn anew, from a distribution that the video's emotion tilts. Since nothing

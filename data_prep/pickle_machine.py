@@ -1,5 +1,4 @@
-"""A machine that carries out a pickle's operations, those that arrays and containers
-need.
+"""A machine that carries out the operations of a pickle of arrays and containers.
 
 `data_prep/pickles.py` says why there is one, and the rules that bound it. This module
 needs NumPy only and never imports JAX.

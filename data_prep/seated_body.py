@@ -1,5 +1,4 @@
-"""A model of a seated person's upper body: bones, posture, and where that puts the
-joints.
+"""A model of a seated person: bones, posture, and where that puts the joints.
 
 A `Person` is a chain of rigid bones in metres. A `Posture` is what a person's body does
 over a video: posture drifts all the time, hands rest here and there, and the arms follow
@@ -27,8 +26,7 @@ _SIDE = np.array([1.0, -1.0])  # x of the left and of the right
 _HANDS = tuple(LAYOUT.index(*LAYOUT.parts[part]) for part in ("left hand", "right hand"))
 _STAY = 30  # seconds that a hand rests in one place, at most
 
-# The hand, in hand lengths. A finger is a knuckle and three bones; the first is the
-# thumb.
+# The hand, in hand lengths. A finger is a knuckle and three bones; the thumb is first.
 # fmt: off
 # Along the fingers, towards the thumb.
 _KNUCKLES = np.array([(0.14, 0.13), (0.50, 0.13), (0.52, 0.02), (0.49, -0.08), (0.44, -0.17)])

@@ -191,7 +191,8 @@ def simulate(
     train: list[str] = []
     test: list[str] = []
     for i in range(videos):
-        subject, emotion = i % subjects, EMOTIONS[(i + i // subjects) % 2]
+        subject, earlier = i % subjects, i // subjects  # and how many videos of that subject
+        emotion = EMOTIONS[(i + earlier) % 2]
         rng = np.random.default_rng([seed, 1, i])
         label = order.labels(emotion, 1, clips_per_video, rng)[0]
         session = _session(
@@ -278,7 +279,8 @@ def _imigue_interviews(rng: np.random.Generator) -> list[tuple[int, int, int]]:
     tested, trained = protocols.IMIGUE_EMOTION_TEST, protocols.IMIGUE_EMOTION_TRAIN
     # The first of the ids that are in neither half of the emotion protocol, as many as
     # lack.
-    free = [id for id in range(1, _LAST_VIDEO + 1) if id not in {*tested, *trained}]
+    taken = {*tested, *trained}
+    free = [id for id in range(1, _LAST_VIDEO + 1) if id not in taken]
     others = free[: protocols.IMIGUE_VIDEOS - len(tested) - len(trained)]
     interviews: list[tuple[int, int, int]] = []
     for videos, subjects, clips in zip(
@@ -296,9 +298,8 @@ def _imigue_interviews(rng: np.random.Generator) -> list[tuple[int, int, int]]:
 
 def _imigue_splits(sessions: Sequence[Session]) -> dict[str, Sides]:
     """The official splits, as ids of videos."""
-    rows = protocols.imigue(
-        [int(session.subject) for session in sessions], [int(session.id) for session in sessions]
-    )
+    subjects = [int(session.subject) for session in sessions]
+    rows = protocols.imigue(subjects, [int(session.id) for session in sessions])
     splits = {}
     for name, (train, test) in rows.items():
         ids = tuple(sessions[row].id for row in train)
@@ -339,7 +340,8 @@ def _session(
     count = len(gesture)
     seconds = np.clip(rng.lognormal(LENGTH_MU, LENGTH_SIGMA, count), LENGTH_MIN, longest)
     length = np.ceil(seconds * FPS).astype(np.int64)
-    gap = np.ceil((GAP + rng.exponential(gap_more, count)) * FPS).astype(np.int64)
+    pause = GAP + rng.exponential(gap_more, count)
+    gap = np.ceil(pause * FPS).astype(np.int64)
     start = np.cumsum(gap + length) - length
     # The video ends as it begins, with the body at rest.
     frames = int(start[-1] + length[-1] + FPS * GAP)

@@ -180,10 +180,9 @@ def _about_labels(store: Store) -> list[str]:
     # Label -1, of a clip without one, comes first.
     counts = np.bincount(store.clips.label + 1, minlength=len(store.labels) + 1)
     total = len(store.clips)
-    rows = [
-        [f"{number:>3} {name}", _count(count), _share(count, total)]
-        for number, (name, count) in enumerate(zip(store.labels, counts[1:]))
-    ]
+    rows = []
+    for number, (name, count) in enumerate(zip(store.labels, counts[1:])):
+        rows.append([f"{number:>3} {name}", _count(count), _share(count, total)])
     if counts[0]:
         rows.append(["    no label", _count(counts[0]), _share(counts[0], total)])
     return _table(["label", "clips", "share"], rows) if rows else ["  none"]
@@ -208,7 +207,8 @@ def _in_both(store: Store, split: Split) -> tuple[str, str]:
     videos = len(np.intersect1d(train, test))
     subjects = store.videos.subject
     # Who is not known may be anybody, and is in both halves or in none.
-    people = len((set(subjects[train]) & set(subjects[test])) - {""})
+    shared = set(subjects[train]) & set(subjects[test])
+    people = len(shared - {""})
     named = (subjects[np.concatenate([train, test])] != "").all()
     return _count(videos), _count(people) if named else f"{_count(people)} known"
 
