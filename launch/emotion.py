@@ -33,6 +33,7 @@ from mgjax import files
 from mgjax.errors import InputError, run_script, script
 from mgjax.evaluation import clip_vectors, video_emotion
 from mgjax.models.emotion_lstm import EmotionLSTM
+from mgjax.report.tables import show
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -87,7 +88,7 @@ def main(argv):
         result = video_emotion.judge(
             store, FLAGS.split, source(store), *map(run_flags.read_options, OPTIONS)
         )
-    print(video_emotion.result_table(result))
+    show(video_emotion.result_table(result), video_emotion.how_judged(result))
     files.write_json(output, result)
     print(f"\nwrote {output}")
 

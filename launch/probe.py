@@ -15,6 +15,7 @@ from absl import flags
 from mgjax import files
 from mgjax.errors import run_script, script
 from mgjax.evaluation import knn_probe, probe_pictures
+from mgjax.report.tables import show
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS
@@ -56,7 +57,11 @@ def main(argv):
             feature=FLAGS.feature,
             step=FLAGS.step,
         )
-        print(knn_probe.result_table(result), knn_probe.class_table(result), sep="\n\n")
+        show(
+            knn_probe.result_table(result),
+            knn_probe.how_judged(result),
+            knn_probe.class_table(result),
+        )
         files.write_json(output, result.summary)
         print(f"\nwrote {output}")
         if FLAGS.pictures:

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mgjax.batching import Blocks
+from mgjax.blocks import Blocks
 from mgjax.errors import InputError
 from mgjax.evaluation.embedding import embed_clips, logits_of_clips
 from mgjax.evaluation.vector_files import ClipVectors, read_vectors
@@ -26,11 +26,13 @@ Rows = Sequence[int] | np.ndarray
 
 
 def clips_in_time(store: Store) -> list[np.ndarray]:
-    """Every video's clips, as rows, by their start; of clips that start together the shorter one
-    comes first.
+    """Every video's clips, as rows, by their start; of clips that start together the shorter
+    one comes first.
     """
     clips = store.clips
+    # By video, then start, then length: lexsort's last key is its first.
     order = np.lexsort((clips.length, clips.start, clips.video))
+    # Videos without clips get an empty part.
     ends = np.searchsorted(clips.video[order], np.arange(1, len(store.videos)))
     return np.split(order, ends)
 
@@ -42,8 +44,8 @@ def run_vectors(
     feature: str | None = None,
     step: int | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Vectors of some clips by a trained run: class probabilities if it is a classifier's, else
-    what it encodes.
+    """Vectors of some clips by a trained run: class probabilities if it is a classifier's,
+    else what it encodes.
 
     Args:
         folder: the run's working folder.
@@ -84,6 +86,7 @@ def label_vectors(store: Store, clips: Rows) -> tuple[np.ndarray, dict[str, Any]
     """
     labels = store.clips.label[clips]
     if (labels < 0).any():
+        # The least label is -1, so its first place is of a clip without one.
         video = store.clips.video[clips][np.argmin(labels)]
         raise InputError(f"{store.path}: a clip of video {store.videos.id[video]!r} has no label")
     return np.eye(len(store.labels), dtype=np.float32)[labels], {"labels": "true"}
@@ -92,11 +95,11 @@ def label_vectors(store: Store, clips: Rows) -> tuple[np.ndarray, dict[str, Any]
 def file_vectors(
     path: str | os.PathLike, store: Store, clips: Rows
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Vectors of some clips out of a file made elsewhere; `vector_files.read_vectors` says what
-    it holds.
+    """Vectors of some clips out of a file made elsewhere; `vector_files.read_vectors` says
+    what it holds.
 
-    The file must have every one of these clips. It may also have others, as long as they are the
-    store's.
+    The file must have every one of these clips. It may also have others, as long as they are
+    the store's.
 
     Returns:
         float32 `[N, D]`, and what they are: a digest of them all, which says which they are and
@@ -120,6 +123,7 @@ def file_vectors(
             f"{len(wanted)} clips are needed, {len(missing)} of them are not there"
         )
     chosen = read.vector[line_of_clip[wanted]]
+    # In the order of the clips, so the same however the file is called and sorted.
     digest = hashlib.blake2b(chosen.tobytes(), digest_size=16).hexdigest()
     return chosen, {"probabilities": digest}
 
@@ -127,7 +131,9 @@ def file_vectors(
 def _lines_of_clips(
     path: pathlib.Path, read: ClipVectors, store: Store, in_time: Sequence[np.ndarray]
 ) -> np.ndarray:
-    """Where in a file each clip of the store is, int `[clips of the store]`; -1 where it is not."""
+    """Where in a file each clip of the store is, int `[clips of the store]`; -1 where it is
+    not.
+    """
     row_of_id = {id: row for row, id in enumerate(store.videos.id)}
     line_of_clip = np.full(len(store.clips), -1)
     for line, (id, number) in enumerate(zip(read.video, read.clip)):

@@ -16,7 +16,8 @@ import numpy as np
 from flax import nnx
 
 from mgjax import files, hdf5, models
-from mgjax.batching import Blocks, Frames, batch_edges, gather, plan
+from mgjax.batching import batch_edges, gather, plan
+from mgjax.blocks import Blocks, Frames
 from mgjax.errors import InputError
 from mgjax.skeleton import Layout
 from mgjax.store import Store
@@ -72,8 +73,10 @@ def embed_by_run(
     run.check_store(store)
     count = len(store.clips)
     rows = np.arange(count) if clips is None else np.asarray(clips)
+    # Also of a store of untrimmed videos, which has no clips yet.
     if not len(rows):
         raise InputError(f"{store.path}: has no clips to embed")
+    # To NumPy, -1 would be the last one.
     wrong = rows[(rows < 0) | (rows >= count)]
     if len(wrong):
         raise InputError(f"{store.path}: has no clip {wrong[0]}; its {count} are counted from 0")
@@ -106,7 +109,7 @@ def map_clips(
     clips = np.asarray(clips)
     lengths = preparation.lengths(_stored_lengths(source)[clips])
     edges = edges or batch_edges(lengths, batch_size, MOST_EDGES)
-    results = np.empty(0)
+    results = np.empty(0)  # until the first batch says shape and dtype
     for members, frames in _frames_of(source, clips):
         # Places among the clips, not their rows, are planned: so results can be put where they
         # belong.
@@ -189,6 +192,7 @@ def embed_clips(
         InputError: the model has no `encode`, or none that takes a feature, or what it gives is
             not finite.
     """
+    # Both are told before anything is traced, where an error would be a page long.
     models.need(model, "encode", "embedding clips")
     encode: Any = getattr(model, "encode")  # noqa: B009  # no attribute of every nnx.Module
     if feature and len(inspect.signature(encode).parameters) < 2:
@@ -220,6 +224,7 @@ def logits_of_clips(
 
 def _by_model(model, step, source, clips, preparation, **how) -> np.ndarray:
     """`map_clips` of a step that takes a model's state first; what it gives must be finite."""
+    # The state is an argument of what is jitted, so that another checkpoint compiles nothing.
     graph, state = nnx.split(model)
     step = functools.partial(step, state, graph=graph)
     values = map_clips(step, source, clips, preparation, **how)
@@ -237,7 +242,9 @@ def at_even_times(batch: Batch, points: int = 32) -> jax.Array:
     """A batch's inputs at so many evenly spread times, interpolated, flattened: `[B,
     points·V·channels]`.
     """
+    # From each clip's first frame to its last, whatever its length.
     place = jnp.linspace(0, 1, points) * (batch.length[:, None] - 1)
+    # Unseen joints are as preparation left them, so they count as seen here.
     everything = jnp.ones(batch.inputs.shape[:3], bool)
     count = jnp.full(len(batch.length), points)
     keypoints, _ = interpolate_frames(batch.inputs, everything, place, batch.length, count)
@@ -262,6 +269,7 @@ def resampled_keypoints(
 
     The control that no encoder is needed for. Arguments as of `embed_clips`.
     """
+    # Velocity and bones follow from the keypoints: to a distance they would add nothing but weight.
     preparation = dataclasses.replace(preparation, velocity=0.0, bones=False)
     step = functools.partial(_resample, preparation=preparation, layout=layout, points=points)
     return map_clips(step, source, clips, preparation, **how)
@@ -281,6 +289,7 @@ def write_embeddings(
     Raises:
         InputError: run, store and output do not fit together.
     """
+    # First, for embedding may take long.
     output = files.writable(output)
     model, run, step = load_model(folder, step)
     embeddings = embed_by_run(model, run, store, feature=feature)
@@ -293,6 +302,7 @@ def write_embeddings(
     }
     with files.whole(output) as partial, hdf5.Disk(partial, "wb+") as disk:
         _write(disk, embeddings, store, attributes)
+        # h5py hides what the disk said, such as that it is full.
         if disk.error:
             raise disk.error
     return embeddings.shape

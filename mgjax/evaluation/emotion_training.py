@@ -20,7 +20,7 @@ from mgjax.training.optimiser import make_optimiser
 from mgjax.training.train_options import TrainOptions
 
 WARMUP = 20  # epochs; half of a training that is shorter than twice that
-CLIP_NORM = 1.0
+CLIP_NORM = 1.0  # of the gradient over all weights
 
 
 class Room(NamedTuple):
@@ -129,6 +129,7 @@ def lstm_probabilities(
         probability of a positive emotion of every test video, float32.
     """
     clips = max(room.clips, *(len(video) for video in [*train, *test]))
+    # Rows of weight 0 fill up to the room: they change no loss, and one compilation serves all.
     padded = pad_videos(train, max(len(train), room.train), clips)
     tested = pad_videos(test, max(len(test), room.test), clips)
     positive, weight = np.zeros((2, len(padded.length)), np.float32)

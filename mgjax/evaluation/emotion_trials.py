@@ -23,7 +23,8 @@ class EmotionTrials:
         subject: str `[V]`, "" where it is unknown.
         clips: the store's clips of every video in the order of time, one int array a video.
         trials: pairs of places among these videos that train and that test, int arrays.
-        left_out: ids of videos that have no emotion, and so take no part in a cross-validation.
+        left_out: ids of videos that have no emotion, and so take no part in a
+            cross-validation.
     """
 
     rows: np.ndarray
@@ -44,8 +45,8 @@ def emotion_trials(store: Store, split: str, folds: int = 0) -> EmotionTrials:
             the split's own sides.
 
     Raises:
-        InputError: the split is of clips, has no training or no test videos, or a video in it has
-            no emotion (without folds) or an unknown one.
+        InputError: the split is of clips, has no training or no test videos, or a video in it
+            has no emotion (without folds) or an unknown one.
     """
     train, test = _sides(store, split, folds)
     rows = np.concatenate([train, test])
@@ -59,6 +60,7 @@ def emotion_trials(store: Store, split: str, folds: int = 0) -> EmotionTrials:
         fold = grouped_folds(subject, emotion, folds)
         trials = [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(folds)]
     else:
+        # Without folds none was left out, so the places are still those of the sides.
         trials = [(np.arange(len(train)), np.arange(len(train), len(rows)))]
     in_time = clips_in_time(store)
     clips = [in_time[row] for row in rows]
@@ -68,6 +70,7 @@ def emotion_trials(store: Store, split: str, folds: int = 0) -> EmotionTrials:
 def _sides(store: Store, split: str, folds: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a split's videos that train and that test."""
     chosen = store.split(split)
+    # Every store has that split, of clips; here it means all videos.
     if split == ALL:
         train, test = np.arange(len(store.videos)), np.empty(0, np.int64)
     elif chosen.of == "videos":
@@ -85,13 +88,16 @@ def _sides(store: Store, split: str, folds: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _known_emotions(store: Store, split: str, rows: np.ndarray, folds: int) -> np.ndarray:
-    """Whether each of some videos has an emotion, bool `[N]`; only with folds may one have none."""
+    """Whether each of some videos has an emotion, bool `[N]`; only with folds may one have
+    none.
+    """
     emotions = store.videos.emotion[rows]
     known = np.isin(emotions, IMIGUE_EMOTIONS)
     for row, emotion in zip(rows[~known], emotions[~known]):
         if emotion or not folds:
+            video, expected = store.videos.id[row], " or ".join(IMIGUE_EMOTIONS)
             raise InputError(
-                f"{store.path}: video {store.videos.id[row]!r} of split {split!r} has the emotion "
-                f"{emotion!r}, expected {' or '.join(IMIGUE_EMOTIONS)}"
+                f"{store.path}: video {video!r} of split {split!r} has the emotion {emotion!r}, "
+                f"expected {expected}"
             )
     return known

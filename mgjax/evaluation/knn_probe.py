@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mgjax.batching import Blocks, bucket_edges
+from mgjax.batching import bucket_edges
+from mgjax.blocks import Blocks
 from mgjax.errors import InputError
 from mgjax.evaluation.embedding import RAW, embed_clips, resampled_keypoints
 from mgjax.evaluation.knn import Metric, knn_ranking
@@ -65,6 +66,7 @@ def labelled_split(store: Store, split: str) -> tuple[np.ndarray, np.ndarray]:
 def majority(train_labels: np.ndarray, test_labels: np.ndarray, classes: int) -> Classification:
     """Metrics of always ranking classes by how often they occur in training."""
     counts = np.bincount(train_labels, minlength=classes)
+    # Of classes that occur as often the lower one comes first.
     ranking = np.argsort(-counts, kind="stable")
     return classification(test_labels, np.tile(ranking, (len(test_labels), 1)), classes)
 
@@ -96,6 +98,7 @@ def probe_run(
     model, run, step = load_model(folder, step)
     run.check_store(store)
     vote = _Vote.of_split(store, split, k, metric, weighted)
+    # One set of blocks for all that is judged: what is on the device stays there.
     rows = np.concatenate([vote.train, vote.test])
     blocks, lengths = Blocks(store, rows), store.clips.length[rows]
     # Both sides are padded to the same lengths, so that each is compiled once.
@@ -118,6 +121,7 @@ def probe_run(
     trained, embeddings = by_model(model)
     judged = {
         "trained": trained,
+        # The same seed, so the weights that training began with.
         "untrained": by_model(build_model(run))[0],
         "prepared keypoints": by_keypoints(run.preparation, edges),
         "raw keypoints": by_keypoints(RAW, raw_edges),
@@ -133,7 +137,7 @@ def probe_run(
 class _Vote:
     """Test clips judged by training clips; how does not depend on what embeds them."""
 
-    labels: np.ndarray  # of every clip of the store
+    labels: np.ndarray  # of every clip of the store, -1 where unknown
     classes: int
     train: np.ndarray
     test: np.ndarray
@@ -172,29 +176,35 @@ def _summary(judged: dict[str, Classification], vote: _Vote, origin: dict) -> di
     summary |= {"k": vote.k, "metric": vote.metric, "weighted": vote.weighted}
     summary |= {"n_train": len(vote.train), "n_test": len(vote.test), "ci95": trained["ci95"]}
     summary |= origin
+    # Each control by its name, such as raw_keypoints_top1.
     for name, row in judged.items():
         if name != "trained":
             summary[f"{name.replace(' ', '_')}_top1"] = row["top1"]
     return summary
 
 
-def result_table(result: ProbeResult) -> str:
-    """The probe's rows as a plain text table with n and 95 % intervals."""
+def result_table(result: ProbeResult) -> Table:
+    """The probe's rows with 95 % intervals; `how_judged` says of how many clips."""
     headings = ["", "top-1, % (95 % interval)", "top-5, %", "class mean, %", "macro-F1, %"]
     table = Table(headings)
     for name, row in result.rows.items():
         figures = (row["top5"], row["mean_class_accuracy"], row["macro_f1"])
         table.add(name, top1_accuracy(row).cell, *map(percent, figures))
+    return table
+
+
+def how_judged(result: ProbeResult) -> str:
+    """A line on what was judged: neighbours, gallery and n."""
     summary = result.summary
     vote = f"{summary['k']}-nearest-neighbour, {summary['metric']} distance"
     if summary["weighted"]:
         vote += ", weighted"
     clips = f"gallery {summary['n_train']} clips, n = {summary['n_test']} test clips"
-    return f"{table}\n{vote}; {clips}, {len(result.classes)} classes"
+    return f"{vote}; {clips}, {len(result.classes)} classes"
 
 
-def class_table(result: ProbeResult) -> str:
-    """The trained encoder's precision, recall and F1 by class, as a plain text table."""
+def class_table(result: ProbeResult) -> Table:
+    """The trained encoder's precision, recall and F1 by class, with n and 95 % intervals."""
     matrix = result.rows["trained"]["confusion"]
     figures = per_class(matrix)
     table = Table(["class", "n", "precision, %", "recall, % (95 % interval)", "F1, %"])
@@ -203,4 +213,4 @@ def class_table(result: ProbeResult) -> str:
         recall = Accuracy(int(matrix[i, i]), int(figures["support"][i]))
         precision, f1 = percent(figures["precision"][i]), percent(figures["f1"][i])
         table.add(name, recall.n, precision, recall.cell, f1)
-    return table.text()
+    return table

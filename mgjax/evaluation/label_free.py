@@ -1,11 +1,12 @@
 """Has training helped? Asked without a label, at the end of every training.
 
-Some training clips are changed at random twice, first a little and then a lot, and embedded. A
-clip is found again when, of all second views, its own is the one nearest to its first (cosine).
-The share of clips found says how well an encoder tells clips apart whatever is done to them. It
-is no accuracy of classes, but an encoder that finds fewer than before it was trained has unlearnt
-something: it was trained too briefly, or on too little. A little alone would not show it, for an
-untrained encoder keeps everything; a lot alone would not either, for it finds next to nothing then.
+Some training clips are changed at random twice, first a little and then a lot, and embedded.
+A clip is found again when, of all second views, its own is the one nearest to its first
+(cosine). The share of clips found says how well an encoder tells clips apart whatever is done
+to them. It is no accuracy of classes, but an encoder that finds fewer than before it was
+trained has unlearnt something: it was trained too briefly, or on too little. A little alone
+would not show it, for an untrained encoder keeps everything; a lot alone would not either, for
+it finds next to nothing then.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from mgjax.batching import Blocks, gather
+from mgjax.batching import gather
+from mgjax.blocks import Blocks
 from mgjax.evaluation.embedding import at_even_times, map_clips
 from mgjax.report.accuracy import Accuracy
 from mgjax.store import Store
@@ -43,9 +45,9 @@ class LabelFreeCheck:
 
     Attributes:
         n: clips that were embedded.
-        trained, untrained, prepared: how many of them are found again after each of `CHANGES`, by
-            the trained encoder, by the same encoder untrained, and by the prepared keypoints that
-            it reads; empty for a model without `encode`.
+        trained, untrained, prepared: how many of them are found again after each of
+            `CHANGES`, by the trained encoder, by the same encoder untrained, and by the
+            prepared keypoints that it reads; empty for a model without `encode`.
         loss, first_loss: the training loss of the same clips, trained and untrained.
     """
 
@@ -99,6 +101,7 @@ def check_run(folder: str | os.PathLike, store: Store, clips: int = MOST) -> Lab
     model, run, _ = load_model(folder)
     run.check_store(store)
     train, _ = store.clip_split(run.split)
+    # In the store's order, so that a streamed store is read once through.
     chosen = np.sort(np.random.default_rng(0).permutation(train)[:clips])
     views = _Views(run, store, chosen)
     judged = []
@@ -142,8 +145,8 @@ class _Views:
 
 
 def found_again(first: np.ndarray, second: np.ndarray) -> int:
-    """How many rows of `first [N, D]` have their own row of `second [N, D]` nearest, by cosine;
-    a tie is a miss.
+    """How many rows of `first [N, D]` have their own row of `second [N, D]` nearest, by
+    cosine; a tie is a miss.
 
     >>> found_again(np.eye(3), np.array([[1, 0.1, 0], [1, 0, 0], [0, 0, 1]]))
     1

@@ -82,6 +82,7 @@ class PaperTable:
     videos: bool = False
 
 
+# What a method is learnt from, as printed.
 SUPERVISED, UNSUPERVISED = "supervised, pose", "unsupervised, pose"
 RGB, RGBD = "RGB", "unsupervised, RGB-D"
 LATER, CONTROL = "supervised, pose, later work", "control"
@@ -120,6 +121,7 @@ def _one_layer(
 
 
 # fmt: off
+# What learns nothing, judged in the same way: what a figure has to be better than.
 _CONTROLS = (
     _one_layer("untrained", "U-S-VAE's encoder, untrained", CONTROL, judged="untrained"),
     _one_layer("prepared_keypoints", "prepared keypoints, no encoder", CONTROL,
@@ -146,7 +148,7 @@ _RECOGNITION = PaperTable(2, "micro-gesture recognition", {"top1": "top-1", "top
     Method("predict_cluster", "P&C", UNSUPERVISED, {IMIGUE: (31.67, 64.93)},
            model="predict_cluster"),
     _one_layer("usvae", "U-S-VAE, Z", UNSUPERVISED, {IMIGUE: (32.43, 64.30)}),
-    # Published since, with the same clips for testing.
+    # Published since, on the same test clips.
     _reference("posec3d_semantic", "PoseC3D, semantic loss", LATER, {IMIGUE: (64.12, None)}),
     _reference("posec3d", "PoseC3D, 41 joints", LATER, {IMIGUE: (67.01, None)}),
     _reference("mamp", "MAMP, fine-tuned, 46 joints", LATER, {IMIGUE: (70.19, None)}),

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from mgjax.batching import Frames, gather
+from mgjax.batching import gather
+from mgjax.blocks import Frames
 from mgjax.errors import InputError
 from mgjax.evaluation.embedding import prepared_batch
 from mgjax.evaluation.knn_probe import ProbeResult, labelled_split
@@ -95,7 +96,8 @@ def reconstruct_clip(model: Any, run: Run, store: Store, row: int) -> Reconstruc
     frames = Frames(jnp.asarray(keypoints), jnp.asarray(score), start, length, label)
     steps = int(run.preparation.lengths(len(keypoints)))
     batch = prepared_batch(frames, start, steps, run.preparation, run.layout)
-    _, score, _, _ = gather(frames, start, steps, run.preparation.resampling)
+    # Preparation keeps no score; a resampled clip's is gathered as its keypoints were.
+    _, resampled_score, _, _ = gather(frames, start, steps, run.preparation.resampling)
     original = batch.inputs
     # What the decoder was trained to re-generate.
     if run.augmentation.denoise and run.augmentation.mirror:
@@ -104,7 +106,7 @@ def reconstruct_clip(model: Any, run: Run, store: Store, row: int) -> Reconstruc
         np.asarray(run.preparation.drawable(each[0], run.layout))
         for each in (original, model.reconstruct(batch))
     )
-    return Reconstruction(read, regenerated, np.asarray(score[0]))
+    return Reconstruction(read, regenerated, np.asarray(resampled_score[0]))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from mgjax import files, models
-from mgjax.batching import Blocks
+from mgjax.blocks import Blocks
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, knn_probe, video_emotion
 from mgjax.evaluation.embedding import logits_of_clips
@@ -65,6 +65,7 @@ class Study:
 
     def check(self, table: PaperTable) -> None:
         """Raise InputError where the store lacks what the table is measured on."""
+        # Asking for a split that is not there is the error.
         self.store.split(self.split)
         if table.videos:
             self.store.split(self.emotion_split)
@@ -153,6 +154,7 @@ def run_rows(
             folder = study.workdir / row.runs / f"seed{seed}"
             run = _run_of_row(row, run_of(row.model), seed)
             folder.mkdir(parents=True, exist_ok=True)
+            # Refused where another run is there: rows that share a folder share the run.
             RunFolder(folder).claim(run)
             result = folder / study.result(table, row)
             if result.exists():
@@ -170,6 +172,7 @@ def run_rows(
 
 
 def _run_of_row(row: Method, run: Run, seed: int) -> Run:
+    # What makes the row wins over the recipe and the command line.
     options = dataclasses.replace(run.options, **row.changes)
     training = dataclasses.replace(run.training, seed=seed)
     return dataclasses.replace(run, options=options, training=training)
@@ -202,6 +205,7 @@ def _judge_clips(row: Method, study: Study, folder: pathlib.Path) -> dict[str, A
         judged = knn_probe.probe_run(
             folder, study.store, study.split, k=study.k, metric=study.metric, feature=row.feature
         ).rows
+    # Confusion matrices stay out: a table needs none.
     rows = {}
     for name, metrics in judged.items():
         values: dict[str, Any] = {**metrics}

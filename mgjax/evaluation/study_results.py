@@ -44,6 +44,7 @@ def read_table(table: PaperTable, study: Study) -> dict[str, Any]:
         InputError: a result in the folder is damaged or of another store or split.
     """
     study.check(table)
+    # None where no figure was published of this store and split.
     whose = study.published(table)
     simulated = " (simulated data)" if study.source.startswith("simulated") else ""
     # Reference rows say nothing where their figures may not stand.
@@ -94,6 +95,7 @@ def _measured(figures: Iterable[str], seeds: Sequence[Seed]) -> dict[str, dict[s
     measured = {}
     for figure in figures if seeds else ():
         values = [seed[figure] for seed in seeds]
+        # As of top-5 where there are few classes.
         if None not in values:
             mean = statistics.fmean(values)
             low, high = Accuracy.from_share(mean, seeds[0]["n"]).interval
@@ -105,11 +107,13 @@ def _note(table: PaperTable, row: Method, seeds: Sequence[Seed]) -> str:
     """Which seeds a row's figure is of, what each had, and how long they were trained."""
     if row.judged in SEEDLESS:
         return ""
+    # A seed is text: of an LSTM on a run's vectors it is two, such as 0/3.
     names = ", ".join(seed["seed"] for seed in seeds)
     note = f"seed {names}"
     if len(seeds) > 1:
         values = (" / ".join(percent(seed[figure]) for figure in table.figures) for seed in seeds)
         note = f"mean of seeds {names}: {', '.join(values)}"
+    # They may differ: a training may stop early.
     epochs = sorted({seed["epochs"] for seed in seeds if "epochs" in seed})
     if row.judged == "untrained" or not epochs:
         return note
@@ -154,6 +158,7 @@ def _check_alike(folders: Sequence[pathlib.Path]) -> None:
     """Raise InputError where runs differ by more than their seed, for then their mean says
     nothing.
     """
+    # Each was checked against its own folder when it was trained, not against the others.
     runs = [_without_seed(RunFolder(folder).load()) for folder in folders]
     for folder, run in zip(folders, runs):
         if run != runs[0]:
@@ -176,11 +181,12 @@ def _figures(found: dict[str, Any], needed: Sequence[str]) -> dict[str, Any]:
     """The figures of a result, the needed ones and n, how many were tested, among them: shares
     in [0, 1] or None.
     """
-    missing = {*needed, "n"} - set(found)
-    if missing:
-        raise KeyError(*missing)
+    absent = {*needed, "n"} - set(found)
+    if absent:
+        raise KeyError(*absent)
     for name, value in found.items():
         if name == "n":
+            # Not isinstance: to Python, true is a number.
             good = type(value) is int and 1 <= value < _MOST_TESTED
         else:
             # never true of NaN
@@ -228,6 +234,7 @@ def _read_emotion(path: pathlib.Path, row: Method, study: Study) -> list[Seed]:
         return origin | {"folds": found["options"]["folds"]}, seeds
 
     origin, seeds = _read(path, take)
+    # Cross-validated figures are of other videos.
     wanted = {"source": study.source, "split": study.emotion_split, "folds": 0}
     _check_origin(path, origin, wanted | {"store": study.store.fingerprint})
     of_run = [path.parent.name.removeprefix("seed")] if row.model else []
@@ -252,6 +259,7 @@ def markdown(result: dict[str, Any]) -> str:
     if published:
         headings.append(f"published {' / '.join(figures.values())}, %")
     headings += [f"{heading}, % (95 % interval)" for heading in figures.values()]
+    # The last column, which has no heading, says what of.
     table = Table([*headings, "n", ""])
     for row in result["rows"]:
         cells = [row["name"], row["kind"]]

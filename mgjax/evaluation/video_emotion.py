@@ -1,22 +1,24 @@
 """The emotion of videos from the vectors of their clips: the LSTM, beside two ways that know
 nothing of order.
 
-A clip's vector is its class probabilities, what an encoder made of it, its true label, or a row
-of a file made elsewhere (`mgjax.evaluation.clip_vectors`). Judged are, on the same videos:
+A clip's vector is its class probabilities, what an encoder made of it, its true label, or a
+row of a file made elsewhere (`clip_vectors`). Judged are, on the same videos:
 
-- LSTM: `models.emotion_lstm`, once for every seed, and the mean probability of all seeds ("LSTM,
-  together").
-- bag of gestures: logistic regression on the mean vector of a video's clips. How strongly it is
-  held small is chosen by cross-validation among the training videos.
+- LSTM: `models.emotion_lstm`, once for every seed, and the mean probability of all seeds
+  ("LSTM, together").
+- bag of gestures: logistic regression on the mean vector of a video's clips. How strongly it
+  is held small is chosen by cross-validation among the training videos.
 - majority: the emotion that most training videos have.
 
 Nothing is chosen by a test label: the LSTM's settings are fixed beforehand, and it is judged
-after its last epoch. Vectors are centred and scaled by one number, both from the training videos.
-One number for all of a vector's entries, because an entry that seldom moves (a rare gesture)
-would otherwise speak as loudly as a common one, and with a hundred videos that is noise.
+after its last epoch. Vectors are centred and scaled by one number, both from the training
+videos. One number for all of a vector's entries, because an entry that seldom moves (a rare
+gesture) would otherwise speak as loudly as a common one, and with a hundred videos that is
+noise.
 
 Emotions are numbered as in `protocols.IMIGUE_EMOTIONS`, and every probability is that of a
-positive one. A video without clips has the probability that the training videos' emotions give it.
+positive one. A video without clips has the probability that the training videos' emotions
+give it.
 """
 
 from __future__ import annotations
@@ -102,11 +104,12 @@ class Predictions:
 
 
 def centred(vectors: np.ndarray, training: np.ndarray) -> np.ndarray:
-    """Vectors `[N, D]` less the mean of the training vectors, in units of their root mean square
-    length.
+    """Vectors `[N, D]` less the mean of the training vectors, in units of their root mean
+    square length.
     """
     mean = training.mean(0)
     scale = np.sqrt(((training - mean) ** 2).sum(1).mean())
+    # Where all training vectors are the same there is no unit.
     return ((vectors - mean) / (scale or 1)).astype(np.float32)
 
 
@@ -118,13 +121,15 @@ def bag_of_gestures(
     Args:
         train, test: mean vectors, `[N, D]` and `[M, D]`.
         truth: whether a training video's emotion is positive, bool `[N]`.
-        subject: the training videos' subjects; none is in two folds of the cross-validation that
-            chooses the regression's strength.
+        subject: the training videos' subjects; none is in two folds of the cross-validation
+            that chooses the regression's strength.
 
     Returns:
         probability of a positive emotion, `[M]`.
     """
-    return logistic_probabilities(centred(train, train), truth, subject, centred(test, train))
+    # Once more, for the mean vectors of videos are shorter than the vectors of clips.
+    learnt, judged = centred(train, train), centred(test, train)
+    return logistic_probabilities(learnt, truth, subject, judged)
 
 
 def predict(
@@ -142,13 +147,14 @@ def predict(
         options: how many LSTMs, and how they are trained.
 
     Raises:
-        InputError: a trial's training videos that have clips are not of both emotions, or an LSTM
-            gives values that are not finite.
+        InputError: a trial's training videos that have clips are not of both emotions, or an
+            LSTM gives values that are not finite.
     """
     count = np.array([len(vectors) for vectors in sequences])
     positive, there = videos.emotion == 0, count > 0
     # What trials learn from and can judge: videos that have clips.
     trials = [(train[there[train]], test[there[test]]) for train, test in videos.trials]
+    # Trials differ in how many videos they have: padded alike, they are compiled once.
     most_train, most_test = (max(map(len, side)) for side in zip(*trials))
     room = Room(most_train, most_test, int(count.max()))
     found = Predictions.unknown(options.seeds, len(count))
@@ -161,6 +167,7 @@ def predict(
                 values[..., tested] = positive[whole].mean()
             if not len(test):
                 continue
+            # Clips of test videos move neither the mean nor the scale.
             known = np.concatenate([sequences[video] for video in train])
             learnt = [centred(sequences[video], known) for video in train]
             judged = [centred(sequences[video], known) for video in test]
@@ -211,9 +218,10 @@ def judged_row(name: str, emotion: np.ndarray, probability: np.ndarray, **more) 
 
 
 def mean_row(name: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of several rows on the same videos: accuracy with the interval that one row of it
-    would have, AUC, the seeds' standard deviation of the accuracy, and the sum of their
-    confusion."""
+    """The mean of several rows on the same videos: accuracy with the interval that one row of
+    it would have, AUC, the seeds' standard deviation of the accuracy, and the sum of their
+    confusion.
+    """
     accuracies = [row["accuracy"] for row in rows]
     mean = Accuracy.from_share(float(np.mean(accuracies)), rows[0]["n"])
     result: dict[str, Any] = {"name": name, **mean.to_json()}
@@ -256,8 +264,10 @@ def judge(
     count = [len(clips) for clips in videos.clips]
     if not sum(count):
         raise InputError(f"{store.path}: the videos of split {split!r} have no clips")
+    # All clips at once, for embedding them video by video would be slow.
     vectors, what = vectors_of(np.concatenate(videos.clips))
     sequences = np.split(vectors, np.cumsum(count)[:-1])
+    # In a cross-validation every video is tested once.
     tested = np.sort(np.concatenate([test for _, test in videos.trials]))
     found = predict(videos, sequences, config, options).of(tested)
     emotion, ids = videos.emotion[tested], store.videos.id[videos.rows]
@@ -294,18 +304,19 @@ def _judged_rows(emotion: np.ndarray, found: Predictions) -> list[dict[str, Any]
     ]
 
 
-def result_table(result: dict[str, Any]) -> str:
-    """What `judge` found as a plain text table with n and 95 % intervals."""
+def result_table(result: dict[str, Any]) -> Table:
+    """What `judge` found, with 95 % intervals; `how_judged` says of how many videos."""
     table = Table(["", "accuracy, % (95 % interval)", "AUC", "confusion"])
     for row in result["rows"]:
+        # Single seeds stand below, on one line.
         if row["name"] != "LSTM":
             area = None if row["auc"] is None else f"{row['auc']:.3f}"
             table.add(row["name"], Accuracy.from_json(row).cell, area, row["confusion"])
-    return "\n".join([table.text(), *_remarks(result)])
+    return table
 
 
-def _remarks(result: dict[str, Any]) -> list[str]:
-    """What stands below the table: seeds, n, how it was judged, and who was left out."""
+def how_judged(result: dict[str, Any]) -> str:
+    """Lines that stand below the table: seeds, n, how it was judged, and who was left out."""
     rows, options, what = result["rows"], result["options"], result["vectors"]
     seeds = [percent(row["accuracy"]) for row in rows if row["name"] == "LSTM"]
     number = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
@@ -323,4 +334,4 @@ def _remarks(result: dict[str, Any]) -> list[str]:
     ):
         if result[name]:
             lines.append(f"{len(result[name])} {text}: {', '.join(result[name])}")
-    return lines
+    return "\n".join(lines)

@@ -1,13 +1,13 @@
 """The emotion of a video from its micro-gestures: an LSTM over the vectors of its clips (the
 iMiGUE paper, Sec. 5.4).
 
-Every clip of a video, in the order of time, is one step: its class probabilities, or what an
-encoder made of it. Three LSTM layers read them all, and the last hidden state says whether the
-player has won or lost.
+Every clip of a video, in the order of time, is one step: its class probabilities, or what
+an encoder made of it. Three LSTM layers read them all, and the last hidden state says whether
+the player has won or lost.
 
 The paper gives no sizes. With a hundred videos to learn from the layers are small, they read
-vectors through a linear map to as few units, and training drops what a layer reads at random, and
-whole clips: half of a video's gestures should still tell its emotion.
+vectors through a linear map to as few units, and training drops what a layer reads at random,
+and whole clips: half of a video's gestures should still tell its emotion.
 
 It reads clips' vectors, not keypoints, and so is not one of `mgjax.models.MODELS`.
 """
@@ -46,11 +46,13 @@ class EmotionLSTM(nnx.Module):
 
     def __init__(self, config: Config, features: int, *, rngs: nnx.Rngs):
         self.config = config
+        # Without a bias, a clip that is dropped is zero for the first layer too.
         self.project = nnx.Linear(features, config.units, use_bias=False, rngs=rngs)
+        # One layer each, and not an LSTM of several, for what a layer reads is dropped between.
         for layer in range(config.layers):
-            setattr(
-                self, f"lstm{layer}", LSTM(config.units, config.units, forget_bias=1.0, rngs=rngs)
-            )
+            # Forget gates that start open: a gesture at the beginning reaches the end.
+            lstm = LSTM(config.units, config.units, forget_bias=1.0, rngs=rngs)
+            setattr(self, f"lstm{layer}", lstm)
         self.readout = nnx.Linear(config.units, 1, rngs=rngs)
 
     def __call__(
@@ -61,27 +63,33 @@ class EmotionLSTM(nnx.Module):
         Args:
             vectors: of every video's clips in the order of time, `[B, T, D]` float32; what lies
                 past its end counts for nothing.
-            length: clips of every video, int `[B]`; one without any gets the same odds as every
-                other such video.
+            length: clips of every video, int `[B]`; one without any gets the same odds as
+                every other such video.
             rng: of what is dropped; None drops nothing.
 
         Returns:
             float32 `[B]`, above 0 where a positive emotion is the likelier one.
         """
-        layers = self.config.layers
-        keys = [None] * (layers + 2) if rng is None else jax.random.split(rng, layers + 2)
-        vectors = _drop(vectors, self.config.clip_dropout, keys[0], (*vectors.shape[:2], 1))
+        layers, dropout = self.config.layers, self.config.dropout
+        # One for the clips, one for what every layer reads, one for what the readout reads.
+        count = layers + 2
+        keys = [None] * count if rng is None else list(jax.random.split(rng, count))
+        # A clip is dropped as a whole: one choice for all entries of its vector.
+        whole_clips = (*vectors.shape[:2], 1)
+        vectors = _drop(vectors, self.config.clip_dropout, keys[0], whole_clips)
         x = self.project(vectors)
         for layer in range(layers):
-            x, finals = getattr(self, f"lstm{layer}")(
-                _drop(x, self.config.dropout, keys[layer + 1], x.shape), length
-            )
+            lstm = getattr(self, f"lstm{layer}")
+            x, finals = lstm(_drop(x, dropout, keys[layer + 1], x.shape), length)
+        # Of the last layer and its only direction: the state after a video's last clip.
         hidden = finals[0][0].hidden
-        return self.readout(_drop(hidden, self.config.dropout, keys[-1], hidden.shape))[:, 0]
+        hidden = _drop(hidden, dropout, keys[-1], hidden.shape)
+        return self.readout(hidden)[:, 0]
 
 
-def _drop(x, share, key, shape):
+def _drop(x: jax.Array, share: float, key: jax.Array | None, shape: tuple[int, ...]) -> jax.Array:
     """Zero a share of an array, by entries of `shape`, and scale the rest up to keep the mean."""
     if key is None or not share:
         return x
-    return jnp.where(jax.random.bernoulli(key, 1 - share, shape), x / (1 - share), 0)
+    kept = jax.random.bernoulli(key, 1 - share, shape)
+    return jnp.where(kept, x / (1 - share), 0)

@@ -30,8 +30,10 @@ def wilson_interval(correct: float, n: int, z: float = Z_95) -> tuple[float, flo
         return 0.0, 1.0
     share = correct / n
     shrink = 1 + z * z / n
+    # The solutions p of |share - p| = z √(p (1 - p) / n).
     centre = (share + z * z / (2 * n)) / shrink
     half = z / shrink * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # Rounding may lead beyond by a little.
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

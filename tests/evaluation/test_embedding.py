@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from mgjax.batching import Frames
+from mgjax.blocks import Frames
 from mgjax.evaluation.embedding import embed_clips, resampled_keypoints
 from mgjax.models.usvae import USVAE
 from mgjax.skeleton import COCO_17

@@ -16,7 +16,7 @@ import pytest
 from flax import nnx
 
 from mgjax import evaluation, hdf5, skeleton, training
-from mgjax.batching import Frames
+from mgjax.blocks import Frames
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, embedding, knn_probe, probe_pictures, video_emotion
 from mgjax.models.emotion_lstm import EmotionLSTM
@@ -119,15 +119,15 @@ def test_a_run_embeds_a_store_in_one_call(folder, result):
 
 
 def test_tables_say_n_and_intervals(result):
-    table = knn_probe.result_table(result).splitlines()
-    assert table[0].split("  ")[-1] == "macro-F1, %" and table[1].startswith("trained ")
-    assert [line.split("  ")[0] for line in table[1:-1]] == list(result.rows)
-    assert table[-1].endswith("gallery 4 clips, n = 2 test clips, 2 classes")
-    top1 = result.summary["top1"]
+    head, *rows = knn_probe.result_table(result).text().splitlines()
+    assert head.split("  ")[-1] == "macro-F1, %" and rows[0].startswith("trained ")
+    assert [line.split("  ")[0] for line in rows] == list(result.rows)
+    said = knn_probe.how_judged(result)
+    assert said.endswith("gallery 4 clips, n = 2 test clips, 2 classes")
     interval = {0.0: "0.0 (0.0 – 65.8)", 0.5: "50.0 (9.5 – 90.5)", 1.0: "100.0 (34.2 – 100.0)"}
-    assert interval[top1] in table[1] and " – " in table[1]
-    classes = knn_probe.class_table(result).splitlines()
-    assert classes[0].startswith("class  n") and classes[1].startswith("one    1")
+    assert interval[result.summary["top1"]] in rows[0]
+    head, one, _ = knn_probe.class_table(result).text().splitlines()
+    assert head.startswith("class  n") and one.startswith("one    1")
 
 
 def test_a_full_disk_leaves_no_embeddings(folder, tmp_path, monkeypatch):

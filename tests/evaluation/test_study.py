@@ -15,7 +15,7 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
 from mgjax import models, skeleton
-from mgjax.batching import Frames
+from mgjax.blocks import Frames
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors
 from mgjax.evaluation.embedding import prepared_batch
