@@ -25,6 +25,19 @@ class _Renamed(flags.ArgumentParser):
         raise ValueError(f"it is now --{self._new}")
 
 
+class _Choice(flags.EnumParser):
+    """The value of an option that has choices; one that has another name now is told it."""
+
+    def __init__(self, option):
+        super().__init__(list(option.choices))
+        self._formerly = option.values_formerly
+
+    def parse(self, argument):
+        if argument in self._formerly:
+            raise ValueError(f"{argument} is now {self._formerly[argument]}")
+        return super().parse(argument)
+
+
 def define_options(kind, prefix=""):
     """Define a flag for every option of a dataclass."""
     for each in options.describe(kind):
@@ -32,8 +45,9 @@ def define_options(kind, prefix=""):
         if each.kind is bool:
             flags.DEFINE_bool(name, each.default, each.text)
         elif each.choices:
-            known = [*each.choices, *each.values_formerly]
-            flags.DEFINE_enum(name, each.default, known, each.text)
+            flag = flags.EnumFlag(name, each.default, each.text, list(each.choices))
+            flag.parser = _Choice(each)
+            flags.DEFINE_flag(flag)
         elif each.kind is int:
             flags.DEFINE_integer(name, each.default, each.text, **bounds)
         elif each.kind is float:

@@ -53,6 +53,7 @@ def find(recipe: str | os.PathLike) -> pathlib.Path:
     Raises:
         InputError: there is no recipe of that name, and no such file.
     """
+    # A recipe's name means the recipe, whatever lies in the working directory.
     if recipe in names():
         return _FOLDER / f"{recipe}.flags"
     path = pathlib.Path(recipe)
@@ -76,6 +77,7 @@ def read(recipe: str | os.PathLike) -> Recipe:
     """
     path = find(recipe)
     lines = files.read_text(path, "a text of flags").splitlines()
+    # The command and its result stand first; later comments are about flags.
     comment = []
     for line in lines:
         if not line.startswith("#"):
@@ -102,6 +104,7 @@ def read(recipe: str | os.PathLike) -> Recipe:
 
 def _flag(line: str) -> tuple[str, str]:
     """The name and the value of a flag; one without a value switches something on or off."""
+    # As absl reads them, so that a recipe can be a --flagfile too.
     name, equals, value = line.lstrip("-").partition("=")
     if equals:
         return name, value

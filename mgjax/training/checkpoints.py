@@ -36,6 +36,7 @@ def manager_of(folder: pathlib.Path, writing: bool) -> ocp.CheckpointManager:
         max_to_keep=2,
         create=writing,
         cleanup_tmp_directories=writing,
+        # A save that has returned has happened: a kill right after it loses nothing.
         enable_async_checkpointing=False,
     )
     return ocp.CheckpointManager(folder, options=options)
@@ -55,6 +56,7 @@ def save(manager: ocp.CheckpointManager, step: int, **items):
         if jax.process_index() == 0:
             seal(manager, step)
     except Exception as error:  # Orbax and TensorStore raise what they like
+        # Orbax's own names for what it had not finished begin with the step's.
         for path in (folder / str(step), *folder.glob(f"{step}.*")):
             shutil.rmtree(path, ignore_errors=True)
         last = max(
@@ -77,6 +79,7 @@ def seal(manager: ocp.CheckpointManager, step: int):
     checkpoint = pathlib.Path(manager.directory) / str(step)
     if (checkpoint / DIGESTS).exists():
         return
+    # Orbax writes the folder's full path there, which is nobody's business.
     for path in checkpoint.rglob(_COMMITTED):
         path.write_text("Checkpoint commit was successful")
     files.write_json(checkpoint / DIGESTS, _digests(checkpoint))
@@ -95,6 +98,7 @@ def damage(checkpoint: pathlib.Path) -> str | None:
         return f"{DIGESTS} cannot be read"
     except OSError as error:
         return f"its files cannot be read ({error.strerror})"
+    # An empty object would vouch for anything.
     if not noted or not isinstance(noted, dict):
         return f"{DIGESTS} holds no digests"
     wrong = sorted(name for name in noted if noted[name] != found.get(name))
@@ -120,6 +124,7 @@ def restore(manager: ocp.CheckpointManager, step: int, **items) -> dict:
     try:
         with _threads_silenced():
             read = manager.restore(step, args=args)
+        # Orbax may give other shapes than it was asked for, and not complain.
         same = jax.tree.map(_alike, items, dict(read.items()))
         if not all(jax.tree.leaves(same)):
             raise ValueError("arrays of other shapes")
@@ -169,6 +174,7 @@ def _digests(checkpoint: pathlib.Path) -> dict[str, str]:
     found = {}
     for path in sorted(checkpoint.rglob("*")):
         name = path.relative_to(checkpoint).as_posix()
+        # The digests themselves, and what a killed process left of them, are not vouched for.
         if path.is_file() and not name.startswith(DIGESTS):
             with open(path, "rb") as file:
                 found[name] = hashlib.file_digest(file, "blake2b").hexdigest()
@@ -180,6 +186,7 @@ def _reason(error: Exception, folder: pathlib.Path) -> str:
     number = getattr(error, "errno", None)
     if number is not None:
         return os.strerror(number)
+    # TensorStore gives the system's words within longer ones of its own.
     text = str(error)
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EACCES, errno.EROFS):
         if os.strerror(number) in text:
@@ -197,6 +204,7 @@ def _threads_silenced():
         try:
             yield
         except BaseException:
+            # Their last words may come after the error itself.
             time.sleep(0.5)
             raise
     sys.stderr.write(written.getvalue())

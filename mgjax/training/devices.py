@@ -58,6 +58,7 @@ class Placement:
         """
         sharding = sharding or self.everywhere
 
+        # device_put would do for one process; the callback does for several too.
         def put(array):
             array = np.asarray(array)
             return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
@@ -70,6 +71,7 @@ class Placement:
         """
         if jax.process_count() == 1:
             return self.place(frames)
+        # Every frame is read from the disk by one process alone, then sent to the others.
         of_process = functools.partial(jax.make_array_from_process_local_data, self.by_frame)
         keypoints, score = self._exchange((of_process(frames.keypoints), of_process(frames.score)))
         rest = self.place((frames.start, frames.length, frames.label))
@@ -112,6 +114,7 @@ class Trainer:
     def _check_rows(self) -> None:
         """Raise InputError where a batch's rows cannot be shared out."""
         batch_size = self.batches.options.batch_size
+        # The longest padded length is computed in the most, and so the smallest, microbatches.
         microbatches = self.batches.microbatches(self.batches.edges[-1])
         rows = batch_size // microbatches
         if rows % self.placement.count:
@@ -152,6 +155,7 @@ class Trainer:
         log(f"compiled {len(lowered)} padded lengths in {time.monotonic() - began:.1f} s")
 
     def _count(self, count: int) -> jax.Array:
+        # An array, not a number of Python's: each number would be compiled anew.
         return self.placement.place(np.asarray(count, np.int32))
 
     def advance(
@@ -167,6 +171,7 @@ class Trainer:
         Returns:
             the new state, and the loss of every step, float32 `[steps_per_call]`.
         """
+        # A call that nobody compiled for is compiled when it is first made.
         call = self._compiled.get(step_group.padded_length)
         if call is None:
             call = functools.partial(self._jitted, steps=step_group.padded_length)

@@ -60,6 +60,7 @@ class RunFolder:
         if self._described.exists():
             values, found = self._read()
             self._check_options(found, run, _FREE | _LENGTH if any_length else _FREE)
+            # Options first: who mistook the folder has other options too.
             if store is not None:
                 self._check_store(values.get("store"), store)
                 if "store" not in values:
@@ -230,6 +231,7 @@ def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.
         elif step is None and (found := checkpoints.newest(manager, **trees)):
             step, read, _ = found
         else:
+            # Asked for by number, or none was ever saved.
             have = ", ".join(map(str, manager.all_steps())) or "none"
             raise InputError(f"{place.path}: no checkpoint of step {step}; there are: {have}")
     nnx.replace_by_pure_dict(state, read["model"])

@@ -30,6 +30,7 @@ def parsed(model: str, texts: dict[str, dict[str, str]]) -> dict[str, dict[str, 
     for group, given in texts.items():
         _check_group(group, group, model, kinds)
         known = options.named(kinds[group], given, group)
+        # Checked here, one by one, for rules between options are the whole run's.
         values[group] = {name: known[name].parse(text) for name, text in given.items()}
         for name, value in values[group].items():
             known[name].check(value, group)
@@ -53,6 +54,7 @@ def _check_group(group: str, name: str, model: str, known: Iterable[str]) -> Non
     """Raise InputError where there is no group of a name."""
     if group in known:
         return
+    # A recipe or a flag of another model is a likelier mistake than a misspelt group.
     if group in models.MODELS:
         raise InputError(f"{name} is given, but the model is {model}")
     hint = options.did_you_mean(group, known) or f", expected one of {', '.join(known)}"

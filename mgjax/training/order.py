@@ -44,6 +44,7 @@ class BatchOrder:
 
     def __init__(self, run: Run, store: Store, shard: tuple[int, int] = (0, 1), multiple: int = 1):
         self.options: TrainOptions = run.training
+        # The test side is not looked at, not even for lengths.
         self.clips, _ = store.clip_split(run.split)
         if not len(self.clips):
             raise InputError(f"{store.path}: split {run.split!r} has no training clips")
@@ -51,10 +52,12 @@ class BatchOrder:
         self.blocks = Blocks(store, self.clips, shard=shard, multiple=multiple)
         block = self.blocks.block_of(self.clips)
         self._clips_of_block = [self.clips[block == number] for number in range(len(self.blocks))]
+        # The longest clip of every batch: what its recurrences will wait for.
         longest = [
             longest_of_batches(self.lengths[clips], self.options.batch_size)
             for clips in self._clips_of_block
         ]
+        # Of all blocks together, so that what is compiled for one serves the others.
         self.edges = bucket_edges(np.concatenate(longest), self.options.length_buckets)
         self.steps_per_epoch = sum(map(len, longest))
 

@@ -73,6 +73,7 @@ class Records:
             InputError: it cannot be written.
         """
         try:
+            # Opened for every record, so that each is in the file once its epoch has ended.
             with open(self.path, "a") as file:
                 file.write(json.dumps(record) + "\n")
         except OSError as error:
@@ -104,7 +105,7 @@ def _parsed(line: bytes) -> Line:
     try:
         record = json.loads(line)
     except RecursionError:
-        return Line({}, "is nested too deeply")
+        return Line({}, "is nested too deeply")  # of brackets, which JSON allows
     except ValueError:  # not UTF-8 either
         return Line({}, "is not JSON")
     return Line(record, _problem(record))
@@ -114,6 +115,7 @@ def _problem(record: Any) -> str:
     """What keeps a value from being a record of training, in words; "" where it is one."""
     if not isinstance(record, dict):
         return f"is {short(record)}"
+    # Pictures and patience read any of them as a number.
     for name in ("epoch", "step", "loss", *record):
         value: Any = record.get(name)
         if type(value) not in (int, float) or not abs(value) <= LARGEST[float]:

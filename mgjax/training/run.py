@@ -42,6 +42,7 @@ class Run:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        # Whoever builds a run by hand, or a damaged run.json, may hand over anything.
         for text, name in (
             (self.model, "model"),
             (self.split, "split"),
@@ -97,6 +98,7 @@ class Run:
         ('usvae', 9, 'cosine')
         """
         read = recipes.read(recipe)
+        # What is wrong in the recipe is said with its path; what is wrong in `changes` without.
         try:
             chosen = model or read.model or "usvae"
             given = parsed(chosen, read.options)
@@ -136,6 +138,7 @@ class Run:
         values = {group: dict(given.get(group, {})) for group in kinds}
         for group, changed in by_group(model, changes).items():
             values[group] |= changed
+        # Last, for a seed that is asked for by name is meant.
         if seed is not None:
             values["train"]["seed"] = seed
         read: dict[str, Any] = {}
@@ -165,6 +168,7 @@ class Run:
 
     def to_dict(self) -> dict:
         """The run as plain values."""
+        # By way of JSON, so that tuples are lists, as they are once read again.
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
@@ -186,6 +190,7 @@ class Run:
             raise InputError(f"model is {short(model)}, expected text")
         if not isinstance(classes, list):
             raise InputError(f"classes is {short(classes)}, expected a list of names")
+        # Each group says itself what is wrong in it, under its name.
         config = models.config_of(models.get(model))
         return cls(
             model=model,
@@ -214,5 +219,6 @@ def build_model(run: Run) -> nnx.Module:
         )
     model: Any = models.get(run.model)
     channels = run.preparation.channels(run.layout)
+    # The only randomness of the first weights.
     rngs = nnx.Rngs(run.training.seed)
     return model(run.options, run.layout, channels, len(run.classes), rngs=rngs)

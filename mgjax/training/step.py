@@ -120,6 +120,7 @@ class TrainStep:
         keypoints, score, length, label = gather(
             frames, clips, padded_length, run.preparation.resampling
         )
+        # Whether anything is augmented changes nothing that the model draws.
         augment_key, model_key = jax.random.split(key)
         batch = run.preparation(
             keypoints, score, length, label, weight, run.layout, run.augmentation, augment_key
@@ -140,6 +141,7 @@ class TrainStep:
         microbatch after the other; arguments as of `loss`.
         """
         of_rows = jax.value_and_grad(self.loss, has_aux=True)
+        # Most batches are one microbatch, and need neither a loop nor sums.
         if len(clips) == 1:
             return of_rows(model, frames, clips[0], weight[0], key, padded_length)
 
@@ -151,6 +153,7 @@ class TrainStep:
             share = counts.sum() / jnp.maximum(weight.sum(), 1)
             return jax.tree.map(lambda total, value: total + share * value, sums, one), None
 
+        # The names of the loss's parts are the model's own.
         shapes = jax.eval_shape(
             lambda: of_rows(model, frames, clips[0], weight[0], key, padded_length)
         )
@@ -176,6 +179,7 @@ class TrainStep:
         model = optax.apply_updates(state.model, updates)
         count = weight.sum()
         values = {"loss": loss, **parts}
+        # Weighted by clips: an epoch's mean is over clips, not over steps.
         sums = {
             name: total + (count if name == "weight" else count * values[name])
             for name, total in state.sums.items()
@@ -205,6 +209,7 @@ class TrainStep:
             the state after them, and their losses, float32 `[K]`, 0 from `count` on.
         """
 
+        # How many steps is known at run time only, for an epoch's last call has fewer.
         def one(i, carry):
             state, losses = carry
             state, loss = self.one(state, frames, clips[i], weight[i], steps)

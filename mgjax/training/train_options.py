@@ -13,11 +13,13 @@ from mgjax.options import option
 class TrainOptions:
     """How a model is trained."""
 
+    # How long. Steps are what a result depends on; epochs are what a small store is counted in.
     epochs: int = option(100, "passes over the training clips", least=0)
     steps: int = option(
         0, "optimiser steps, whatever the number of clips; 0 trains for `epochs`", least=0
     )
     batch_size: int = option(64, "clips of a step", least=1)
+    # How weights change.
     learning_rate: float = option(2e-4, "Adam's step size, at its highest", above=0)
     schedule: Literal["constant", "cosine", "staircase"] = option(
         "staircase",
@@ -38,6 +40,7 @@ class TrainOptions:
         least=0,
         formerly="clip_norm",
     )
+    # The training loss alone: to stop by a validation loss is the user's, who has the labels.
     patience_epochs: int = option(
         0,
         "stop early once the training loss has not fallen by 0.1 % in this many epochs; "
@@ -52,6 +55,7 @@ class TrainOptions:
         least=0,
         formerly="plateau_steps",
     )
+    # How it is computed, and how often it is saved.
     length_buckets: int = option(
         6, "padded lengths at most; each is compiled once", least=1, formerly="buckets"
     )
@@ -79,6 +83,7 @@ class TrainOptions:
             raise InputError(
                 "training: epochs is 0 and steps is 0; one of them must say how long to train"
             )
+        # The default of epochs says nothing: who gives steps has not asked for it.
         if self.steps and self.epochs not in (0, type(self).epochs):
             raise InputError(
                 f"training: steps={self.steps} and epochs={self.epochs} both say how long to "
