@@ -167,8 +167,6 @@ def simulate(
         >>> interviews = simulation.simulate(seed=0, videos=2, subjects=2, clips_per_video=3)
         >>> [(session.id, session.emotion) for session in interviews.sessions]
         [('interview001', 'positive'), ('interview002', 'negative')]
-        >>> interviews.label(interviews.sessions[0]).shape
-        (3,)
         >>> interviews.videos[0].keypoints.shape[1:]
         (67, 2)
 
