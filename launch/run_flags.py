@@ -71,6 +71,7 @@ def read_options(kind, prefix=""):
 
 def define_run_flags():
     """Define a flag for every option of preparation, augmentation, training and every model."""
+    # Of every model, so that --help lists them all.
     groups = GROUPS | {name: models.config_of(model) for name, model in models.MODELS.items()}
     if "model" in FLAGS:
         groups |= _own_model()
@@ -86,6 +87,7 @@ def _own_model():
     early = flags.FlagValues()
     flags.DEFINE_string("model", None, "", flag_values=early)
     flags.DEFINE_string("recipe", None, "", flag_values=early)
+    # Values that stand apart from their flags are no end of the flags.
     early.set_gnu_getopt()
     try:
         early(sys.argv, known_only=True)

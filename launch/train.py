@@ -69,6 +69,7 @@ def devices():
     """The devices that the flags ask for; None for all."""
     manual = [FLAGS.coordinator, FLAGS.processes, FLAGS.process]
     given = [value is not None for value in manual]
+    # jax would guess what is missing, and wait for processes that never come.
     if any(given) and not (all(given) and FLAGS.distributed):
         raise InputError(
             "--coordinator, --processes and --process belong together, and to --distributed"
@@ -81,6 +82,7 @@ def devices():
         try:
             jax.distributed.initialize(*manual)
         except (ValueError, RuntimeError) as error:
+            # The rest of it is a stack of C++.
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"--distributed: the processes could not be joined ({reason}); "
@@ -141,6 +143,7 @@ def main(argv):
         if stopped:
             sys.exit(128 + stopped)
         if jax.process_index() == 0:
+            # Neither needs more than one process.
             if FLAGS.check:
                 print(label_free.check_run(FLAGS.workdir, store))
             print(f"done: {FLAGS.workdir} holds the run; {next_command(store)}")

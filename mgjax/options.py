@@ -86,7 +86,8 @@ class Option:
 
     def check(self, value: object, group: str) -> None:
         """Raise InputError, with the group's name, where a value is not allowed."""
-        if self.kind not in _EXPECTED:  # of someone's own model
+        # Of someone's own model: a tuple or None, of which nothing is known here.
+        if self.kind not in _EXPECTED:
             return
         expected = self.allowed if self.choices else _EXPECTED[self.kind]
         if self._of_kind(value):
@@ -101,7 +102,7 @@ class Option:
 
     def _of_kind(self, value: Any) -> bool:
         right = isinstance(value, (int, float) if self.kind is float else self.kind)
-        # To Python, True is an int.
+        # To Python, True is an int and would be a batch of one clip.
         if self.kind is not bool and isinstance(value, bool):
             return False
         if right and self.kind in LARGEST:
@@ -109,13 +110,13 @@ class Option:
         return right
 
     def _within(self, value: Any) -> bool:
-        return (
-            (not self.choices or value in self.choices)
-            and (self.least is None or value >= self.least)
-            and (self.above is None or value > self.above)
-            and (self.most is None or value <= self.most)
-            and (self.below is None or value < self.below)
-        )
+        if self.choices:
+            return value in self.choices
+        low = self.least is None or value >= self.least
+        high = self.most is None or value <= self.most
+        beyond_low = self.above is None or value > self.above
+        beyond_high = self.below is None or value < self.below
+        return low and high and beyond_low and beyond_high
 
 
 # What a field's metadata may say; a user's own dataclass may hold other things there.
@@ -178,6 +179,7 @@ def group(name: str) -> Callable[[type[T]], type[T]]:
     """
 
     def decorate(kind: type[T]) -> type[T]:
+        # Looked up once: a subclass would be another group, with its own checks.
         validate = getattr(kind, "validate", None)
 
         def __post_init__(self) -> None:
@@ -210,6 +212,7 @@ def describe(kind: type) -> tuple[Option, ...]:
     described = []
     for field in dataclasses.fields(kind):
         default = field.default
+        # A list or a dict as default, in a dataclass of anyone's making.
         if field.default_factory is not dataclasses.MISSING:
             default = field.default_factory()
         annotation = types.get(field.name)
@@ -262,6 +265,7 @@ def named(kind: type, names: Iterable[str], group: str) -> dict[str, Option]:
     known = {each.name: each for each in describe(kind)}
     unknown = [name for name in names if name not in known]
     formerly = {each.formerly: each.name for each in known.values() if each.formerly}
+    # All at once: a run of an older version has several, and is put right in one go.
     renamed = [f"{name} is now {formerly[name]}" for name in unknown if name in formerly]
     if renamed:
         raise InputError(f"{group}: {', '.join(renamed)}")

@@ -53,75 +53,86 @@ class Validation:
         if every < 1:
             raise InputError(f"validation: every is {every}, expected at least 1")
         run.check_store(store)
-        gallery, self.judged = store.clip_split(split)
-        trained, tested = store.clip_split(run.split)
-        self._check(store, run, split, np.concatenate([gallery, self.judged]), tested)
-        trained_too = len(np.intersect1d(self.judged, trained))
-        if trained_too:
-            print(
-                f"note: {trained_too} of {len(self.judged)} validation clips (split {split!r}) are "
-                f"training clips of the run (split {run.split!r}): what they say is not of new "
-                "clips",
-                file=sys.stderr,
-                flush=True,
-            )
-        if not len(gallery):
-            gallery = np.setdiff1d(trained, self.judged)
-        self.run, self.every = run, every
-        self._labels = store.clips.label
-        self._classes = len(store.labels)
+        gallery, self._judged = _sides(store, run, split)
+        self._run, self._every = run, every
+        self._labels, self._classes = store.clips.label, len(store.labels)
+        # A neighbour without a class could not vote.
         self._gallery = gallery[self._labels[gallery] >= 0]
-        clips = np.concatenate([self.judged, self._gallery])
+        clips = np.concatenate([self._judged, self._gallery])
+        # Both sides share blocks and padded lengths, so that each is compiled once.
         self._blocks = Blocks(store, clips)
-        self._edges = bucket_edges(run.preparation.lengths(store.clips.length[clips]), MOST_EDGES)
-
-    def _check(
-        self, store: Store, run: Run, split: str, clips: np.ndarray, tested: np.ndarray
-    ) -> None:
-        if not len(self.judged):
-            raise InputError(f"{store.path}: split {split!r} has no test clips to validate on")
-        shared = len(np.intersect1d(clips, tested))
-        if shared:
-            raise InputError(
-                f"{store.path}: {shared} clips of validation split {split!r} are test clips of "
-                f"the run's split {run.split!r}, which training must not see; choose another"
-            )
+        lengths = run.preparation.lengths(store.clips.length[clips])
+        self._edges = bucket_edges(lengths, MOST_EDGES)
 
     def __call__(self, ended: EndedEpoch) -> dict[str, float]:
         """What joins an epoch's record; nothing after other epochs than every so many."""
-        if (ended.epoch + 1) % self.every:
+        # Counted from the run's first epoch, so that a run that goes on is judged at the same ones.
+        if (ended.epoch + 1) % self._every:
             return {}
         return self.judge(ended.model)
 
     def judge(self, model: nnx.Module) -> dict[str, float]:
         """A model's loss and accuracies on the validation clips, by name."""
         models.need(model, "loss", "validation")
-        graph, state = nnx.split(model)
-        loss = functools.partial(
-            _loss, state, graph=graph, preparation=self.run.preparation, layout=self.run.layout
-        )
-        found = {"validation_loss": float(self._over(map_clips, loss, self.judged).mean())}
-        known = self.judged[self._labels[self.judged] >= 0]
-        truth = self._labels[known]
+        found = {"validation_loss": self._mean_loss(model)}
+        known = self._judged[self._labels[self._judged] >= 0]
         if not len(known):
             return found
+        truth = self._labels[known]
         if hasattr(model, "encode") and len(self._gallery):
-            embed = functools.partial(self._by_model, embed_clips, model)
-            ranking = knn_ranking(
-                embed(known), embed(self._gallery), self._labels[self._gallery], self._classes
-            )
-            found["validation_top1"] = float((ranking[:, 0] == truth).mean())
+            nearest = self._nearest_classes(model, known)
+            found["validation_top1"] = float((nearest == truth).mean())
         if hasattr(model, "logits"):
-            logits = self._by_model(logits_of_clips, model, known)
+            logits = self._of_clips(logits_of_clips, model, known, layout=self._run.layout)
             found["validation_accuracy"] = float((logits.argmax(1) == truth).mean())
         return found
 
-    def _over(self, call: Any, first: Any, clips: np.ndarray) -> np.ndarray:
-        """What a call gives of clips of the validation's blocks."""
-        return call(first, self._blocks, clips, self.run.preparation, edges=self._edges)
+    def _mean_loss(self, model: nnx.Module) -> float:
+        """The mean over the validation clips."""
+        graph, state = nnx.split(model)
+        run = self._run
+        static = {"graph": graph, "preparation": run.preparation, "layout": run.layout}
+        of_rows = functools.partial(_loss, state, **static)
+        return float(self._of_clips(map_clips, of_rows, self._judged).mean())
 
-    def _by_model(self, call: Any, model: nnx.Module, clips: np.ndarray) -> np.ndarray:
-        return self._over(functools.partial(call, layout=self.run.layout), model, clips)
+    def _nearest_classes(self, model: nnx.Module, clips: np.ndarray) -> np.ndarray:
+        """The class of every clip's nearest one in the gallery, int `[N]`."""
+        vectors, gallery = (
+            self._of_clips(embed_clips, model, each, layout=self._run.layout)
+            for each in (clips, self._gallery)
+        )
+        ranking = knn_ranking(vectors, gallery, self._labels[self._gallery], self._classes)
+        return ranking[:, 0]
+
+    def _of_clips(self, call: Any, subject: Any, clips: np.ndarray, **how: Any) -> np.ndarray:
+        """What one of `mgjax.evaluation.embedding`'s functions gives of some clips."""
+        preparation = self._run.preparation
+        return call(subject, self._blocks, clips, preparation, edges=self._edges, **how)
+
+
+def _sides(store: Store, run: Run, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the gallery's clips and of those that are judged; see `Validation`."""
+    gallery, judged = store.clip_split(split)
+    if not len(judged):
+        raise InputError(f"{store.path}: split {split!r} has no test clips to validate on")
+    trained, tested = store.clip_split(run.split)
+    shared = np.intersect1d(np.concatenate([gallery, judged]), tested)
+    if len(shared):
+        raise InputError(
+            f"{store.path}: {len(shared)} clips of validation split {split!r} are test clips of "
+            f"the run's split {run.split!r}, which training must not see; choose another"
+        )
+    trained_too = np.intersect1d(judged, trained)
+    if len(trained_too):
+        print(
+            f"note: {len(trained_too)} of {len(judged)} validation clips (split {split!r}) are "
+            f"training clips of the run (split {run.split!r}): what they say is not of new clips",
+            file=sys.stderr,
+            flush=True,
+        )
+    if not len(gallery):
+        gallery = np.setdiff1d(trained, judged)
+    return gallery, judged
 
 
 @functools.partial(jax.jit, static_argnames=("steps", "graph", "preparation", "layout"))

@@ -67,6 +67,7 @@ def register(name: str, model: M | None = None) -> Any:
     >>> get("velocity") is VelocityModel
     True
     """
+    # As a decorator, which gets its class only afterwards.
     if model is None:
         return lambda given: register(name, given)
     if not isinstance(name, str) or not name.isidentifier() or name in _TAKEN:
@@ -89,6 +90,7 @@ def get(name: str) -> type[nnx.Module]:
     Raises:
         InputError: there is no such model.
     """
+    # No registered name has a colon, which no identifier has.
     if ":" in name:
         return _imported(name)
     if name not in MODELS:
@@ -128,6 +130,7 @@ def need(model: object, method: str, task: str) -> None:
         ...
     mgjax.errors.InputError: judging classes needs logits(batch) -> [B, classes], as a ...
     """
+    # An attribute of that name that cannot be called would fail only within a compiled step.
     if not callable(getattr(model, method, None)):
         kind = model if isinstance(model, type) else type(model)
         raise InputError(f"{task} needs {GIVES.get(method, method)}; {kind.__name__} has none")
@@ -139,7 +142,7 @@ def _imported(name: str) -> type[nnx.Module]:
     wrong = f"model {short(name)}"
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
+    except ModuleNotFoundError as error:  # of itself, or of what it imports
         raise InputError(
             f"{wrong}: there is no module {short(error.name)}; its folder must be in PYTHONPATH"
         ) from None
@@ -162,6 +165,7 @@ def _check_model(model: object, name: str) -> None:
     params = getattr(config, "__dataclass_params__", None)
     if params is None or not params.frozen:
         raise InputError(f"model {short(name)}: its Config is not a frozen dataclass")
+    # A flag needs a default, and so does a run without flags.
     lacking = [each.name for each in options.describe(config) if each.default is options.REQUIRED]
     if lacking:
         raise InputError(f"model {short(name)}: its option {lacking[0]} has no default")
