@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
         models,
         nn,
         options,
+        preparation,
         progress,
         protocols,
         recipes,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not call __getattr_
 __version__ = "0.1.0"
 # fmt: off
 __all__ = [
-    "batching", "errors", "evaluation", "files", "models", "nn", "options", "progress",
-    "protocols", "recipes", "report", "skeleton", "store", "training", "transforms",
+    "batching", "errors", "evaluation", "files", "models", "nn", "options", "preparation",
+    "progress", "protocols", "recipes", "report", "skeleton", "store", "training", "transforms",
 ]
 # fmt: on
 

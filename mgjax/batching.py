@@ -19,6 +19,7 @@ import numpy as np
 from mgjax.blocks import Blocks, Frames
 from mgjax.errors import InputError
 from mgjax.nn.masking import time_mask
+from mgjax.transforms import neighbours
 
 # fmt: off
 __all__ = [
@@ -96,16 +97,18 @@ def gather(
 
 def _between_frames(frames: Frames, start, place, length):
     """Keypoints and score at fractional frames `place [B, T]` of clips from `start [B, 1]` on."""
-    left = jnp.floor(place).astype(jnp.int32)
-    right = jnp.minimum(left + 1, length[:, None] - 1)
-    share = (place - left)[..., None]
-    before, after = frames.keypoints[start + left], frames.keypoints[start + right]
+    left, right, share = neighbours(place, length)
+    left, right, share = start + left, start + right, share[..., None]
+    before, after = frames.keypoints[left], frames.keypoints[right]
+    # Not `interpolate_frames`, which rounds another way (a (1 - s) + b s): either form would move
+    # the last bit of what the other gives, and with it the figures of runs that exist.
     keypoints = before + share[..., None] * (after - before)
+    # A place that only rounding took off a frame is that frame, seen or not as it is.
     exact = share < 1e-4
     keypoints = jnp.where(exact[..., None], before, keypoints)
-    score = frames.score[start + left]
-    score = jnp.where(exact, score, jnp.minimum(score, frames.score[start + right]))
-    return keypoints, score
+    score = frames.score[left]
+    lower = jnp.minimum(score, frames.score[right])
+    return keypoints, jnp.where(exact, score, lower)
 
 
 # Buckets

@@ -8,8 +8,8 @@ import pytest
 
 from mgjax import batching, skeleton
 from mgjax.errors import InputError
+from mgjax.preparation import Preparation
 from mgjax.store import Store, StoreWriter
-from mgjax.transforms import Preparation
 
 
 def padded(lengths, edges):

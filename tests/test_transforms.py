@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from mgjax import skeleton, transforms
+from mgjax import random_transforms, skeleton, transforms
 from mgjax.errors import InputError
 from mgjax.models.usvae import USVAE
-from mgjax.transforms import Augmentation, Preparation
+from mgjax.preparation import Augmentation, Preparation
 
 # Two joints in 2D, and three in 3D whose axes are easy to see.
 FLAT = skeleton.Layout(
@@ -110,7 +110,7 @@ def test_range_maps_every_axis_of_a_clip_to_one():
 def test_own_axes_undo_any_turn(axes, options):
     rng = np.random.default_rng(1)
     keypoints = rng.normal(size=(5, 4, 3)) * 0.1 + [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 2, 0]]
-    turn = np.asarray(transforms.random_rotation(jax.random.key(0), 1, 3, 3.0, 3.0)[0])
+    turn = np.asarray(random_transforms.random_rotation(jax.random.key(0), 1, 3, 3.0, 3.0)[0])
     np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
     preparation = Preparation(axes=axes, **options)
     still = one_clip(keypoints, np.ones((5, 4)), preparation, SOLID, pad=1)
@@ -153,7 +153,7 @@ def test_streams():
 
 def test_mirroring_swaps_sides():
     keypoints = np.array([[[0, 0, 0], [-1, 2, 3], [4, 5, 6], [0, 9, 0]]], np.float32)[None]
-    mirrored = transforms.random_mirror(jax.random.key(0), jnp.asarray(keypoints), SOLID, 1.0)
+    mirrored = random_transforms.random_mirror(jax.random.key(0), jnp.asarray(keypoints), SOLID, 1.0)
     np.testing.assert_allclose(mirrored[0, 0], [[0, 0, 0], [-4, 5, 6], [1, 2, 3], [0, 9, 0]])
     assert SOLID.mirror == (("L", "R"),)
 
@@ -192,7 +192,7 @@ def test_timing_keeps_the_course_of_a_clip():
     )
     seen = jnp.ones((3, steps, 2), bool)
     lengths = set()
-    timing = jax.jit(transforms.random_timing)
+    timing = jax.jit(random_transforms.random_timing)
     for seed in range(8):
         moved, still_seen, new = timing(jax.random.key(seed), x, seen, length, 0.5, 0.0)
         n = int(new[0])

@@ -83,7 +83,7 @@ def write_store(
 def prepared_batch(
     keypoints: np.ndarray, lengths: np.ndarray, rows: np.ndarray, steps: int
 ) -> np.ndarray:
-    """Some clips as `mgjax.transforms.Preparation()` gives them, float32 `[B, steps, 60]`, zero
+    """Some clips as `mgjax.preparation.Preparation()` gives them, float32 `[B, steps, 60]`, zero
     past each end.
 
     The root's first place is the origin and the body's median size the unit. Peers get these

@@ -22,8 +22,8 @@ from benchmarks.clips import LAYOUT
 from benchmarks.measure import Measurement, alternate, optional, row
 from mgjax.models.usvae import USVAE
 from mgjax.nn import LSTM
+from mgjax.preparation import Batch
 from mgjax.training import TrainOptions
-from mgjax.transforms import Batch
 
 SUITE = "recurrent"
 INPUTS = LAYOUT.dimensions * len(LAYOUT)

@@ -97,10 +97,10 @@ def train_once(store_path: str, folder: str, units: int):
     """
     from mgjax.batching import Blocks
     from mgjax.models.usvae import USVAE
+    from mgjax.preparation import Augmentation, Preparation
     from mgjax.store import Store
     from mgjax.training import Run, TrainOptions, fit
     from mgjax.training.folder import RunFolder
-    from mgjax.transforms import Augmentation, Preparation
 
     with Store(store_path) as store:
         run = Run(

@@ -32,10 +32,10 @@ from benchmarks.measure import Measurement, alternate, row
 from benchmarks.recurrent import INPUTS, torch_peers
 from mgjax.batching import Frames
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store
 from mgjax.training import Run, TrainOptions
 from mgjax.training.devices import Trainer
-from mgjax.transforms import Augmentation, Preparation
 
 SUITE = "train"
 KL = 1e-3

@@ -19,10 +19,11 @@ from mgjax import files, hdf5, models
 from mgjax.batching import batch_edges, gather, plan
 from mgjax.blocks import Blocks, Frames
 from mgjax.errors import InputError
+from mgjax.preparation import Batch, Preparation
 from mgjax.skeleton import Layout
 from mgjax.store import Store
 from mgjax.training import Run, load_model
-from mgjax.transforms import Batch, Preparation, interpolate_frames
+from mgjax.transforms import interpolate_frames
 
 # Keypoints as they are stored.
 RAW = Preparation(centre="none", axes="none", scale="none", fill_unseen=False)

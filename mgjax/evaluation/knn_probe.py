@@ -18,11 +18,11 @@ from mgjax.errors import InputError
 from mgjax.evaluation.embedding import RAW, embed_clips, resampled_keypoints
 from mgjax.evaluation.knn import Metric, knn_ranking
 from mgjax.evaluation.metrics import Classification, classification, per_class, top1_accuracy
+from mgjax.preparation import Preparation
 from mgjax.report.accuracy import Accuracy, percent
 from mgjax.report.tables import Table
 from mgjax.store import Store
 from mgjax.training import build_model, load_model
-from mgjax.transforms import Preparation
 
 # What probe.json says of the trained encoder, by its names in `metrics.Classification`.
 FIGURES = ("top1", "top5", "mean_class_accuracy", "macro_f1")

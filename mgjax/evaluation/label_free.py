@@ -25,10 +25,10 @@ from flax import nnx
 from mgjax.batching import gather
 from mgjax.blocks import Blocks
 from mgjax.evaluation.embedding import at_even_times, map_clips
+from mgjax.preparation import Augmentation, Batch
 from mgjax.report.accuracy import Accuracy
 from mgjax.store import Store
 from mgjax.training import Run, build_model, load_model
-from mgjax.transforms import Augmentation, Batch
 
 MOST = 500  # clips: enough for an interval of ± 4 %, few enough for seconds
 BATCH_SIZE = 64

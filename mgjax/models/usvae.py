@@ -35,8 +35,9 @@ from mgjax.errors import InputError
 from mgjax.nn import LSTM, time_mask, unroll_first_input
 from mgjax.nn.cudnn import Kernel
 from mgjax.options import option
+from mgjax.preparation import Batch
 from mgjax.skeleton import Layout
-from mgjax.transforms import Batch, mirror
+from mgjax.transforms import mirror
 
 Feature = Literal["hidden", "cell", "mean"]
 FEATURES: tuple[Feature, ...] = typing.get_args(Feature)

@@ -7,8 +7,8 @@ from typing import Any
 
 from mgjax import models, options
 from mgjax.errors import InputError, short
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.training.train_options import TrainOptions
-from mgjax.transforms import Augmentation, Preparation
 
 # By the name that their flags begin with; a model's begin with the model's name.
 GROUPS: dict[str, type] = {

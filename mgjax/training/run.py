@@ -12,11 +12,11 @@ from flax import nnx
 
 from mgjax import models, options, recipes
 from mgjax.errors import InputError, short
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.skeleton import Layout
 from mgjax.store import Store
 from mgjax.training.groups import by_group, kinds_of, parsed
 from mgjax.training.train_options import TrainOptions
-from mgjax.transforms import Augmentation, Preparation
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

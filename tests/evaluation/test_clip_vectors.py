@@ -12,8 +12,8 @@ from mgjax import training
 from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store
-from mgjax.transforms import Augmentation, Preparation
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from flax import nnx
 from mgjax.blocks import Frames
 from mgjax.evaluation.embedding import embed_clips, resampled_keypoints
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Preparation
 from mgjax.skeleton import COCO_17
-from mgjax.transforms import Preparation
 
 PREPARATION = Preparation(centre="frame", velocity=2.0)
 

@@ -21,8 +21,8 @@ from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, embedding, knn_probe, probe_pictures, video_emotion
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store, StoreWriter
-from mgjax.transforms import Augmentation, Preparation
 
 PREPARATION = Preparation(centre="frame")
 

@@ -8,9 +8,9 @@ import pytest
 from mgjax import training
 from mgjax.evaluation.label_free import CHANGES, LabelFreeCheck, check_run, found_again
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store, StoreWriter
-from mgjax.transforms import Augmentation, Preparation
 
 
 def test_found_again_by_hand():

@@ -24,10 +24,10 @@ from mgjax.evaluation.paper import IMIGUE, NTU_SUBJECT, NTU_VIEW, TABLES
 from mgjax.evaluation.study import Study, run_rows
 from mgjax.evaluation.study_results import markdown, read_table, to_json
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store, StoreWriter
 from mgjax.training import Run, TrainOptions, load_model
 from mgjax.training.folder import RunFolder
-from mgjax.transforms import Augmentation, Preparation
 
 CLASSES = tuple("abcdefg")
 

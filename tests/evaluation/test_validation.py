@@ -11,11 +11,11 @@ from flax import nnx
 from mgjax import models, training
 from mgjax.errors import InputError
 from mgjax.evaluation.validation import Validation
+from mgjax.preparation import Preparation
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store
 from mgjax.store_writer import StoreWriter
 from mgjax.training.folder import RunFolder
-from mgjax.transforms import Preparation
 
 
 class Mean(nnx.Module):

@@ -19,10 +19,10 @@ from mgjax.evaluation.paper import TABLES
 from mgjax.evaluation.study import Study
 from mgjax.evaluation.study_results import markdown, read_table, to_json
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store
 from mgjax.training.folder import RunFolder
 from mgjax.training.run import Run
-from mgjax.transforms import Augmentation, Preparation
 
 EPOCHS = 2
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from mgjax.transforms import Preparation
+from mgjax.preparation import Preparation
 
 
 @pytest.fixture(scope="module", autouse=True)

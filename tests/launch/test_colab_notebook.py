@@ -14,8 +14,8 @@ import jax
 import pytest
 
 from mgjax import models
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.training import TrainOptions
-from mgjax.transforms import Augmentation, Preparation
 
 # Runs the code cells whose numbers are given, in one namespace, as a kernel does. What precedes
 # may replace things.

@@ -10,8 +10,9 @@ from flax import nnx
 
 from mgjax.errors import InputError
 from mgjax.models.usvae import FEATURES, USVAE
+from mgjax.preparation import Batch
 from mgjax.skeleton import COCO_17
-from mgjax.transforms import Batch, mirror
+from mgjax.transforms import mirror
 
 CONFIG = USVAE.Config(units=6, decoder_units=5, latent_size=4, kl_weight=0.3)
 

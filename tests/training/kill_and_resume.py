@@ -22,10 +22,10 @@ import numpy as np
 
 from mgjax import training
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store
 from mgjax.training.checkpoints import DIGESTS
 from mgjax.training.folder import RunFolder
-from mgjax.transforms import Augmentation, Preparation
 
 STEPS = int(sys.argv[5]) if len(sys.argv) > 5 else 121  # of most stores, in the middle of an epoch
 HANGS = 300  # seconds

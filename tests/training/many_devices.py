@@ -24,9 +24,9 @@ if distributed:
 
 from mgjax import training  # noqa: E402
 from mgjax.models.usvae import USVAE  # noqa: E402
+from mgjax.preparation import Augmentation, Preparation  # noqa: E402
 from mgjax.store import Store  # noqa: E402
 from mgjax.training.folder import RunFolder  # noqa: E402
-from mgjax.transforms import Augmentation, Preparation  # noqa: E402
 
 read = []
 

@@ -20,13 +20,13 @@ from flax import nnx
 from mgjax import batching, blocks, training
 from mgjax.errors import InputError
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.skeleton import COCO_17
 from mgjax.store import Store, StoreWriter
 from mgjax.training.devices import Trainer
 from mgjax.training.folder import RunFolder
 from mgjax.training.optimiser import learning_rate
 from mgjax.training.order import between
-from mgjax.transforms import Augmentation, Preparation
 
 
 def write_store(path, clips=16, poison=None):

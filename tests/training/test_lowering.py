@@ -17,11 +17,11 @@ from mgjax import models
 from mgjax.batching import Frames
 from mgjax.evaluation import emotion_training
 from mgjax.models.emotion_lstm import EmotionLSTM
+from mgjax.preparation import Augmentation, Batch, Preparation
 from mgjax.skeleton import get
 from mgjax.training import Run, TrainOptions
 from mgjax.training.optimiser import make_optimiser
 from mgjax.training.step import TrainStep
-from mgjax.transforms import Augmentation, Batch, Preparation
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 LENGTH = 12

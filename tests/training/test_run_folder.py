@@ -21,11 +21,11 @@ from mgjax.errors import InputError, short
 from mgjax.evaluation.video_emotion import EmotionOptions
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.models.usvae import USVAE
+from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store
 from mgjax.training import signals
 from mgjax.training.folder import RunFolder
 from mgjax.training.run import Run, TrainOptions
-from mgjax.transforms import Augmentation, Preparation
 
 
 @pytest.fixture(scope="module")
