@@ -17,7 +17,7 @@ from mgjax.skeleton import Layout
 
 MOST_FRAMES = 10**6  # of a prepared clip
 
-Lengths = TypeVar("Lengths", jax.Array, np.ndarray)
+Lengths = TypeVar("Lengths", int, jax.Array, np.ndarray)
 
 
 class Batch(NamedTuple):
