@@ -210,6 +210,8 @@ def _flat(values: dict, prefix: str = "") -> dict[str, Any]:
 def load_model(folder: str | os.PathLike, step: int | None = None) -> tuple[nnx.Module, Run, int]:
     """A trained model out of a run's folder.
 
+        model, run, step = load_model("runs/nucla")
+
     Args:
         folder: the run's working folder.
         step: which checkpoint; None takes the newest that is not damaged.

@@ -44,6 +44,10 @@ def fit(
     `jax.distributed` has joined several processes, all of them call this with the same arguments;
     the first one writes, logs and calls `on_epoch`.
 
+        with Store("nucla.h5") as store:
+            run = Run.from_recipe("usvae_nucla", store, split="cross_view", seed=0)
+            fit(run, store, "runs/nucla", on_epoch=lambda ended: print(ended.record))
+
     Args:
         run: what to train.
         store: the opened store.
@@ -75,11 +79,7 @@ def fit(
         state = _restore(manager, trainer.initial_state())
         per_epoch = trainer.batches.steps_per_epoch
         step, length = int(state.step), run.training.length(per_epoch)
-        if step > length:
-            raise InputError(
-                f"{place.path}: the run there has done {step} steps, more than the {length} asked "
-                "for; ask for as many at least, or choose another folder"
-            )
+        _check_length(place, step, length)
         if first and _said_length(before) != _said_length(run):
             place.write(run, store.described())
             _log_change(before, run, per_epoch, step, log)
@@ -101,6 +101,15 @@ def _claimed(folder: RunFolder, run: Run, store: Store, held: contextlib.ExitSta
     # The others open checkpoints only once the first one knows that the folder is the run's.
     multihost_utils.sync_global_devices("claimed")
     return before
+
+
+def _check_length(folder: RunFolder, step: int, length: int) -> None:
+    """Raise InputError where a run has done more than is asked for, which cannot be undone."""
+    if step > length:
+        raise InputError(
+            f"{folder.path}: the run there has done {step} steps, more than the {length} asked "
+            "for; ask for as many at least, or choose another folder"
+        )
 
 
 def _nothing(_: str) -> None:

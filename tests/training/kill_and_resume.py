@@ -111,11 +111,12 @@ def main():
     for number, way in enumerate(ways):
         target = round(0.85 * STEPS * (number + chance.random()) / kills)
         pid = child(store_path, broken)
-        wait_until(lambda: (saved(broken)[0] or [0])[-1] >= target, pid)
+        wait_until(lambda target=target: (saved(broken)[0] or [0])[-1] >= target, pid)
         if way == "any moment":
             time.sleep(chance.uniform(0, 0.3))
         else:
-            wait_until(lambda: saved(broken)[1 if way == "inside a save" else 2], pid)
+            sign = 1 if way == "inside a save" else 2
+            wait_until(lambda sign=sign: saved(broken)[sign], pid)
             time.sleep(chance.uniform(0, 0.01) if way == "inside a save" else 0)
         os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)

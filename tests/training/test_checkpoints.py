@@ -108,9 +108,9 @@ def test_where_every_checkpoint_is_damaged_nothing_is_loaded(trained, copied):
     ):
         training.load_model(copied)
     before = sorted(copied.rglob("*"))
-    with Store(trained / "tiny.h5") as store:
-        with pytest.raises(InputError, match="there is no other"):
-            training.fit(run_of(store), store, copied, log=quiet)
+    refused = pytest.raises(InputError, match="there is no other")
+    with Store(trained / "tiny.h5") as store, refused:
+        training.fit(run_of(store), store, copied, log=quiet)
     assert sorted(copied.rglob("*")) == before
 
 

@@ -176,7 +176,8 @@ def test_a_metrics_line_cut_short_is_forgotten(tmp_path):
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"step": 8, "lo')
     assert folder.metrics() == records and folder.keep_metrics(4) == records[:2]
-    assert [json.loads(line) for line in open(tmp_path / "metrics.jsonl")] == records[:2]
+    written = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in written] == records[:2]
 
 
 def test_schedules():
@@ -277,9 +278,11 @@ def test_step_groups_are_cut_where_asked():
         )
         for count in (4, 1, 3)
     ]
-    rows = lambda cut: [
-        step_group.clips[i].tolist() for step_group in cut for i in range(step_group.step_count)
-    ]
+
+    def rows(cut):
+        """Rows of clips, step by step."""
+        return [each.clips[i].tolist() for each in cut for i in range(each.step_count)]
+
     for first in range(9):
         for last in range(first, 9):
             cut = list(between(step_groups, first, last))
@@ -327,9 +330,11 @@ def test_one_step_is_plain_adam_on_the_mean_loss(store_path):
     state = trainer.initial_state()
     before = jax.tree.map(np.asarray, state.model)
     key = jax.random.fold_in(jax.random.key(run.training.seed), 0)
-    loss = lambda model: trainer.step.loss(
-        model, frames, batch.clips[0, 0], batch.weight[0, 0], key, batch.padded_length
-    )[0]
+    clips, weight = batch.clips[0, 0], batch.weight[0, 0]
+
+    def loss(model):
+        return trainer.step.loss(model, frames, clips, weight, key, batch.padded_length)[0]
+
     gradients = jax.jit(jax.grad(loss))(before)
     adam = optax.adam(1e-2)
     updates, _ = adam.update(gradients, adam.init(before))
@@ -354,13 +359,16 @@ def test_how_steps_are_computed_does_not_change_them(store_path, tmp_path):
     """Several steps a call, and a batch in parts whose gradients are added, against one step and
     one batch a call.
     """
+    # Nothing random, for parts draw their own numbers.
+    still = {
+        "augmentation": Augmentation(),
+        "options": USVAE.Config(units=8, decoder_units=8, kl_weight=0.0),
+    }
     with Store(store_path) as store:
-        make = lambda **options: dataclasses.replace(
-            make_run(store, **options),
-            augmentation=Augmentation(),
-            # nothing random: parts draw their own numbers
-            options=USVAE.Config(units=8, decoder_units=8, kl_weight=0.0),
-        )
+
+        def make(**options):
+            return dataclasses.replace(make_run(store, **options), **still)
+
         plain = losses_of(make(steps_per_call=1), store, tmp_path / "plain")
         np.testing.assert_allclose(
             losses_of(make(steps_per_call=8), store, tmp_path / "together"), plain, rtol=1e-6
