@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from mgjax import evaluation
 from mgjax.blocks import Frames
+from mgjax.evaluation import embedding
 from mgjax.evaluation.embedding import embed_clips, resampled_keypoints
 from mgjax.models.usvae import USVAE
 from mgjax.preparation import Preparation
@@ -54,3 +56,9 @@ def test_resampled_keypoints_are_linear_in_between(frames):
     got = got.reshape(points, 17, 2)
     np.testing.assert_allclose(got[::2], x, atol=1e-6)
     np.testing.assert_allclose(got[1::2], (x[1:] + x[:-1]) / 2, atol=1e-6)
+
+
+def test_what_is_used_most_has_its_name_in_the_package():
+    assert evaluation.embed is embedding.embed and evaluation.knn.nearest is evaluation.nearest
+    with pytest.raises(AttributeError, match="'mgjax.evaluation' has no attribute 'nothing'"):
+        evaluation.nothing  # noqa: B018

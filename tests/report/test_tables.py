@@ -1,6 +1,7 @@
 """Tables as text and as Markdown: aligned, whole, and the same whatever the terminal."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -74,6 +75,24 @@ def test_show_is_plain_where_there_is_no_terminal(table, monkeypatch):
     file = io.StringIO()
     show("above", table, file=file)
     assert file.getvalue() == f"above\n\n{table.text()}\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_show_fits_a_terminal_and_cuts_nothing(table, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    file = Terminal()
+    show(table, file=file)
+    assert "\x1b[1mwords" in file.getvalue()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue()).splitlines()
+    assert len(lines) > 3 and all(len(line) <= 50 for line in lines)
+    text = " ".join(lines)
+    assert all(text.count(word) >= LONG.count(word) for word in LONG.split())
 
 
 def test_no_jax_is_imported():
