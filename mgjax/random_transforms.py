@@ -26,6 +26,7 @@ def random_rotation(
     if dimensions == 2:
         return _matrices([cos[0], -sin[0]], [sin[0], cos[0]])
     zero, one = jnp.zeros(clips), jnp.ones(clips)
+    # The turn about the vertical comes last, so that its axis is not tilted.
     # fmt: off
     about_y = _matrices([cos[0], zero, sin[0]], [zero, one, zero], [-sin[0], zero, cos[0]])
     about_x = _matrices([one, zero, zero], [zero, cos[1], -sin[1]], [zero, sin[1], cos[1]])
@@ -90,8 +91,10 @@ def random_timing(
     steps = keypoints.shape[1]
     share, where, pace = jax.random.uniform(key, (3, len(length)))
     share = 1 - crop * share
+    # In units of frames: n frames are n - 1 steps from the first to the last.
     first = where * (1 - share) * (length - 1)
     frames = ((length - 1) * share + 1) * jnp.exp(speed * (2 * pace - 1))
+    # With fewer than 3 frames a clip has hardly a course left.
     least = jnp.minimum(length, 3)
     new_length = jnp.clip(jnp.round(frames), least, steps).astype(length.dtype)
     advance = share * (length - 1) / jnp.maximum(new_length - 1, 1)
