@@ -43,11 +43,11 @@ def test_a_split_without_test_clips_is_embedded_not_probed(root, tmp_path):
         f"launch/embed.py --workdir '{tmp_path / 'a run'}'" in done.stdout
         and "probe.py --" not in done.stdout
     )
-    for wrong in (
-        "--train.learning_rate=nan",
-        "--train.seed=100000000000000000000",
-        "--usvae.kl_weight=inf",
-    ):
+    refused = train(root, *arguments, "--train.steps=3", "--train.learning_rate=nan")
+    assert refused.returncode == 1 and refused.stderr.count("\n") == 1, refused.stderr
+    assert refused.stderr.startswith("error: ") and "expected" in refused.stderr
+    # What a flag's bounds refuse is said as of any other flag.
+    for wrong in ("--train.seed=100000000000000000000", "--usvae.kl_weight=inf"):
         refused = train(root, *arguments, "--train.steps=3", wrong)
-        assert refused.returncode == 1 and refused.stderr.count("\n") == 1, refused.stderr
-        assert refused.stderr.startswith("error: ") and "expected" in refused.stderr
+        assert refused.returncode == 1 and "Traceback" not in refused.stderr, refused.stderr
+        assert wrong.split("=")[1] in refused.stderr
