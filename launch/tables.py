@@ -28,7 +28,7 @@ from mgjax import files, models, recipes
 from mgjax.errors import InputError, run_script, script
 from mgjax.evaluation.paper import TABLES
 from mgjax.evaluation.study import Study, run_rows
-from mgjax.evaluation.study_results import markdown, read_table, to_json
+from mgjax.evaluation.study_results import markdown, read_results, to_json
 from mgjax.store import Store
 from mgjax.training import Run
 
@@ -157,7 +157,7 @@ def main(argv):
             )
             if stopped:
                 sys.exit(128 + stopped)
-        result = read_table(table, study)
+        result = read_results(table, study)
     for path, text in zip(written, (markdown(result), to_json(result))):
         files.write_text(path, text)
     print(markdown(result))

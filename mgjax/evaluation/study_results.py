@@ -31,7 +31,7 @@ T = TypeVar("T")
 Seed = dict[str, Any]
 
 
-def read_table(table: PaperTable, study: Study) -> dict[str, Any]:
+def read_results(table: PaperTable, study: Study) -> dict[str, Any]:
     """What a table's rows have, out of the working folder.
 
     Returns:
@@ -248,12 +248,12 @@ def _read_emotion(path: pathlib.Path, row: Method, study: Study) -> list[Seed]:
 
 
 def to_json(result: dict[str, Any]) -> str:
-    """A table that `read_table` gave, as JSON."""
+    """A table that `read_results` gave, as JSON."""
     return json.dumps(result, indent=1, ensure_ascii=False) + "\n"
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """A table that `read_table` gave, as Markdown that can be read as it is."""
+    """A table that `read_results` gave, as Markdown that can be read as it is."""
     figures, published = result["figures"], result["published"]
     headings = ["method", ""]
     if published:

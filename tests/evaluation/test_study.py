@@ -19,7 +19,7 @@ from mgjax.evaluation.embedding import prepared_batch
 from mgjax.evaluation.metrics import classification
 from mgjax.evaluation.paper import TABLES
 from mgjax.evaluation.study import Study, run_rows
-from mgjax.evaluation.study_results import read_table
+from mgjax.evaluation.study_results import read_results
 from mgjax.training import load_model
 
 
@@ -72,7 +72,7 @@ def test_a_classifier_is_judged_by_its_logits(study, monkeypatch):
         run_rows(TABLES[2], study, lambda model: run, ["stgcn"], seeds=[4], log=lambda line: None)
         == 0
     )
-    found = row(read_table(TABLES[2], study), "stgcn")
+    found = row(read_results(TABLES[2], study), "stgcn")
     assert (
         found["n"] == 7 and found["each"][0]["seed"] == "4" and found["note"] == "seed 4; epochs: 1"
     )

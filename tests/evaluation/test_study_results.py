@@ -15,7 +15,7 @@ from mgjax import models
 from mgjax.errors import InputError
 from mgjax.evaluation.paper import IMIGUE, NTU_SUBJECT, NTU_VIEW, TABLES
 from mgjax.evaluation.study import Study
-from mgjax.evaluation.study_results import markdown, read_table, to_json
+from mgjax.evaluation.study_results import markdown, read_results, to_json
 from mgjax.training.folder import RunFolder
 
 
@@ -41,7 +41,7 @@ def study(tmp_path):
 )
 def test_published_figures_stand_beside_their_own_data_only(tmp_path, source, split, number, whose):
     with make_store(tmp_path / "store.h5", source, split) as store:
-        result = read_table(TABLES[number], Study(store, tmp_path / "runs", split))
+        result = read_results(TABLES[number], Study(store, tmp_path / "runs", split))
     text = markdown(result)
     assert result["published"] == whose
     assert (
@@ -64,7 +64,7 @@ def test_published_figures_stand_beside_their_own_data_only(tmp_path, source, sp
 
 def test_rows_without_figures_say_why(tmp_path):
     with make_store(tmp_path / "store.h5", "iMiGUE", "imigue_cross_subject") as store:
-        result = read_table(TABLES[2], Study(store, tmp_path / "runs"))
+        result = read_results(TABLES[2], Study(store, tmp_path / "runs"))
     notes = {row["key"]: row["note"] for row in result["rows"]}
     assert notes["usvae"] == notes["majority"] == "not run" and notes["tsm"] == "for reference"
     assert {
@@ -80,7 +80,7 @@ def test_rows_without_figures_say_why(tmp_path):
 def test_figures_are_means_over_seeds(study):
     put_result(study, "usvae", 0, trained=(0.4, 0.7), untrained=(0.3, 0.5))
     put_result(study, "usvae", 10, trained=(0.6, 0.9), untrained=(0.1, 0.5), epochs=5)
-    result = read_table(TABLES[2], study)
+    result = read_results(TABLES[2], study)
     usvae = row(result, "usvae")
     assert usvae["n"] == 100 and [one["seed"] for one in usvae["each"]] == ["0", "10"]
     assert usvae["measured"]["top5"]["mean"] == pytest.approx(0.8)
@@ -99,12 +99,14 @@ def test_figures_are_means_over_seeds(study):
     ]
     assert json.loads(to_json(result))["rows"] == result["rows"]
     # Other neighbours were not asked yet.
-    assert row(read_table(TABLES[2], dataclasses.replace(study, k=5)), "usvae")["note"] == "not run"
+    assert (
+        row(read_results(TABLES[2], dataclasses.replace(study, k=5)), "usvae")["note"] == "not run"
+    )
 
 
 def test_few_classes_have_no_top_5(study):
     put_result(study, "usvae", 0, trained=(0.4, None))
-    result = read_table(TABLES[2], study)
+    result = read_results(TABLES[2], study)
     assert set(row(result, "usvae")["measured"]) == {"top1"}
     line = next(line for line in markdown(result).splitlines() if line.startswith("| U-S-VAE, Z"))
     assert [cell.strip() for cell in line.split("|")[3:6]] == ["40.0 (30.9 – 49.8)", "–", "100"]
@@ -113,12 +115,12 @@ def test_few_classes_have_no_top_5(study):
 def test_a_result_of_another_store_is_refused_however_alike(study):
     put_result(study, "usvae", 0, origin=study.origin() | {"store": "0" * 32}, trained=(0.4, 0.7))
     with pytest.raises(InputError, match="a result of store '0000.*', not"):
-        read_table(TABLES[2], study)
+        read_results(TABLES[2], study)
     origin = study.origin()
     assert origin.pop("store") == study.store.fingerprint
     # of a version that knew no fingerprints
     put_result(study, "usvae", 0, origin=origin, trained=(0.4, 0.7))
-    assert row(read_table(TABLES[2], study), "usvae")["n"] == 100
+    assert row(read_results(TABLES[2], study), "usvae")["n"] == 100
 
 
 @seeded(0)
@@ -129,7 +131,7 @@ def test_any_result_is_figures_or_a_sentence(study, number):
     path = study.workdir / "usvae" / "seed0" / "knn-1-cosine.json"
     path.write_bytes(vectors.results(random.Random(number), json.loads(path.read_text())))
     try:
-        result = read_table(TABLES[2], study)
+        result = read_results(TABLES[2], study)
     except InputError as error:
         assert str(path) in str(error) and "\n" not in str(error)
     else:
@@ -148,7 +150,7 @@ def test_a_number_tested_that_cannot_be_is_refused(study, number):
     found["rows"]["trained"]["n"] = number
     path.write_text(json.dumps(found))
     with pytest.raises(InputError, match="knn-1-cosine.json: damaged"):
-        read_table(TABLES[2], study)
+        read_results(TABLES[2], study)
 
 
 def test_results_of_something_else_are_refused(study):
@@ -156,12 +158,12 @@ def test_results_of_something_else_are_refused(study):
         study, "usvae_2l", 0, origin=study.origin() | {"source": "somebody"}, trained=(0.4, 0.7)
     )
     with pytest.raises(InputError, match="a result of source 'somebody', not 'nobody'"):
-        read_table(TABLES[4], study)
+        read_results(TABLES[4], study)
     path = study.workdir / "usvae_2l" / "seed0" / "knn-1-cosine.json"
     for text in ("{", "[]", '{"rows": {}}', '{"origin": {}, "epochs": 1, "rows": {}}'):
         path.write_text(text)
         with pytest.raises(InputError, match="knn-1-cosine.json: (damaged|not JSON)"):
-            read_table(TABLES[4], study)
+            read_results(TABLES[4], study)
 
 
 def test_emotions_of_runs_and_of_vectors_from_elsewhere(study):
@@ -169,7 +171,7 @@ def test_emotions_of_runs_and_of_vectors_from_elsewhere(study):
         RunFolder(study.workdir / "usvae" / f"seed{seed}").claim(a_run(study, seed))
         put_emotion(study, f"usvae/seed{seed}", accuracies)
     put_emotion(study, "tsm_lstm", (0.6,))
-    result = read_table(TABLES[3], study)
+    result = read_results(TABLES[3], study)
     rows = {row["key"]: row for row in result["rows"]}
     assert rows["usvae_lstm"]["note"] == "mean of seeds 0/0, 0/1, 1/0, 1/1: 40.0, 60.0, 50.0, 70.0"
     assert rows["usvae_lstm"]["measured"]["accuracy"]["mean"] == pytest.approx(0.55)
@@ -186,24 +188,24 @@ def test_emotions_of_runs_and_of_vectors_from_elsewhere(study):
     ):
         put_emotion(study, "tsm_lstm", (0.6,), **changes)
         with pytest.raises(InputError, match=words):
-            read_table(TABLES[3], study)
+            read_results(TABLES[3], study)
 
 
 def test_seeds_of_other_options_have_no_mean(study):
     put_result(study, "usvae_2l", 0, trained=(0.4, 0.7))
     put_result(study, "usvae_2l", 1, trained=(0.4, 0.7))
-    assert row(read_table(TABLES[4], study), "usvae_2l")["n"] == 100
+    assert row(read_results(TABLES[4], study), "usvae_2l")["n"] == 100
     (study.workdir / "usvae_2l" / "seed1" / "run.json").unlink()
     (study.workdir / "usvae_2l" / "seed1" / "knn-1-cosine.json").rename(study.workdir / "kept.json")
     RunFolder(study.workdir / "usvae_2l" / "seed1").claim(a_run(study, 1, epochs=2))
     (study.workdir / "kept.json").rename(study.workdir / "usvae_2l" / "seed1" / "knn-1-cosine.json")
     with pytest.raises(InputError, match="seed1: this run and .*seed0 have other options"):
-        read_table(TABLES[4], study)
+        read_results(TABLES[4], study)
 
 
 def test_published_emotions(tmp_path):
     with make_store(tmp_path / "store.h5", "iMiGUE, 359 videos", "imigue_emotion") as store:
-        result = read_table(TABLES[3], Study(store, tmp_path / "runs", "all"))
+        result = read_results(TABLES[3], Study(store, tmp_path / "runs", "all"))
     assert (
         row(result, "tsm_lstm")["published"] == {"accuracy": 0.6} and result["published_n"] == 100
     )
@@ -211,4 +213,4 @@ def test_published_emotions(tmp_path):
     assert "n = 100: ± 9.6 points at 95 %" in markdown(result)
     other = make_store(tmp_path / "other.h5", "iMiGUE, 359 videos", "imigue_cross_subject")
     with other as store, pytest.raises(InputError, match="no split 'imigue_emotion'"):
-        read_table(TABLES[3], Study(store, tmp_path / "runs"))
+        read_results(TABLES[3], Study(store, tmp_path / "runs"))

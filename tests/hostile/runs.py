@@ -17,7 +17,7 @@ from hostile import damage, made, sound, stores, target
 from mgjax import training
 from mgjax.evaluation.paper import TABLES
 from mgjax.evaluation.study import Study
-from mgjax.evaluation.study_results import markdown, read_table, to_json
+from mgjax.evaluation.study_results import markdown, read_results, to_json
 from mgjax.models.usvae import USVAE
 from mgjax.preparation import Augmentation, Preparation
 from mgjax.store import Store
@@ -246,7 +246,7 @@ def results(chance, folder, good):
             damage.place(chance, each / "run.json", data)
     with Store(good / "store.h5") as store:
         table = TABLES[number]
-        result = read_table(table, _study(store, folder))
+        result = read_results(table, _study(store, folder))
     text = markdown(result)
     sound.need("nan" not in text.lower() and "inf %" not in text, "a figure that is not finite")
     json.loads(to_json(result), parse_constant=_not_json)
