@@ -1,7 +1,10 @@
 """Recipes: read by name, and the run that they describe."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from flax import nnx
 
 from mgjax import models, options, recipes
 from mgjax.errors import InputError
@@ -109,6 +112,20 @@ def test_changes_win_by_group_or_one_by_one(store):
 def test_changes_of_what_is_not_there_are_refused(store, changes, words):
     with pytest.raises(InputError, match=words):
         Run.from_recipe("quickstart", store, split="all", **changes)
+
+
+def test_what_is_no_number_or_text_is_not_set_by_a_recipe(tmp_path, store, monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Config:
+        sizes: tuple = (1, 2)
+
+    monkeypatch.setitem(models.MODELS, "mine", type("Mine", (nnx.Module,), {"Config": Config}))
+    path = tmp_path / "mine.flags"
+    path.write_text("--model=mine\n--mine.sizes=1,2\n")
+    with pytest.raises(InputError, match="mine: sizes cannot be given as text"):
+        Run.from_recipe(path, store, split="all")
+    run = Run.from_options("mine", store, split="all", mine={"sizes": (3,)})
+    assert run.options == Config((3,))
 
 
 def test_options_of_another_known_model_are_refused(store, monkeypatch):

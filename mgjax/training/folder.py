@@ -17,7 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import nnx
 
-from mgjax import __version__, files
+from mgjax import __version__, files, models
 from mgjax.errors import InputError, short
 from mgjax.training import checkpoints
 from mgjax.training.records import Records
@@ -142,6 +142,13 @@ class RunFolder:
     def _read(self) -> tuple[dict, Run]:
         """run.json: its values, and the run that they describe."""
         values: Any = files.read_json(self._described, "what training wrote; it is damaged")
+        model = values.get("model") if isinstance(values, dict) else None
+        if isinstance(model, str):
+            # A model of one's own that is not known here is no damage.
+            try:
+                models.get(model)
+            except InputError as error:
+                raise InputError(f"{self._described}: {error}") from None
         try:
             run = Run.from_dict(values)
             noted = values.get("store", {"fingerprint": ""})

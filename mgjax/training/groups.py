@@ -30,6 +30,7 @@ def parsed(model: str, texts: dict[str, dict[str, str]]) -> dict[str, dict[str, 
     for group, given in texts.items():
         _check_group(group, group, model, kinds)
         known = options.named(kinds[group], given, group)
+        _check_text(group, [known[name] for name in given])
         # Checked here, one by one, for rules between options are the whole run's.
         values[group] = {name: known[name].parse(text) for name, text in given.items()}
         for name, value in values[group].items():
@@ -48,6 +49,16 @@ def by_group(model: str, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]
             raise InputError(f"{name} is {short(change)}, expected a dict of its options")
         values.setdefault(group, {}).update({option: change} if dot else change)
     return values
+
+
+def _check_text(group: str, given: Iterable[options.Option]) -> None:
+    """Raise InputError where an option, of someone's own model, has values that are no text."""
+    for each in given:
+        if each.kind not in (bool, int, float, str):
+            raise InputError(
+                f"{group}: {each.name} cannot be given as text; a recipe sets switches, numbers "
+                "and text alone"
+            )
 
 
 def _check_group(group: str, name: str, model: str, known: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies
 from test_fit import make_run, quiet, write_store
 
-from mgjax import options, training
+from mgjax import models, options, training
 from mgjax.errors import InputError, short
 from mgjax.evaluation.video_emotion import EmotionOptions
 from mgjax.models.emotion_lstm import EmotionLSTM
@@ -346,13 +346,36 @@ def test_a_mutated_run_json_is_a_run_or_refused(trained, tmp_path, seed):
     try:
         run = RunFolder(tmp_path).load()
     except InputError as error:
-        assert "run.json: damaged" in str(error) and len(str(error)) < 1000
+        known = "run.json: damaged" in str(error) or "run.json: unknown model" in str(error)
+        assert known and len(str(error)) < 1000
         return
     for group in (run.options, run.preparation, run.augmentation, run.training):
         for field in dataclasses.fields(group):
             assert is_of(getattr(group, field.name), field.default), field.name
     assert isinstance(run.split, str) and all(isinstance(name, str) for name in run.classes)
     assert Run.from_dict(run.to_dict()) == run
+
+
+def test_a_run_of_a_model_that_is_not_known_here_says_how_to_make_it_known(copied, monkeypatch):
+    values = json.loads((copied / "run.json").read_text())
+    for name, words in (
+        ("velocity", "run.json: unknown model 'velocity'.*register.'velocity'"),
+        ("models_of_nobody:A", "run.json: model .*no module 'models_of_nobody'; its folder must"),
+    ):
+        (copied / "run.json").write_text(json.dumps(values | {"model": name}))
+        with pytest.raises(InputError, match=words):
+            training.load_model(copied)
+    monkeypatch.setitem(models.MODELS, "velocity", USVAE)
+    (copied / "run.json").write_text(json.dumps(values | {"model": "velocity"}))
+    assert training.load_model(copied)[1].model == "velocity"
+
+
+def test_a_run_of_an_older_version_is_told_the_new_names(copied):
+    values = json.loads((copied / "run.json").read_text())
+    values["options"]["latent"] = values["options"].pop("latent_size")
+    (copied / "run.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match="run.json: .*usvae: latent is now latent_size"):
+        training.load_model(copied)
 
 
 def test_types_are_checked_in_one_place():
