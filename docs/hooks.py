@@ -59,10 +59,13 @@ def _parsed(path: pathlib.Path) -> ast.Module:
 
 
 def _defines(name: str) -> bool:
-    """Whether a module is more than names of others."""
+    """Whether a module is more than a package that passes on the names of its modules."""
     path = ROOT.joinpath(*name.split("."))
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return any(isinstance(each, ast.FunctionDef | ast.ClassDef) for each in _parsed(path).body)
+    if not path.is_dir():
+        return True
+    body = _parsed(path / "__init__.py").body
+    own = [each for each in body if isinstance(each, ast.FunctionDef | ast.ClassDef)]
+    return any(not each.name.startswith("_") for each in own)
 
 
 def module_names() -> list[str]:
