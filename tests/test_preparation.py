@@ -37,16 +37,19 @@ def one_clip(keypoints, score, preparation, layout=FLAT, pad=0, **augmented):
     keypoints = np.concatenate([keypoints, np.repeat(keypoints[-1:] + 99, pad, 0)])
     score = np.concatenate([score, np.zeros((pad, score.shape[1]), np.float32)])
     key = augmented.pop("key", None)
-    prepare = lambda keypoints, score, key: preparation(
-        keypoints,
-        score,
-        jnp.array([length]),
-        jnp.array([0]),
-        jnp.ones(1),
-        layout,
-        key=key,
-        **augmented,
-    )
+
+    def prepare(keypoints, score, key):
+        return preparation(
+            keypoints,
+            score,
+            jnp.array([length]),
+            jnp.array([0]),
+            jnp.ones(1),
+            layout,
+            key=key,
+            **augmented,
+        )
+
     return jax.jit(prepare)(keypoints[None], score[None], key)
 
 
@@ -103,9 +106,15 @@ def test_the_mean_body_stands_upright_in_its_own_axes():
     rng = np.random.default_rng(2)
     keypoints = rng.normal(size=(9, 4, 3)) * 0.3 + [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, 2, 0]]
     keypoints += np.linspace([0, 0, 0], [4, 1, 2], 9)[:, None]  # it walks
-    prepared = lambda path: one_clip(
-        keypoints, np.ones((9, 4)), Preparation(axes="all", centre="frame", root_motion=path), SOLID
-    ).inputs[0]
+
+    def prepared(path):
+        return one_clip(
+            keypoints,
+            np.ones((9, 4)),
+            Preparation(axes="all", centre="frame", root_motion=path),
+            SOLID,
+        ).inputs[0]
+
     without = np.asarray(prepared(0.0))
     np.testing.assert_allclose(without[:, 3].mean(0)[[0, 2]], 0, atol=1e-5)
     # the path is the root's alone
@@ -284,14 +293,20 @@ def walk(layout, frames=7, seed=0):
 def test_the_mean_of_several_root_joints_holds_the_way(layout):
     keypoints, root = walk(layout), layout.index(*layout.root)
     score = np.ones(keypoints.shape[:2])
-    prepare = lambda path: Preparation(centre="frame", root_motion=path, scale="none")
+
+    def prepare(path):
+        return Preparation(centre="frame", root_motion=path, scale="none")
+
     still = np.asarray(one_clip(keypoints, score, prepare(0.0), layout).inputs[0])
     with_path = np.asarray(one_clip(keypoints, score, prepare(0.5), layout).inputs[0])
     place = keypoints[:, root].mean(1)
     np.testing.assert_allclose(with_path[:, root].mean(1), 0.5 * (place - place[0]), atol=1e-5)
     others = np.setdiff1d(np.arange(len(layout)), root)
     np.testing.assert_array_equal(with_path[:, others], still[:, others])
-    about_mean = lambda joints: joints - joints.mean(1, keepdims=True)
+
+    def about_mean(joints):
+        return joints - joints.mean(1, keepdims=True)
+
     np.testing.assert_allclose(
         about_mean(with_path[:, root]), about_mean(still[:, root]), atol=1e-5
     )
@@ -307,15 +322,18 @@ def recipe(path):
             name, _, value = line[2:].partition("=")
             group, field = name.split(".")
             given[group][field] = value or "true"
-    read = lambda options, values: options(
-        **{
-            field.name: values[field.name] == "true"
-            if field.type == "bool"
-            else type(field.default)(values[field.name])
-            for field in dataclasses.fields(options)
-            if field.name in values
-        }
-    )
+
+    def read(options, values):
+        return options(
+            **{
+                field.name: values[field.name] == "true"
+                if field.type == "bool"
+                else type(field.default)(values[field.name])
+                for field in dataclasses.fields(options)
+                if field.name in values
+            }
+        )
+
     small = {"units": 4, "decoder_units": 4}
     return (
         read(Preparation, given["prepare"]),

@@ -1,10 +1,10 @@
 """Packing OpenPose's files, simulated ones, beside the least that it takes: to open, read and
 parse each of them.
 
-"Typed parsing" is msgspec's into declared types and one float32 array a frame, the fastest of the
-JSON parsers. It
-stands here twice: after reading with file objects, and with the system's calls only, which is
-what packing itself does. Packing also lists the folders, follows one person and writes the store.
+"Typed parsing" is msgspec's into declared types and one float32 array a frame, the
+fastest of the JSON parsers. It stands here twice: after reading with file objects, and
+with the system's calls only, which is what packing itself does. Packing also lists the
+folders, follows one person and writes the store.
 
 The files have just been written and lie in memory; a disk that has to be read first is slower
 than all of this.

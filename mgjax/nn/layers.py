@@ -228,8 +228,8 @@ class GRU(_Stack):
 
     Weights and biases start uniform in ±1/√units. In a stack each layer reads the
     outputs of all directions of the layer below. Called as an `LSTM` and with the same
-    results, but for the
-    states: those of a GRU are `State(hidden)`, without a cell state.
+    results, but for the states: those of a GRU are `State(hidden)`, without a cell
+    state.
 
     Args:
         features: inputs D of the first layer.

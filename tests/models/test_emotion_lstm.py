@@ -31,7 +31,10 @@ def test_it_equals_a_plain_loop(model, vectors):
             for x in sequence:
                 gates = x @ weights.input + hidden @ weights.recurrent + weights.bias
                 i, f, g, o = np.split(np.asarray(gates), 4)
-                sigmoid = lambda z: 1 / (1 + np.exp(-z))
+
+                def sigmoid(z):
+                    return 1 / (1 + np.exp(-z))
+
                 cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
                 hidden = sigmoid(o) * np.tanh(cell)
                 outputs.append(hidden)
