@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 LONGEST = 1000  # characters of a message
 
@@ -100,12 +102,14 @@ def run_script(main: Main, define_flags: Callable[[], None] = _no_flags) -> None
     """Run a script: define its flags, read the command line and call `main`; --help ends with
     exit code 0.
     """
-    from absl import app  # here, so that the library does without
+    from absl import app, flags  # here, so that the library does without
 
     def parse(argv: list[str]) -> list[str]:
         try:
             _check_flag_files(argv)
-            return app.parse_flags_with_usage(argv)
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            sys.exit(f"error: {_about_flag(error, flags.FLAGS)}; --help lists the flags")
         except SystemExit as end:
             # absl ends with 1 after --help, as if something had gone wrong.
             sys.exit(0 if _asks_for_help(argv) and end.code == 1 else end.code)
@@ -115,6 +119,23 @@ def run_script(main: Main, define_flags: Callable[[], None] = _no_flags) -> None
     _open_standard_streams()
     define_flags()
     app.run(main, flags_parser=parse)
+
+
+def _about_flag(error: Exception, known: Any) -> str:
+    """What is wrong with a flag, in a sentence; absl's own words take two lines."""
+    unknown = getattr(error, "flagname", None)
+    if unknown is None:
+        text = str(error).removeprefix("flag ")
+        needed = re.search(r"(--\S+) must have a value other than None", text)
+        if needed:
+            return f"{needed[1]} is needed"
+        text = text.replace("invalid literal for int() with base 10:", "no whole number:")
+        return text.replace("could not convert string to float:", "no number:")
+    # An old name of a flag is no help.
+    names = [name for name in known if not (known[name].help or "").startswith("now --")]
+    near = difflib.get_close_matches(unknown[:100], names, n=1, cutoff=0.75)
+    hint = f"; did you mean --{near[0]}?" if near else ""
+    return f"there is no flag --{unknown}{hint}"
 
 
 def _asks_for_help(argv: list[str]) -> bool:

@@ -166,3 +166,20 @@ def test_closed_streams_take_no_file_of_ours(closed, tmp_path):
     arguments = [sys.executable, "-c", SCRIPT.format(what=what), "--do=it"]
     shell = subprocess.run(["bash", "-c", f'exec "$@" {closed}', "bash", *arguments])
     assert shell.returncode == 0 and (tmp_path / "a").read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--doo=it"], "there is no flag --doo; did you mean --do?"),
+        (["--xyz"], "there is no flag --xyz"),
+        (["--nofile"], "there is no flag --nofile"),
+        (["--v=0", "--do"], "Missing value for flag --do"),
+        (["--v=0"], "--do is needed"),
+        (["--do=it", "--v=x"], "--verbosity=x: no whole number: 'x'"),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(arguments, sentence):
+    result = run("pass", *arguments)
+    assert result.returncode == 1 and result.stdout == ""
+    assert result.stderr == f"error: {sentence}; --help lists the flags\n"

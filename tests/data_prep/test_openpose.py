@@ -653,7 +653,7 @@ def _damaged(folder):
 
 
 # What is done to the input, options that differ (IN is the input, CSV a table), the table, and
-# what the sentence says. fmt: off
+# what the sentence says.
 WRONG = {
     "missing folder": (_nothing, {"input": "IN/none"}, None, "none: no such folder"),
     "a file": (
@@ -862,7 +862,6 @@ WRONG = {
     ),
     "clips: none": (_nothing, {"clips": "CSV"}, "video,start,stop\n", "table.csv: no clip"),
 }
-# fmt: on
 
 
 def wrong(case, videos, tmp_path):

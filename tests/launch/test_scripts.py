@@ -172,9 +172,9 @@ def test_the_whole_way(root, way):
 
 
 # What is changed, the script, its flags (folder/ stands for the prepared folder) and words of the
-# sentence. fmt: off
+# sentence.
 BAD = {
-    "unknown flag": ("train", ["--epochs=3"], "Unknown command line flag 'epochs'"),
+    "unknown flag": ("train", ["--epochs=3"], "there is no flag --epochs"),
     "no workdir": ("train", ["--store=folder/store.h5", "--split=cross_subject"], "workdir"),
     "a stray argument": (
         "train",
@@ -295,7 +295,6 @@ BAD = {
         "damaged: ",
     ),
 }
-# fmt: on
 
 
 @pytest.fixture(scope="module")
