@@ -6,10 +6,12 @@ import tempfile
 
 import pytest
 
-# Under nohup a hang-up is ignored, also by every process that is started here: the tests of one
-# could not fail.
+# Under nohup a hang-up is ignored, and in a shell's background Ctrl-C is, also by every process
+# that is started here: the tests of them could not pass or not fail.
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What XLA has compiled in a session is not compiled again in it, nor by the processes it starts.
 _COMPILED = {

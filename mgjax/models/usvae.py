@@ -32,7 +32,7 @@ from flax import nnx
 
 from mgjax import options
 from mgjax.errors import InputError
-from mgjax.nn import LSTM, time_mask, unroll_first_input
+from mgjax.nn import LSTM, time_mask, unroll_first_input, weighted_mean
 from mgjax.nn.cudnn import Kernel
 from mgjax.options import option
 from mgjax.preparation import Batch
@@ -43,12 +43,6 @@ Feature = Literal["hidden", "cell", "mean"]
 FEATURES: tuple[Feature, ...] = typing.get_args(Feature)
 # Training starts with samples near their mean: a variance of 1 would drown the first ones.
 FIRST_LOG_VARIANCE = -4.0
-
-
-def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
-    """Mean of `values [B]` over the rows of weight 1; 0 when there are none."""
-    total = (values * weight).sum()
-    return total / jnp.maximum(weight.sum(), 1)
 
 
 class USVAE(nnx.Module):

@@ -13,7 +13,7 @@ The recurrence, from what a model calls to what computes it:
 
 from mgjax.nn.cells import GRUWeights, LSTMWeights, State, plain_cell
 from mgjax.nn.layers import GRU, LSTM
-from mgjax.nn.masking import time_mask
+from mgjax.nn.masking import time_mask, weighted_mean
 from mgjax.nn.unroll import plain_unroll, unroll, unroll_both, unroll_first_input
 
 __all__ = [
@@ -28,4 +28,5 @@ __all__ = [
     "unroll",
     "unroll_both",
     "unroll_first_input",
+    "weighted_mean",
 ]
