@@ -34,8 +34,9 @@ from absl import flags
 from data_prep.annotations import LABEL_FILE, read_annotation, read_lengths, store_lengths
 from data_prep.gesture_agreement import agreement, tables
 from mgjax import files
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
 from mgjax.report.tables import show
+from mgjax.scripts import run_script, script
 
 
 def define_flags() -> None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 from absl import flags
 
 from data_prep import store_pictures, store_summary
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
+from mgjax.scripts import run_script, script
 from mgjax.store import Store
 
 

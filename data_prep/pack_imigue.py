@@ -22,7 +22,7 @@ from absl import flags
 
 from data_prep import csv_tables, imigue, imigue_files
 from mgjax import files
-from mgjax.errors import run_script, script
+from mgjax.scripts import run_script, script
 
 
 def define_flags() -> None:

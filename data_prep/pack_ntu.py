@@ -22,7 +22,7 @@ from absl import flags
 
 from data_prep import ntu
 from mgjax import files
-from mgjax.errors import run_script, script
+from mgjax.scripts import run_script, script
 
 
 def define_flags() -> None:

@@ -11,7 +11,7 @@ from absl import flags
 
 from data_prep import nucla
 from mgjax import files
-from mgjax.errors import run_script, script
+from mgjax.scripts import run_script, script
 
 
 def define_flags() -> None:

@@ -49,7 +49,7 @@ from absl import flags
 from data_prep import csv_tables, openpose
 from data_prep.openpose_source import MODELS
 from mgjax import files, skeleton
-from mgjax.errors import run_script, script
+from mgjax.scripts import run_script, script
 
 
 def define_flags() -> None:

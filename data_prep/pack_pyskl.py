@@ -17,7 +17,8 @@ from absl import flags
 
 from data_prep import pyskl
 from mgjax import files
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
+from mgjax.scripts import run_script, script
 
 
 def define_flags() -> None:

@@ -20,7 +20,8 @@ from absl import flags
 
 from data_prep import simulation
 from mgjax import files, skeleton
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
+from mgjax.scripts import run_script, script
 
 
 def define_flags() -> None:

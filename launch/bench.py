@@ -22,8 +22,9 @@ from absl import flags
 from benchmarks.measure import number
 
 from mgjax import files
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
 from mgjax.report.tables import Table
+from mgjax.scripts import run_script, script
 
 FLAGS = flags.FLAGS
 SUITES = ("recurrent", "train", "batching", "pack", "knn", "scale")

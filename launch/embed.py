@@ -10,8 +10,8 @@ class names (labels). No path is in it.
 from absl import flags
 
 from mgjax import files
-from mgjax.errors import run_script, script
 from mgjax.evaluation import embedding
+from mgjax.scripts import run_script, script
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS

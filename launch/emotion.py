@@ -30,10 +30,11 @@ import run_flags
 from absl import flags
 
 from mgjax import files
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
 from mgjax.evaluation import clip_vectors, video_emotion
 from mgjax.models.emotion_lstm import EmotionLSTM
 from mgjax.report.tables import show
+from mgjax.scripts import run_script, script
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS

@@ -13,9 +13,9 @@ import pathlib
 from absl import flags
 
 from mgjax import files
-from mgjax.errors import run_script, script
 from mgjax.evaluation import knn_probe, probe_pictures
 from mgjax.report.tables import show
+from mgjax.scripts import run_script, script
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS

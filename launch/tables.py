@@ -25,10 +25,11 @@ import run_flags
 from absl import flags
 
 from mgjax import files, models, recipes
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
 from mgjax.evaluation.paper import TABLES
 from mgjax.evaluation.study import Study, run_rows
 from mgjax.evaluation.study_results import markdown, read_results, to_json
+from mgjax.scripts import run_script, script
 from mgjax.store import Store
 from mgjax.training import Run
 

@@ -25,8 +25,9 @@ import run_flags
 from absl import flags
 
 from mgjax import training
-from mgjax.errors import InputError, run_script, script
+from mgjax.errors import InputError
 from mgjax.evaluation import label_free, validation
+from mgjax.scripts import run_script, script
 from mgjax.store import Store
 
 FLAGS = flags.FLAGS

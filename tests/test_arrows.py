@@ -23,7 +23,7 @@ ARROWS = {
     "training": PREPARED | {"models"},
     "report": SKELETONS,
     "evaluation": PREPARED | {"models", "training", "report"},
-    "data_prep": STORES | {"report"},
+    "data_prep": STORES | {"report", "scripts"},
 }
 
 

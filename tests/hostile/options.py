@@ -14,7 +14,7 @@ from unittest import mock
 from absl import app, flags
 
 from hostile import damage, runs, sound, target
-from mgjax import errors, models
+from mgjax import models, scripts
 from mgjax.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -155,7 +155,7 @@ def _parse(chance, folder):
 
 
 def _run(module, arguments):
-    """As `errors.run_script` does it, with a main that only looks at what was read."""
+    """As `scripts.run_script` does it, with a main that only looks at what was read."""
     quiet = io.StringIO()
     try:
         with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
@@ -173,10 +173,10 @@ def _run(module, arguments):
 
 
 def _parser():
-    """What `errors.run_script` gives to absl to read the command line with."""
+    """What `scripts.run_script` gives to absl to read the command line with."""
     taken = []
     with mock.patch.object(app, "run", lambda main, flags_parser, **_: taken.append(flags_parser)):
-        errors.run_script(lambda argv: None)
+        scripts.run_script(lambda argv: None)
     return taken[0]
 
 
