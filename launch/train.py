@@ -24,7 +24,7 @@ import jax
 import run_flags
 from absl import flags
 
-from mgjax import training
+from mgjax import models, training
 from mgjax.errors import InputError
 from mgjax.evaluation import label_free, validation
 from mgjax.scripts import run_script, script
@@ -86,9 +86,8 @@ def devices():
             # The rest of it is a stack of C++.
             reason = str(error).splitlines()[0]
             raise InputError(
-                f"--distributed: the processes could not be joined ({reason}); "
-                "outside of TPU pods and "
-                "Slurm give --coordinator, --processes and --process"
+                f"--distributed: the processes could not be joined ({reason}); outside of TPU "
+                "pods and Slurm give --coordinator, --processes and --process"
             ) from None
     if FLAGS.devices > len(jax.devices()):
         raise InputError(f"--devices={FLAGS.devices}, but there are only {len(jax.devices())}")
@@ -105,28 +104,28 @@ def keep_compilations():
         jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
-def next_command(store):
-    """The command that looks at the run: the probe where the split has test clips whose class is
-    known.
+def next_command(run, store):
+    """What to do with the run, in words: the probe where the split has test clips whose class is
+    known; "" for a model that gives no vectors.
     """
-    _, test = store.clip_split(FLAGS.split)
-    workdir, path = shlex.quote(FLAGS.workdir), shlex.quote(FLAGS.store)
+    if not hasattr(models.get(run.model), "encode"):
+        return ""
+    _, test = store.clip_split(run.split)
+    where = f"--workdir {shlex.quote(FLAGS.workdir)} --store {shlex.quote(FLAGS.store)}"
     if (store.clips.label[test] >= 0).any():
-        return (
-            f"judge it with launch/probe.py --workdir {workdir} --store {path} --split "
-            f"{shlex.quote(FLAGS.split)} "
-            "--output probe.json"
-        )
+        split = shlex.quote(run.split)
+        return f"; judge it with launch/probe.py {where} --split {split} --output probe.json"
     return (
-        f"its vectors are had with launch/embed.py --workdir {workdir} --store {path} "
-        "--output vectors.h5 (split "
-        f"{FLAGS.split!r} has no test clips whose class is known, which launch/probe.py needs)"
+        f"; its vectors are had with launch/embed.py {where} --output vectors.h5 (split "
+        f"{run.split!r} has no test clips whose class is known, which launch/probe.py needs)"
     )
 
 
 def validation_of(run, store):
     """What judges the run during training; None without --validation_split."""
     if FLAGS.validation_split is None:
+        if FLAGS["validate_every"].present:
+            raise InputError("--validate_every belongs to --validation_split")
         return None
     return validation.Validation(run, store, FLAGS.validation_split, FLAGS.validate_every)
 
@@ -147,7 +146,7 @@ def main(argv):
             # Neither needs more than one process.
             if FLAGS.check:
                 print(label_free.check_run(FLAGS.workdir, store))
-            print(f"done: {FLAGS.workdir} holds the run; {next_command(store)}")
+            print(f"done: {FLAGS.workdir} holds the run{next_command(run, store)}")
 
 
 if __name__ == "__main__":

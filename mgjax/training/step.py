@@ -15,6 +15,7 @@ import optax
 from flax import nnx
 
 from mgjax.batching import Frames, gather
+from mgjax.errors import InputError, short
 from mgjax.training.run import Run, build_model
 
 # A loss and its parts by name, and the gradients of the loss.
@@ -86,9 +87,24 @@ class TrainStep:
             return self.loss(model, frames, *row, padded_length)
 
         # Traced only, to learn the names of the loss's parts.
-        _, parts = jax.eval_shape(loss, model, frames)
+        _, parts = self._checked(jax.eval_shape(loss, model, frames))
         sums = {name: np.zeros((), np.float32) for name in ("loss", "weight", *parts)}
         return TrainState(model, self.optimiser.init(model), np.zeros((), np.int32), sums)
+
+    def _checked(self, found: Any) -> tuple[jax.ShapeDtypeStruct, dict[str, Any]]:
+        """Shapes of a loss and its parts.
+
+        Raises:
+            InputError: a model of someone's own gives something else.
+        """
+        match found:
+            case (jax.ShapeDtypeStruct(shape=()), dict() as parts):
+                if all(part.shape == () for part in parts.values()):
+                    return found
+        raise InputError(
+            f"loss(batch, rng) of model {self.run.model!r} gives {short(found)}, expected a "
+            "scalar and a dict of named scalars"
+        )
 
     def model(self, arrays: dict) -> nnx.Module:
         """The model with other arrays."""

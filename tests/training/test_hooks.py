@@ -110,3 +110,31 @@ def test_a_model_without_a_loss_is_not_trained(trained, tmp_path, monkeypatch):
         with pytest.raises(InputError, match="^training needs loss.*; Lossless has none"):
             training.fit(run, store, tmp_path / "run", log=quiet)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda loss: loss,
+        lambda loss: (loss[None], {}),
+        lambda loss: (loss, {"rows": loss[None]}),
+        lambda loss: (loss, [loss]),
+    ],
+)
+def test_a_loss_that_is_none_is_one_sentence(trained, tmp_path, monkeypatch, given):
+    class Odd(nnx.Module):
+        """A model whose loss is not what training takes."""
+
+        def __init__(self, config, layout, channels, classes, *, rngs):
+            self.linear = nnx.Linear(channels, 1, rngs=rngs)
+
+        def loss(self, batch, rng):
+            return given(self.linear(batch.inputs).mean())
+
+    from mgjax import models
+
+    monkeypatch.setitem(models.MODELS, "odd", Odd)
+    with Store(trained / "tiny.h5") as store:
+        run = dataclasses.replace(make_run(store), model="odd", options=models.NoOptions())
+        with pytest.raises(InputError, match="^loss.batch, rng. of model 'odd' gives .*expected"):
+            training.fit(run, store, tmp_path / "run", log=quiet)

@@ -51,3 +51,12 @@ def test_a_split_without_test_clips_is_embedded_not_probed(root, tmp_path):
         refused = train(root, *arguments, "--train.steps=3", wrong)
         assert refused.returncode == 1 and "Traceback" not in refused.stderr, refused.stderr
         assert wrong.split("=")[1] in refused.stderr
+
+
+@pytest.mark.slow
+def test_how_often_to_judge_is_nothing_without_what_to_judge(root, tmp_path):
+    store, folder = write_store(tmp_path / "tiny.h5"), tmp_path / "run"
+    arguments = ["--store", store, "--split=all", "--workdir", folder, *SMALL]
+    refused = train(root, *arguments, "--validate_every=2")
+    assert refused.returncode == 1 and not folder.exists()
+    assert refused.stderr == "error: --validate_every belongs to --validation_split\n"
