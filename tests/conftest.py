@@ -2,6 +2,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sys
 import tempfile
 
 import pytest
@@ -30,6 +31,17 @@ def pytest_configure(config):
     # Before any test imports JAX, which reads them then.
     os.environ.update(_COMPILED, JAX_COMPILATION_CACHE_DIR=folder)
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+@pytest.fixture(autouse=True)
+def models_of_one_test():
+    """Models that a test, or an example in a docstring, registers are unknown to the next one."""
+    yield
+    registry = sys.modules.get("mgjax.models")  # not imported here, for its JAX
+    if registry is not None:
+        for name, model in list(registry.MODELS.items()):
+            if not model.__module__.startswith("mgjax.models."):
+                del registry.MODELS[name]
 
 
 @pytest.fixture(scope="session")

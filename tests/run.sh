@@ -20,4 +20,5 @@ if [ "${1:-}" = "--style" ]; then
     exec "$python" -m mypy
 fi
 "$python" -c 'import sys, jax, flax; print(f"Python {sys.version.split()[0]}, jax {jax.__version__}, flax {flax.__version__}")'
-exec "$python" -m pytest --durations=10 "$@"
+# Two at a time: most tests keep little more than one core busy. A file's tests share what they made.
+exec "$python" -m pytest --numprocesses=2 --dist=loadfile --durations=10 "$@"
