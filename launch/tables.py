@@ -32,6 +32,7 @@ from mgjax.evaluation.study_results import markdown, read_results, to_json
 from mgjax.scripts import run_script, script
 from mgjax.store import Store
 from mgjax.training import Run
+from mgjax.training.groups import kinds_of
 
 FLAGS = flags.FLAGS
 RECIPES = {"usvae": "usvae_paper"}
@@ -108,7 +109,7 @@ def run_of(model, store, split, given, recipe):
     """The run of a model that its recipe and then the given flags describe."""
     if model not in recipe:
         raise InputError(f"model {model!r} has no recipe; give --recipe {model}=RECIPE")
-    groups = (*run_flags.GROUPS, models.group_of(model))
+    groups = kinds_of(model)
     own = {name: value for name, value in given.items() if name.partition(".")[0] in groups}
     return Run.from_recipe(recipe[model], store, split=split, model=model, **own)
 

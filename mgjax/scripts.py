@@ -109,8 +109,8 @@ def _about_flag(error: Exception, known: Any) -> str:
             return f"{needed[1]} is needed"
         text = text.replace("invalid literal for int() with base 10:", "no whole number:")
         return text.replace("could not convert string to float:", "no number:")
-    # An old name of a flag is no help.
-    names = [name for name in known if not (known[name].help or "").startswith("now --")]
+    # An old name of a flag is no help: it is of no module.
+    names = [flag.name for flags in known.flags_by_module_dict().values() for flag in flags]
     near = difflib.get_close_matches(unknown[:100], names, n=1, cutoff=0.75)
     hint = f"; did you mean --{near[0]}?" if near else ""
     return f"there is no flag --{unknown}{hint}"
