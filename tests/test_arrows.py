@@ -95,3 +95,14 @@ def test_no_import_comes_back_to_where_it_began(graph):
     # Raises CycleError where one does.
     order = list(graphlib.TopologicalSorter(graph(False)).static_order())
     assert len(order) == len(graph(False))
+
+
+def test_no_module_imports_a_script(root, graph):
+    scripts = {
+        name
+        for name, path in files_of(root).items()
+        if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+    }
+    assert {f"data_prep.{name}" for name in ("pack_openpose", "agreement", "simulate")} <= scripts
+    for name, imported in graph(True).items():
+        assert not imported & scripts, f"{name} imports {imported & scripts}"

@@ -8,25 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from walking import SOLID, walk
 
 from mgjax import random_transforms, skeleton, transforms
 from mgjax.errors import InputError
 from mgjax.models.usvae import USVAE
 from mgjax.preparation import Augmentation, Preparation
 
-# Two joints in 2D, and three in 3D whose axes are easy to see.
+# Two joints in 2D.
 FLAT = skeleton.Layout(
     "flat", ("A", "B"), (("A", "B"),), ("A",), ("A", "B"), ("A", "B"), ("A", "B")
-)
-SOLID = skeleton.Layout(
-    "solid",
-    ("M", "R", "L", "T"),
-    (("M", "R"), ("M", "L"), ("M", "T")),
-    ("M",),
-    ("M", "T"),
-    ("R", "L"),
-    ("M", "T"),
-    dimensions=3,
 )
 
 
@@ -275,16 +266,6 @@ def test_numbers_of_a_preparation_are_finite(field, wrong):
 # A root of several joints.
 
 SOLID_COCO = dataclasses.replace(skeleton.COCO_17, name="coco17_3d", dimensions=3)
-
-
-def walk(layout, frames=7, seed=0):
-    """Somebody who walks through the picture."""
-    rng = np.random.default_rng(seed)
-    keypoints = (
-        rng.normal(size=(frames, len(layout), layout.dimensions))
-        + rng.normal(size=(1, len(layout), 1)) * 3
-    )
-    return keypoints + np.arange(frames)[:, None, None] * np.linspace(1, 2, layout.dimensions)
 
 
 @pytest.mark.parametrize(

@@ -3,30 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from walking import SOLID, walk
 
 from mgjax import random_transforms, skeleton, transforms
-
-# Three joints in 3D whose axes are easy to see.
-SOLID = skeleton.Layout(
-    "solid",
-    ("M", "R", "L", "T"),
-    (("M", "R"), ("M", "L"), ("M", "T")),
-    ("M",),
-    ("M", "T"),
-    ("R", "L"),
-    ("M", "T"),
-    dimensions=3,
-)
-
-
-def walk(layout, frames=7, seed=0):
-    """Somebody who walks through the picture."""
-    rng = np.random.default_rng(seed)
-    keypoints = (
-        rng.normal(size=(frames, len(layout), layout.dimensions))
-        + rng.normal(size=(1, len(layout), 1)) * 3
-    )
-    return keypoints + np.arange(frames)[:, None, None] * np.linspace(1, 2, layout.dimensions)
 
 
 def test_unseen_joints_are_filled_in_between_and_held_at_the_ends():

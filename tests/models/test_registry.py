@@ -24,12 +24,6 @@ class Small(nnx.Module):
         """A loss."""
 
 
-@pytest.fixture(autouse=True)
-def registry(monkeypatch):
-    """A registry of one's own for every test."""
-    monkeypatch.setattr(models, "MODELS", dict(models.MODELS))
-
-
 def test_a_registered_model_is_known_by_its_name():
     assert models.register("small", Small) is Small is models.get("small")
     assert models.config_of(Small) is Small.Config
